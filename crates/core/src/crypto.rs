@@ -1,0 +1,1 @@
+//! SPTPS, keys and the random generator.

@@ -1,0 +1,127 @@
+//! `Fib`: the immutable forwarding snapshot. All that a packet needs to know.
+//!
+//! The node makes one and publishes it; workers load it once per batch. Its tables and entries
+//! are `Arc`s, so that publishing copies pointers.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::dataplane::session::Session;
+use crate::dataplane::stats::PeerStats;
+use crate::name::{NodeId, NodeName, PeerId};
+use crate::subnet::SubnetTable;
+use crate::wire::options::Options;
+
+/// Where a datagram goes: an address, and which of this node's sockets to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UdpTarget {
+    /// The peer's address.
+    pub to: SocketAddr,
+    /// Index into the node's list of UDP sockets.
+    pub socket: u8,
+}
+
+/// What the packet path knows of one node (also of this one, at [`PeerId::ME`]).
+#[derive(Clone, Debug)]
+pub struct PeerEntry {
+    /// Its place in the tables.
+    pub peer: PeerId,
+    /// Its name, for messages.
+    pub name: NodeName,
+    /// Its id in datagrams.
+    pub node_id: NodeId,
+    /// Whether the graph reaches it.
+    pub reachable: bool,
+    /// The neighbour on the shortest path.
+    pub nexthop: PeerId,
+    /// The static relay, or the node itself, or [`PeerId::ME`] (spec: datagrams 1).
+    pub via: PeerId,
+    /// Options of the last edge on the path; its top byte is the protocol minor.
+    pub options: Options,
+    /// Whether there is an active meta connection to it.
+    pub neighbour: bool,
+    /// Where to send UDP, if that is known.
+    pub udp: Option<UdpTarget>,
+    /// Whether UDP works both ways with that address.
+    pub udp_confirmed: bool,
+    /// Largest frame to accept towards it, in bytes from the Ethernet header.
+    pub mtu: u16,
+    /// Largest frame known to arrive over UDP, in bytes from the Ethernet header; 0: none.
+    pub min_mtu: u16,
+    /// Keys, once the handshake is done.
+    pub session: Option<Arc<Session>>,
+    /// Compression level that it wants to receive, 0–12.
+    pub compression: u8,
+    /// Whether to clamp the MSS of TCP towards it.
+    pub clamp_mss: bool,
+    /// Counters, shared by all snapshots.
+    pub stats: Arc<PeerStats>,
+}
+
+/// How the node treats packets, from its configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Router, switch or hub.
+    pub mode: Mode,
+    /// What to do with packets of others for others.
+    pub forwarding: Forwarding,
+    /// Whether packets that are passed on lose one hop of life.
+    pub decrement_ttl: bool,
+    /// Whether owners that need a relay are refused.
+    pub direct_only: bool,
+    /// Compression level that this node receives, 0–12.
+    pub compression: u8,
+    /// Whether this node speaks TCP only.
+    pub tcp_only: bool,
+    /// Whether broadcast packets are sent at all.
+    pub broadcast: bool,
+}
+
+/// What a node does with packets (variable `Mode`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// By IP address.
+    #[default]
+    Router,
+    /// By MAC address.
+    Switch,
+    /// To everyone.
+    Hub,
+}
+
+/// What a node does with packets of others for others (variable `Forwarding`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Forwarding {
+    /// Refuses them.
+    Off,
+    /// Routes them.
+    #[default]
+    Internal,
+    /// Hands them to the system.
+    Kernel,
+}
+
+/// A snapshot of everything the packet path reads.
+#[derive(Clone, Debug)]
+pub struct Fib {
+    /// This node's settings.
+    pub policy: Arc<Policy>,
+    /// Who owns an address.
+    pub subnets: Arc<SubnetTable>,
+    /// Every known node by [`PeerId`]; freed places are empty.
+    pub peers: Vec<Option<Arc<PeerEntry>>>,
+    /// Node id → node.
+    pub by_id: Arc<BTreeMap<NodeId, PeerId>>,
+    /// Confirmed UDP address → node.
+    pub by_addr: Arc<BTreeMap<SocketAddr, PeerId>>,
+    /// Neighbours that are in the spanning tree, for broadcasts.
+    pub tree: Arc<[PeerId]>,
+}
+
+impl Fib {
+    /// The entry of `peer`, if there is one.
+    pub fn peer(&self, peer: PeerId) -> Option<&Arc<PeerEntry>> {
+        self.peers.get(peer.index())?.as_ref()
+    }
+}

@@ -1,0 +1,129 @@
+//! What the packet path decided: every packet ends in exactly one [`Verdict`].
+
+use std::net::SocketAddr;
+
+use crate::dataplane::fib::UdpTarget;
+use crate::name::PeerId;
+
+/// The end of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Sealed: put the payload on the wire.
+    Transmit(UdpTarget),
+    /// Plain: give the payload to the device.
+    Deliver,
+    /// The node must see it.
+    Punt(Punt),
+    /// Gone, and counted.
+    Drop(DropReason),
+}
+
+/// Why a packet goes to the node, and what its payload is then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Punt {
+    /// Plain packet for a peer without a session or that must go over TCP.
+    Plain {
+        /// Who owns the destination.
+        owner: PeerId,
+        /// Who sent it into the mesh.
+        source: PeerId,
+    },
+    /// Plain IPv4 packet without DF, larger than its owner's MTU.
+    Fragment {
+        /// Who owns the destination.
+        owner: PeerId,
+        /// Who sent it into the mesh.
+        source: PeerId,
+    },
+    /// Plain packet for everyone.
+    Broadcast {
+        /// Who sent it into the mesh.
+        source: PeerId,
+    },
+    /// SPTPS datagram between two others (ids removed) that must not go over UDP.
+    Relay {
+        /// Who sealed it.
+        origin: PeerId,
+        /// Who can open it.
+        destination: PeerId,
+    },
+    /// Opened record that is not a packet: probe or handshake.
+    Record {
+        /// Who sealed it.
+        origin: PeerId,
+        /// Its type.
+        kind: u8,
+        /// Whether it came without a relay.
+        direct: bool,
+        /// Where the datagram came from.
+        from: SocketAddr,
+    },
+    /// Datagram as it came (with ids): sender or address not known, or no session.
+    Datagram {
+        /// Where it came from.
+        from: SocketAddr,
+    },
+}
+
+macro_rules! drop_reasons {
+    ($($(#[$doc:meta])* $name:ident => $text:literal,)+) => {
+        /// Why a packet was dropped.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum DropReason { $($(#[$doc])* $name,)+ }
+
+        impl DropReason {
+            /// All reasons, in the order of their numbers.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// A short name for counters, in lower case with underscores.
+            pub const fn label(self) -> &'static str {
+                match self { $(Self::$name => $text,)+ }
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    /// Shorter than its headers.
+    TooShort => "too_short",
+    /// Longer than a packet may be.
+    TooLong => "too_long",
+    /// Neither IPv4 nor IPv6, or a type that the mode does not carry.
+    UnknownProtocol => "unknown_protocol",
+    /// No subnet holds the destination, and no ICMP error could be made.
+    NoRoute => "no_route",
+    /// The owner is not reachable, and no ICMP error could be made.
+    Unreachable => "unreachable",
+    /// Source and owner are the same node.
+    LoopBack => "loop_back",
+    /// The next node would be the one it came from.
+    RoutingLoop => "routing_loop",
+    /// Forwarding or DirectOnly forbids it.
+    Forbidden => "forbidden",
+    /// An ICMP error was due but the rate limit was reached.
+    IcmpLimited => "icmp_limited",
+    /// Datagram from or for a node id that is not known.
+    UnknownId => "unknown_id",
+    /// The tag is wrong.
+    BadTag => "bad_tag",
+    /// Number seen before, or too old.
+    Replayed => "replayed",
+    /// Record type that nobody sends.
+    BadRecord => "bad_record",
+    /// Compressed data that cannot be undone.
+    BadCompression => "bad_compression",
+    /// To be relayed, but not from a confirmed address.
+    UnconfirmedRelay => "unconfirmed_relay",
+    /// The peer has no address to send to.
+    NoAddress => "no_address",
+    /// The queue to the node is full.
+    PuntQueueFull => "punt_queue_full",
+    /// The queue to a connection or device is full.
+    QueueFull => "queue_full",
+    /// No keys yet.
+    NoKey => "no_key",
+    /// The operating system refused it.
+    SendFailed => "send_failed",
+    /// Broadcast is switched off.
+    NoBroadcast => "no_broadcast",
+}

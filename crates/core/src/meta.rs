@@ -1,0 +1,1 @@
+//! Meta connections, handshakes, gossip.

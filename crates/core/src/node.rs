@@ -1,0 +1,4 @@
+//! `Node`: takes every decision of one member of the mesh.
+
+pub mod config;
+pub mod io;

@@ -1,0 +1,406 @@
+//! The only door of a [`Node`](super::Node): what it is told and what it wants done.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::crypto::keys::PublicKey;
+use crate::dataplane::fib::{Fib, UdpTarget};
+use crate::dataplane::stats::PeerStats;
+use crate::dataplane::verdict::Punt;
+use crate::name::{ConnId, NodeId, NodeName, PeerId};
+use crate::node::config::Config;
+use crate::packet::Packet;
+use crate::subnet::Subnet;
+use crate::time::Instant;
+use crate::wire::address::WireAddress;
+use crate::wire::options::Options;
+
+/// What a node is told.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The time that `poll_timeout` asked for has come (or any other time).
+    Timeout,
+    /// Somebody connected to us. `conn` has [`ConnId::ACCEPTED`] set.
+    Accepted {
+        /// The new connection.
+        conn: ConnId,
+        /// The other end's address.
+        remote: SocketAddr,
+        /// Our end's address.
+        local: SocketAddr,
+    },
+    /// A connection that we asked for with [`Output::Connect`] is up.
+    Connected {
+        /// The connection.
+        conn: ConnId,
+        /// Our end's address, if it has one.
+        local: Option<SocketAddr>,
+    },
+    /// Bytes of a connection, cut anywhere.
+    Received {
+        /// The connection.
+        conn: ConnId,
+        /// The bytes.
+        bytes: &'a [u8],
+    },
+    /// A connection ended, or could not be made. Not told after [`Output::Close`].
+    Closed {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// So many bytes of a connection still wait to be written.
+    Queued {
+        /// The connection.
+        conn: ConnId,
+        /// Bytes in the send queue.
+        bytes: usize,
+    },
+    /// A packet that the data plane could not finish.
+    Punt {
+        /// Why, and what the payload is.
+        punt: Punt,
+        /// The packet's payload.
+        payload: &'a [u8],
+    },
+    /// The system said that a datagram was too long to send.
+    TooBig {
+        /// Where it should have gone.
+        to: SocketAddr,
+        /// Its UDP payload in bytes.
+        len: usize,
+    },
+    /// What the system believes to be the MTU of the way to an address; answers [`Output::PathMtu`].
+    PathMtu {
+        /// The address asked for.
+        to: SocketAddr,
+        /// IP packet size in bytes; `None`: not known.
+        mtu: Option<u16>,
+    },
+    /// Which peers had traffic since the last time.
+    Activity(&'a [Activity]),
+    /// An operator's request; answered by [`Output::Reply`] with the same id.
+    Command {
+        /// Chosen by the caller.
+        id: u64,
+        /// The request.
+        command: Command,
+    },
+    /// Addresses of a name; answers [`Output::Resolve`].
+    Resolved {
+        /// The node that was to be dialled.
+        peer: NodeName,
+        /// What was found; empty: nothing.
+        addresses: Vec<SocketAddr>,
+    },
+    /// The invitation asked for with [`Output::Redeem`].
+    Invitation {
+        /// The connection of the joiner.
+        conn: ConnId,
+        /// The file's content; `None`: no such invitation, used or expired.
+        file: Option<Vec<u8>>,
+    },
+    /// The configuration was read anew.
+    Reconfigure(Box<Config>),
+    /// Addresses of this machine changed.
+    NetworkChanged,
+    /// The machine slept for so long.
+    Woke(Duration),
+}
+
+/// Traffic of one peer since the last sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Activity {
+    /// The peer.
+    pub peer: PeerId,
+    /// Whether packets went towards it.
+    pub sent: bool,
+    /// Whether datagrams were relayed towards it.
+    pub relayed: bool,
+    /// Longest frame that came from it by UDP, in bytes; 0: none.
+    pub max_recent_len: u16,
+    /// Whether datagrams of it failed to open.
+    pub refused: bool,
+}
+
+/// What a node wants done.
+#[derive(Debug)]
+pub enum Output {
+    /// Make a TCP connection.
+    Connect {
+        /// Its number, without [`ConnId::ACCEPTED`].
+        conn: ConnId,
+        /// The node expected there.
+        peer: NodeName,
+        /// The address.
+        to: SocketAddr,
+    },
+    /// Write on a connection.
+    Send {
+        /// The connection.
+        conn: ConnId,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// End a connection, after what was sent before is written as far as the system takes it at once.
+    Close {
+        /// The connection.
+        conn: ConnId,
+        /// Whether to keep the socket open, unread, to slow down a stranger.
+        tarpit: bool,
+    },
+    /// Send a datagram of the node's own.
+    Transmit {
+        /// Where to.
+        target: UdpTarget,
+        /// The UDP payload.
+        packet: Packet,
+    },
+    /// Give a plain packet to the device.
+    Deliver(Packet),
+    /// From now on packets are forwarded by this snapshot.
+    Publish(Arc<Fib>),
+    /// Ask the system for the MTU of the way to an address.
+    PathMtu(SocketAddr),
+    /// Look up a name; answered by [`Input::Resolved`].
+    Resolve {
+        /// The node to be dialled.
+        peer: NodeName,
+        /// Host name or numeric address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// Keep something on disk.
+    Persist(Persist),
+    /// Take the invitation file of this name away and tell its content.
+    Redeem {
+        /// The joiner's connection.
+        conn: ConnId,
+        /// 24 characters.
+        file_name: String,
+    },
+    /// Answer to a command.
+    Reply {
+        /// The command's id.
+        id: u64,
+        /// The answer.
+        reply: Reply,
+    },
+    /// Something that operators, scripts and logs want to know.
+    Event(Event),
+}
+
+/// What survives a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Persist {
+    /// Append `Ed25519PublicKey` to (or create) a host file.
+    PublicKey {
+        /// Whose.
+        name: NodeName,
+        /// The key.
+        key: PublicKey,
+    },
+    /// Create the host file of an invited node.
+    InvitedNode {
+        /// Its name.
+        name: NodeName,
+        /// Its key.
+        key: PublicKey,
+    },
+    /// Recently working addresses of a node, best first, at most 8.
+    Addresses {
+        /// Whose.
+        name: NodeName,
+        /// The addresses.
+        addresses: Vec<SocketAddr>,
+    },
+}
+
+/// An operator's request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// List all nodes.
+    Nodes,
+    /// List all edges.
+    Edges,
+    /// List all subnets.
+    Subnets,
+    /// List all connections.
+    Connections,
+    /// Forget what is known of unreachable nodes.
+    Purge,
+    /// Try all outgoing connections now.
+    Retry,
+    /// End all connections with a node.
+    Disconnect(NodeName),
+    /// End all connections: the daemon is about to stop.
+    Shutdown,
+}
+
+/// An answer to a [`Command`].
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// Sorted by name.
+    Nodes(Vec<NodeInfo>),
+    /// Sorted by both names.
+    Edges(Vec<EdgeInfo>),
+    /// In subnet order; without owner: broadcast subnets.
+    Subnets(Vec<(Subnet, Option<NodeName>)>),
+    /// Oldest first.
+    Connections(Vec<ConnectionInfo>),
+    /// Done.
+    Done,
+    /// There is no such thing.
+    NotFound,
+}
+
+/// One node, for `dump nodes`, `info` and `status`.
+#[derive(Clone, Debug)]
+pub struct NodeInfo {
+    /// Name.
+    pub name: NodeName,
+    /// Id.
+    pub node_id: NodeId,
+    /// Where UDP goes; `None`: not known, or this node itself.
+    pub address: Option<SocketAddr>,
+    /// The static facts: key known, address known, itself.
+    pub me: bool,
+    /// tinc's status bits (spec: cli B.4).
+    pub status: u32,
+    /// Options of the path.
+    pub options: Options,
+    /// Next neighbour on the path.
+    pub nexthop: Option<NodeName>,
+    /// Static relay or the node itself.
+    pub via: Option<NodeName>,
+    /// Hops; -1: unreachable.
+    pub distance: i32,
+    /// Frame sizes: current, known to arrive, believed possible.
+    pub mtu: (u16, u16, u16),
+    /// When it became reachable or unreachable.
+    pub changed: Option<Instant>,
+    /// UDP round-trip time.
+    pub rtt: Option<Duration>,
+    /// Compression level towards it.
+    pub compression: u8,
+    /// Traffic.
+    pub stats: Arc<PeerStats>,
+}
+
+/// One edge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EdgeInfo {
+    /// Who announces it.
+    pub from: NodeName,
+    /// Who is there.
+    pub to: NodeName,
+    /// Where `from` sees `to`.
+    pub address: WireAddress,
+    /// `from`'s own address of that connection.
+    pub local: Option<WireAddress>,
+    /// Options.
+    pub options: Options,
+    /// Weight in milliseconds.
+    pub weight: i32,
+}
+
+/// One meta connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionInfo {
+    /// Who is there, once known.
+    pub name: Option<NodeName>,
+    /// The other end's address.
+    pub remote: SocketAddr,
+    /// Options, once active.
+    pub options: Options,
+    /// tinc's status bits (spec: cli B.4).
+    pub status: u32,
+    /// Number, shown where tinc shows a socket.
+    pub conn: ConnId,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A node became reachable.
+    NodeUp {
+        /// Which.
+        name: NodeName,
+        /// Its UDP address.
+        address: Option<SocketAddr>,
+    },
+    /// A node became unreachable.
+    NodeDown {
+        /// Which.
+        name: NodeName,
+        /// Its last UDP address.
+        address: Option<SocketAddr>,
+    },
+    /// A subnet of a reachable node (or of this one) can be used.
+    SubnetUp {
+        /// Whose.
+        owner: NodeName,
+        /// The owner's UDP address; `None` also for this node.
+        address: Option<SocketAddr>,
+        /// Which.
+        subnet: Subnet,
+    },
+    /// A subnet cannot be used any more.
+    SubnetDown {
+        /// Whose.
+        owner: NodeName,
+        /// The owner's UDP address; `None` also for this node.
+        address: Option<SocketAddr>,
+        /// Which.
+        subnet: Subnet,
+    },
+    /// A meta connection is active.
+    Activated {
+        /// With whom.
+        name: NodeName,
+        /// Where.
+        remote: SocketAddr,
+    },
+    /// A meta connection ended.
+    Disconnected {
+        /// With whom, if that was known.
+        name: Option<NodeName>,
+        /// Where.
+        remote: SocketAddr,
+        /// Why, in words.
+        reason: String,
+    },
+    /// A stranger or broken peer was refused.
+    Refused {
+        /// Where from.
+        remote: SocketAddr,
+        /// Why, in words that say what to do.
+        reason: String,
+    },
+    /// Outgoing connections to a node failed; the next try is later.
+    Retrying {
+        /// To whom.
+        name: NodeName,
+        /// When.
+        after: Duration,
+    },
+    /// The path of packets to a node changed: direct UDP works, or no longer.
+    PathChanged {
+        /// To whom.
+        name: NodeName,
+        /// Whether direct UDP works.
+        direct: bool,
+        /// The address, if direct.
+        address: Option<SocketAddr>,
+    },
+    /// An invitation was accepted.
+    InvitationAccepted {
+        /// By whom.
+        name: NodeName,
+        /// From where.
+        remote: SocketAddr,
+    },
+    /// A decision worth a line at debug level.
+    Note(String),
+}

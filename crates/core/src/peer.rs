@@ -1,0 +1,1 @@
+//! Another node as seen from here.

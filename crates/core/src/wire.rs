@@ -1,0 +1,3 @@
+//! Bytes ⇄ types.
+
+pub mod options;

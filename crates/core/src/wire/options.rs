@@ -1,0 +1,40 @@
+//! The option word of edges and ACK requests (spec: meta-protocol 5.4).
+
+use std::fmt;
+
+/// 32 bits: flags, and the protocol minor in the top byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Options(pub u32);
+
+impl Options {
+    /// The node is only reachable through the node that announces the edge.
+    pub const INDIRECT: u32 = 0x1;
+    /// Only the meta connection may be used.
+    pub const TCP_ONLY: u32 = 0x2;
+    /// Path MTU discovery is wanted.
+    pub const PMTU_DISCOVERY: u32 = 0x4;
+    /// TCP's MSS is to be clamped.
+    pub const CLAMP_MSS: u32 = 0x8;
+
+    /// Whether all of `flags` are set.
+    pub const fn has(self, flags: u32) -> bool {
+        self.0 & flags == flags
+    }
+
+    /// The protocol minor.
+    pub const fn minor(self) -> u8 {
+        (self.0 >> 24) as u8
+    }
+
+    /// The same flags with another protocol minor.
+    #[must_use]
+    pub const fn with_minor(self, minor: u8) -> Self {
+        Self(self.0 & 0x00ff_ffff | (minor as u32) << 24)
+    }
+}
+
+impl fmt::Display for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}

@@ -1,0 +1,2 @@
+//! The operating system: devices and sockets. The only crate with `unsafe`.
+#![allow(unsafe_code)]

@@ -1,0 +1,1 @@
+//! A world of tinmesh nodes in virtual time.

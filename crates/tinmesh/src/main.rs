@@ -1,0 +1,4 @@
+//! tinmesh: daemon and command line.
+#![forbid(unsafe_code)]
+
+fn main() {}

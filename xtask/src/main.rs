@@ -1,0 +1,3 @@
+//! Tasks for people who build tinmesh.
+
+fn main() {}

@@ -1,1 +1,13 @@
-//! Meta connections, handshakes, gossip.
+//! Meta connections: from the first byte to the last, and what is said on them.
+//!
+//! ```text
+//!  Connecting ──► Id ──► Securing ──► Active ──► (closed)
+//!                  │
+//!                  └──► Inviting ──► (closed)
+//! ```
+//!
+//! Source: spec meta-protocol 2 to 7.
+
+pub mod connection;
+pub mod error;
+pub mod seen;

@@ -1,4 +1,253 @@
 //! `Node`: takes every decision of one member of the mesh.
+//!
+//! A node is a function of its inputs: the same configuration, seed and inputs give the same
+//! decisions. Call [`Node::handle`] with what happened, then [`Node::poll_output`] until `None`,
+//! and call `handle` with [`Input::Timeout`] when [`Node::poll_timeout`] says so.
+//!
+//! ```text
+//! bytes ─ Received ─► Connection ─► Request ─► gossip ─► Graph, SubnetTable, Peer
+//!                                                 │ once per `handle`
+//!                       routes ─► Event (node up, down) ─► Publish(Fib)
+//! ```
 
+mod commands;
 pub mod config;
+mod connections;
+mod dialling;
+mod gossip;
+mod infos;
+mod invitations;
 pub mod io;
+mod keys;
+mod packets;
+mod publish;
+mod reach;
+mod timers;
+mod udp;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::crypto::keys::SecretKey;
+use crate::crypto::rng::Rng;
+use crate::dataplane::fib::Fib;
+use crate::dataplane::scratch::Scratch;
+use crate::graph::{Graph, Routes};
+use crate::meta::connection::Connection;
+use crate::meta::seen::Seen;
+use crate::name::{ConnId, PeerId};
+use crate::node::config::Config;
+use crate::node::dialling::Dialling;
+use crate::node::gossip::Contradictions;
+use crate::node::io::{Input, Output};
+use crate::node::timers::{Timers, Wake};
+use crate::peer::Peer;
+use crate::subnet::SubnetTable;
+use crate::time::Instant;
+
+/// Every periodic timer is late by up to so much, so that nodes do not march in step.
+const JITTER: u64 = 131_072;
+/// Distance of AutoConnect's rounds.
+const PERIOD: Duration = Duration::from_secs(5);
+
+/// One node of the mesh: every decision it takes, and nothing else.
+#[derive(Debug)]
+pub struct Node {
+    config: Config,
+    key: SecretKey,
+    rng: Rng,
+    now: Instant,
+    mesh: Mesh,
+    peers: Vec<Option<Peer>>,
+    connections: BTreeMap<ConnId, Connection>,
+    dialling: Dialling,
+    gossip: Gossip,
+    timers: Timers,
+    dirty: Dirty,
+    fib: Arc<Fib>,
+    scratch: Scratch,
+    outputs: VecDeque<Output>,
+}
+
+/// What is known of the mesh.
+#[derive(Debug)]
+struct Mesh {
+    graph: Graph,
+    routes: Routes,
+    subnets: Arc<SubnetTable>,
+}
+
+/// What keeps flooding finite.
+#[derive(Debug, Default)]
+struct Gossip {
+    seen: Seen,
+    contradictions: Contradictions,
+}
+
+/// What changed during one `handle`.
+#[derive(Debug, Default)]
+struct Dirty {
+    routes: bool,
+    fib: bool,
+    peers: BTreeSet<PeerId>,
+    /// Nodes that lost their edge from us.
+    lost: BTreeSet<PeerId>,
+}
+
+impl Node {
+    /// A node that knows what its configuration says; `seed` makes its decisions reproducible.
+    pub fn new(config: Config, key: SecretKey, seed: [u8; 32], now: Instant) -> Self {
+        let graph = Graph::new(&config.name);
+        let routes = graph.routes();
+        let subnets = Arc::new(SubnetTable::default());
+        let me = Peer::new(config.name.clone());
+        let fib = Arc::new(Fib {
+            policy: Arc::new(config.policy.clone()),
+            subnets: Arc::clone(&subnets),
+            peers: Vec::new(),
+            by_id: Arc::default(),
+            by_addr: Arc::default(),
+            tree: Arc::from([]),
+        });
+        let mut node = Self {
+            key,
+            rng: Rng::from_seed(seed),
+            now,
+            mesh: Mesh { graph, routes, subnets },
+            peers: vec![Some(me)],
+            connections: BTreeMap::new(),
+            dialling: Dialling::default(),
+            gossip: Gossip::default(),
+            timers: Timers::default(),
+            dirty: Dirty::default(),
+            fib,
+            scratch: Scratch::new(),
+            outputs: VecDeque::new(),
+            config,
+        };
+        node.start();
+        node
+    }
+
+    fn start(&mut self) {
+        if let Some(me) = self.peers.first_mut().and_then(Option::as_mut) {
+            me.reachable = true;
+            me.key = Some(self.key.public());
+        }
+        self.adopt_hosts();
+        self.adopt_own_subnets();
+        self.start_dialling();
+        let first = self.now + self.jitter();
+        self.timers.set(Wake::Periodic, first);
+        self.timers.set(Wake::KeyExpire, first + self.config.timing.key_expire);
+        self.dirty.routes = true;
+        self.settle();
+    }
+
+    /// Tells the node what happened.
+    pub fn handle(&mut self, now: Instant, input: Input<'_>) {
+        self.now = self.now.max(now);
+        self.scratch.now = self.now;
+        self.on_input(input);
+        while let Some(wake) = self.timers.pop(self.now) {
+            self.on_wake(wake);
+        }
+        self.settle();
+    }
+
+    /// Asks what the node wants done; call until `None` after each `handle`.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to call `handle` with [`Input::Timeout`].
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    fn on_input(&mut self, input: Input<'_>) {
+        match input {
+            Input::Timeout => {}
+            Input::Accepted { conn, remote, local } => self.on_accepted(conn, remote, local),
+            Input::Connected { conn, local } => self.on_connected(conn, local),
+            Input::Received { conn, bytes } => self.on_received(conn, bytes),
+            Input::Closed { conn } => self.on_closed(conn),
+            Input::Queued { conn, bytes } => self.on_queued(conn, bytes),
+            Input::Punt { punt, payload } => self.on_punt(punt, payload),
+            Input::TooBig { to, len } => self.on_too_big(to, len),
+            Input::PathMtu { to, mtu } => self.on_path_mtu(to, mtu),
+            Input::Activity(peers) => self.on_activity(peers),
+            Input::Command { id, command } => self.on_command(id, command),
+            Input::Resolved { peer, addresses } => self.on_resolved(&peer, &addresses),
+            Input::Invitation { conn, file } => self.on_invitation_file(conn, file),
+            Input::Reconfigure(config) => self.on_reconfigure(*config),
+            Input::NetworkChanged => self.on_network_changed(),
+            Input::Woke(_) => self.on_woke(),
+        }
+    }
+
+    fn on_wake(&mut self, wake: Wake) {
+        match wake {
+            Wake::Check(conn) => self.on_check(conn),
+            Wake::Retry(peer) => self.dial(peer),
+            Wake::Periodic => self.on_period(),
+            Wake::ForgetSeen => self.on_forget_seen(),
+            Wake::KeyExpire => self.on_key_expire(),
+            Wake::Attend(peer) => self.on_attend(peer),
+            Wake::UdpSilent(peer) => self.on_udp_silent(peer),
+        }
+    }
+
+    /// Routes are recomputed and a snapshot published at most once per `handle`.
+    fn settle(&mut self) {
+        if std::mem::take(&mut self.dirty.routes) {
+            self.recompute_routes();
+        }
+        self.publish_if_dirty();
+    }
+
+    fn jitter(&mut self) -> Duration {
+        Duration::from_micros(self.rng.next_u64() % JITTER)
+    }
+
+    fn emit(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    fn event(&mut self, event: io::Event) {
+        self.emit(Output::Event(event));
+    }
+
+    fn peer(&self, peer: PeerId) -> Option<&Peer> {
+        self.peers.get(peer.index())?.as_ref()
+    }
+
+    fn peer_mut(&mut self, peer: PeerId) -> Option<&mut Peer> {
+        self.peers.get_mut(peer.index())?.as_mut()
+    }
+
+    /// The place of a node, new or old.
+    fn intern(&mut self, name: &crate::name::NodeName) -> PeerId {
+        let id = self.mesh.graph.intern(name);
+        if self.peers.len() <= id.index() {
+            self.peers.resize_with(id.index() + 1, || None);
+        }
+        if let Some(place @ None) = self.peers.get_mut(id.index()) {
+            let mut peer = Peer::new(name.clone());
+            if let Some(host) = self.config.hosts.get(name) {
+                peer.key = host.key;
+                peer.cached = host.cached.clone();
+            }
+            *place = Some(peer);
+            self.touch(id);
+        }
+        id
+    }
+
+    /// Notes that the packet path must learn about a peer anew.
+    fn touch(&mut self, peer: PeerId) {
+        self.dirty.peers.insert(peer);
+        self.dirty.fib = true;
+    }
+}

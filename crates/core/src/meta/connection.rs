@@ -1,0 +1,265 @@
+//! `Connection`: cuts the bytes of one meta connection into units.
+//!
+//! Plain lines first, SPTPS records from then on, with raw packets between them (spec:
+//! meta-protocol 4).
+
+use std::net::SocketAddr;
+
+use crate::crypto::rng::Rng;
+use crate::crypto::sptps::stream::{Stream, StreamEvent};
+use crate::invite::inviter::Inviter;
+use crate::meta::error::PeerError;
+use crate::name::{ConnId, NodeName, PeerId};
+use crate::packet::MAX_FRAME;
+use crate::time::Instant;
+use crate::wire::options::Options;
+
+/// Longest line before encryption starts, in bytes with its end (spec: meta-protocol 1).
+pub const MAX_LINE: usize = 2176;
+/// Longest raw packet between records, in bytes.
+const MAX_RAW: usize = MAX_LINE;
+/// Bytes of unread input kept at most: the largest record of the format and its overhead.
+const MAX_BUFFER: usize = 65_535 + 19 + MAX_LINE;
+
+/// How far a connection has come.
+#[derive(Debug)]
+pub enum Phase {
+    /// TCP is being set up.
+    Connecting,
+    /// The peer's ID line is awaited.
+    Id,
+    /// SPTPS handshake, then the peer's ACK request.
+    Securing(Box<Stream>),
+    /// Both ACK requests were exchanged; all requests are allowed.
+    Active(Box<Stream>),
+    /// Somebody joins by invitation.
+    Inviting(Box<Inviter>),
+}
+
+/// What the next bytes of an encrypted connection are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expect {
+    Record,
+    Packet(usize),
+    Raw(usize),
+}
+
+/// A complete piece of input.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// A plain line without its end.
+    Line(Vec<u8>),
+    /// The SPTPS handshake is done.
+    Secured,
+    /// A request without its end.
+    Request(Vec<u8>),
+    /// The Ethernet frame that a PACKET request announced.
+    Packet(Vec<u8>),
+    /// The bytes that an SPTPS_PACKET request announced.
+    Raw(Vec<u8>),
+    /// Bytes of an invitation exchange.
+    Invitation(Vec<u8>),
+}
+
+/// One meta connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its number.
+    pub id: ConnId,
+    /// The other end.
+    pub remote: SocketAddr,
+    /// Our end.
+    pub local: Option<SocketAddr>,
+    /// Who is there: expected if we dialled, claimed after ID otherwise.
+    pub name: Option<NodeName>,
+    /// The node, once the connection is active.
+    pub peer: Option<PeerId>,
+    /// How far it has come.
+    pub phase: Phase,
+    /// Options of the link, once active; the top byte is the peer's minor.
+    pub options: Options,
+    /// When a ping was sent, or the last step of the set-up made.
+    pub last_ping: Instant,
+    /// Whether a ping waits for its answer.
+    pub pinged: bool,
+    /// When our ID was sent; the start of the weight estimate.
+    pub started: Instant,
+    /// Our estimate of the weight in milliseconds.
+    pub estimate: i32,
+    /// Bytes that wait to be written.
+    pub queued: usize,
+    input: Vec<u8>,
+    expect: Expect,
+}
+
+impl Connection {
+    /// A connection that somebody made to us, or that we make to `name`.
+    pub fn new(id: ConnId, remote: SocketAddr, name: Option<NodeName>, now: Instant) -> Self {
+        let phase = if id.0 & ConnId::ACCEPTED != 0 { Phase::Id } else { Phase::Connecting };
+        Self {
+            id,
+            remote,
+            local: None,
+            name,
+            peer: None,
+            phase,
+            options: Options::default(),
+            last_ping: now,
+            pinged: false,
+            started: now,
+            estimate: 0,
+            queued: 0,
+            input: Vec::new(),
+            expect: Expect::Record,
+        }
+    }
+
+    /// Whether we dialled.
+    pub const fn is_outgoing(&self) -> bool {
+        self.id.0 & ConnId::ACCEPTED == 0
+    }
+
+    /// Whether all requests are allowed.
+    pub const fn is_active(&self) -> bool {
+        matches!(self.phase, Phase::Active(_))
+    }
+
+    /// Takes bytes from the network.
+    ///
+    /// # Errors
+    /// If more is buffered than any valid input needs.
+    pub fn receive(&mut self, bytes: &[u8]) -> Result<(), PeerError> {
+        if self.input.len() + bytes.len() > MAX_BUFFER + 65_536 {
+            return Err(PeerError::LineTooLong(MAX_BUFFER));
+        }
+        self.input.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// The next complete unit of what came, if there is one.
+    ///
+    /// # Errors
+    /// If the bytes cannot be what the phase allows.
+    pub fn next_unit(&mut self, rng: &mut Rng) -> Result<Option<Unit>, PeerError> {
+        match &self.phase {
+            Phase::Connecting => Ok(None),
+            Phase::Id => self.next_line(),
+            Phase::Inviting(_) if self.input.is_empty() => Ok(None),
+            Phase::Inviting(_) => Ok(Some(Unit::Invitation(std::mem::take(&mut self.input)))),
+            Phase::Securing(_) | Phase::Active(_) => match self.expect {
+                Expect::Raw(len) => Ok(self.next_raw(len)),
+                Expect::Record | Expect::Packet(_) => self.next_record(rng),
+            },
+        }
+    }
+
+    fn next_line(&mut self) -> Result<Option<Unit>, PeerError> {
+        let Some(end) = self.input.iter().position(|&byte| byte == b'\n') else {
+            let full = self.input.len() >= MAX_LINE;
+            return if full { Err(PeerError::LineTooLong(MAX_LINE)) } else { Ok(None) };
+        };
+        if end >= MAX_LINE {
+            return Err(PeerError::LineTooLong(MAX_LINE));
+        }
+        let mut line: Vec<u8> = self.input.drain(..=end).collect();
+        line.pop();
+        Ok(Some(Unit::Line(line)))
+    }
+
+    fn next_raw(&mut self, len: usize) -> Option<Unit> {
+        if self.input.len() < len {
+            return None;
+        }
+        self.expect = Expect::Record;
+        Some(Unit::Raw(self.input.drain(..len).collect()))
+    }
+
+    fn next_record(&mut self, rng: &mut Rng) -> Result<Option<Unit>, PeerError> {
+        let (Phase::Securing(stream) | Phase::Active(stream)) = &mut self.phase else {
+            return Ok(None);
+        };
+        let mut taken = 0;
+        let unit = loop {
+            if taken == self.input.len() {
+                break None;
+            }
+            let (consumed, event) = stream.feed(&self.input[taken..], rng)?;
+            taken += consumed;
+            match event {
+                None if consumed == 0 => break None,
+                None | Some(StreamEvent::Handshake) => {}
+                Some(StreamEvent::Done) => break Some(Unit::Secured),
+                Some(StreamEvent::Record { data, .. }) => break Some(unit_of(data, &mut self.expect)?),
+            }
+        };
+        self.input.drain(..taken);
+        Ok(unit)
+    }
+
+    /// The next record is the frame of a PACKET request.
+    ///
+    /// # Errors
+    /// If no frame is that long.
+    pub const fn expect_packet(&mut self, len: usize) -> Result<(), PeerError> {
+        if len > MAX_LINE {
+            return Err(PeerError::LineTooLong(MAX_FRAME));
+        }
+        if len > 0 {
+            self.expect = Expect::Packet(len);
+        }
+        Ok(())
+    }
+
+    /// The next bytes are those of an SPTPS_PACKET request.
+    ///
+    /// # Errors
+    /// If no datagram is that long.
+    pub const fn expect_raw(&mut self, len: usize) -> Result<(), PeerError> {
+        if len > MAX_RAW {
+            return Err(PeerError::LineTooLong(MAX_RAW));
+        }
+        self.expect = Expect::Raw(len);
+        Ok(())
+    }
+
+    /// Encrypts `data` as one record; `None` before encryption is possible.
+    pub fn seal(&mut self, data: &[u8]) -> Option<Vec<u8>> {
+        match &mut self.phase {
+            Phase::Securing(stream) | Phase::Active(stream) => stream.seal(0, data).ok(),
+            Phase::Connecting | Phase::Id | Phase::Inviting(_) => None,
+        }
+    }
+
+    /// Handshake bytes that are to be sent.
+    pub fn take_output(&mut self) -> Vec<u8> {
+        match &mut self.phase {
+            Phase::Securing(stream) | Phase::Active(stream) => stream.take_output(),
+            Phase::Connecting | Phase::Id | Phase::Inviting(_) => Vec::new(),
+        }
+    }
+
+    /// The ACK exchange is done.
+    pub fn activate(&mut self, peer: PeerId, options: Options) {
+        self.peer = Some(peer);
+        self.options = options;
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Id) {
+            Phase::Securing(stream) => Phase::Active(stream),
+            other @ (Phase::Connecting | Phase::Id | Phase::Active(_) | Phase::Inviting(_)) => other,
+        };
+    }
+}
+
+fn unit_of(mut data: Vec<u8>, expect: &mut Expect) -> Result<Unit, PeerError> {
+    match std::mem::replace(expect, Expect::Record) {
+        Expect::Packet(len) if data.len() != len => {
+            Err(PeerError::Unexpected { got: "record of another length", expected: "the announced packet" })
+        }
+        Expect::Packet(_) => Ok(Unit::Packet(data)),
+        Expect::Record | Expect::Raw(_) => {
+            if data.last() == Some(&b'\n') {
+                data.pop();
+            }
+            Ok(Unit::Request(data))
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Why a peer is refused or a connection ends, in protocol words.
+
+use crate::crypto::sptps::SptpsError;
+use crate::invite::InviteError;
+use crate::wire::request::RequestError;
+
+/// The remote's bytes are at fault, or the connection came to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    /// A line that is no request.
+    #[error("bad request: {0}")]
+    Request(#[from] RequestError),
+    /// The encrypted stream is broken or forged.
+    #[error("encrypted stream refused: {0}")]
+    Sptps(#[from] SptpsError),
+    /// The invitation exchange went wrong.
+    #[error("invitation refused: {0}")]
+    Invite(#[from] InviteError),
+    /// A line without end.
+    #[error("line longer than {0} bytes")]
+    LineTooLong(usize),
+    /// Another request than the state allows.
+    #[error("unexpected {got} request while expecting {expected}")]
+    Unexpected {
+        /// What came.
+        got: &'static str,
+        /// What is allowed.
+        expected: &'static str,
+    },
+    /// A protocol other than 17.
+    #[error("speaks protocol {0}, we speak 17.7")]
+    Version(i32),
+    /// tinc 1.0, or 1.1 without an Ed25519 key that we know.
+    #[error("speaks only the protocol of tinc 1.0, which this node does not speak yet: upgrade that node to tinc 1.1 or tinmesh")]
+    Legacy,
+    /// Not the name that we dialled.
+    #[error("is {got}, but we wanted to reach {wanted}")]
+    WrongName {
+        /// Its name.
+        got: String,
+        /// The name we expected.
+        wanted: String,
+    },
+    /// Our own name.
+    #[error("uses our own name: give one of the two nodes another Name")]
+    OwnName,
+    /// No host file.
+    #[error("unknown identity {0}: there is no host file for it; invite it, or import its host file")]
+    UnknownIdentity(String),
+    /// A host file without Ed25519 key.
+    #[error("no Ed25519 public key known for {0}: add its Ed25519PublicKey line to its host file")]
+    NoKey(String),
+    /// No invitation key.
+    #[error("wants to join, but there are no outstanding invitations")]
+    NoInvitations,
+    /// The cookie of an invitation that does not exist, was used or is too old.
+    #[error("invitation unknown, used or expired")]
+    BadInvitation,
+    /// The handshake took too long.
+    #[error("did not finish the handshake in time")]
+    HandshakeTimeout,
+    /// No answer to a ping.
+    #[error("did not answer a ping in time")]
+    PingTimeout,
+    /// Does not read what we send.
+    #[error("does not read: {0} bytes wait to be sent")]
+    Stalled(usize),
+    /// Closed at the other end.
+    #[error("closed by the peer")]
+    Closed,
+    /// The peer said good-bye.
+    #[error("ended by the peer")]
+    Terminated,
+    /// Another connection to the same node took its place.
+    #[error("replaced by another connection")]
+    Replaced,
+    /// The operator wanted it.
+    #[error("ended by the operator")]
+    Operator,
+    /// AutoConnect found it superfluous.
+    #[error("not needed any more")]
+    Superfluous,
+    /// The machine slept or changed its network.
+    #[error("the machine slept or changed its network")]
+    Woke,
+    /// More new connections than the limit.
+    #[error("too many new connections")]
+    Burst,
+}
+
+impl PeerError {
+    /// Whether the other end misbehaved, so that its socket is kept open, unread, for a while.
+    pub const fn deserves_tarpit(&self) -> bool {
+        match self {
+            Self::Request(_)
+            | Self::Sptps(_)
+            | Self::Invite(_)
+            | Self::LineTooLong(_)
+            | Self::Unexpected { .. }
+            | Self::Version(_)
+            | Self::Legacy
+            | Self::OwnName
+            | Self::UnknownIdentity(_)
+            | Self::NoKey(_)
+            | Self::NoInvitations
+            | Self::BadInvitation
+            | Self::Burst => true,
+            Self::WrongName { .. }
+            | Self::HandshakeTimeout
+            | Self::PingTimeout
+            | Self::Stalled(_)
+            | Self::Closed
+            | Self::Terminated
+            | Self::Replaced
+            | Self::Operator
+            | Self::Superfluous
+            | Self::Woke => false,
+        }
+    }
+}

@@ -1,0 +1,429 @@
+//! The life of meta connections: set-up, pings, end.
+//!
+//! Source: spec meta-protocol 2 to 5.
+
+use std::net::SocketAddr;
+
+use crate::crypto::sptps::stream::Stream;
+use crate::crypto::sptps::{self, Params, Role};
+use crate::meta::connection::{Connection, Phase, Unit};
+use crate::meta::error::PeerError;
+use crate::name::{ConnId, NodeName, PeerId};
+use crate::node::Node;
+use crate::node::io::{Event, Output};
+use crate::node::timers::Wake;
+use crate::time::Instant;
+use crate::wire::options::Options;
+use crate::wire::request::Request;
+
+/// The protocol that we speak.
+const MAJOR: u16 = 17;
+/// Its minor.
+pub(super) const MINOR: u8 = 7;
+/// A node that understands what goes beyond tinc says so by this option bit.
+pub(super) const TINMESH: u32 = 0x100;
+/// Bytes waiting on a connection after which its peer counts as stalled.
+const STALLED: usize = 8 << 20;
+/// Connections that crossed are told from later ones by this age, in microseconds.
+const CROSSING: u64 = 5_000_000;
+
+impl Node {
+    pub(super) fn on_accepted(&mut self, id: ConnId, remote: SocketAddr, local: SocketAddr) {
+        let mut conn = Connection::new(id, remote, None, self.now);
+        conn.local = Some(local);
+        let refused = !self.gossip.burst.admit(self.now, remote.ip(), self.config.mesh.max_connection_burst);
+        self.connections.insert(id, conn);
+        if refused {
+            self.terminate(id, &PeerError::Burst);
+            return;
+        }
+        let deadline = self.now + self.config.timing.ping_timeout;
+        self.timers.set(Wake::Check(id), deadline);
+    }
+
+    pub(super) fn on_connected(&mut self, id: ConnId, local: Option<SocketAddr>) {
+        let now = self.now;
+        let deadline = now + self.config.timing.ping_timeout;
+        let Some(conn) = self.connections.get_mut(&id) else { return };
+        if !matches!(conn.phase, Phase::Connecting) {
+            return;
+        }
+        conn.local = local;
+        conn.phase = Phase::Id;
+        conn.last_ping = now;
+        self.timers.set(Wake::Check(id), deadline);
+        self.send_id(id);
+    }
+
+    pub(super) fn on_received(&mut self, id: ConnId, bytes: &[u8]) {
+        let Some(conn) = self.connections.get_mut(&id) else { return };
+        let mut result = conn.receive(bytes);
+        while result.is_ok() {
+            let Some(conn) = self.connections.get_mut(&id) else { return };
+            let unit = conn.next_unit(&mut self.rng);
+            let output = conn.take_output();
+            self.send_bytes(id, output);
+            result = match unit {
+                Ok(None) => return,
+                Ok(Some(unit)) => self.on_unit(id, unit),
+                Err(error) => Err(error),
+            };
+        }
+        if let Err(error) = result {
+            self.terminate(id, &error);
+        }
+    }
+
+    fn on_unit(&mut self, id: ConnId, unit: Unit) -> Result<(), PeerError> {
+        match unit {
+            Unit::Line(line) => self.on_id_line(id, &line),
+            Unit::Secured => {
+                self.send_ack(id);
+                Ok(())
+            }
+            Unit::Request(text) => self.on_request_text(id, &text),
+            Unit::Packet(frame) => {
+                self.on_packet(id, &frame);
+                Ok(())
+            }
+            Unit::Raw(bytes) => self.on_raw_packet(&bytes),
+            Unit::Invitation(bytes) => self.on_invitation_bytes(id, &bytes),
+        }
+    }
+
+    pub(super) fn on_closed(&mut self, id: ConnId) {
+        self.finish(id, &PeerError::Closed, false);
+    }
+
+    pub(super) fn on_queued(&mut self, id: ConnId, bytes: usize) {
+        if let Some(conn) = self.connections.get_mut(&id) {
+            conn.queued = bytes;
+        }
+    }
+
+    fn send_id(&mut self, id: ConnId) {
+        let line = Request::Id { name: self.config.name.to_string(), major: MAJOR, minor: Some(u16::from(MINOR)) };
+        let now = self.now;
+        if let Some(conn) = self.connections.get_mut(&id) {
+            conn.started = now;
+        }
+        self.send_bytes(id, format!("{line}\n").into_bytes());
+    }
+
+    /// The peer says who it is (spec: meta-protocol 5.2).
+    fn on_id_line(&mut self, id: ConnId, line: &[u8]) -> Result<(), PeerError> {
+        let request = Request::parse(line)?;
+        let Request::Id { name, major, minor } = request else {
+            return Err(PeerError::Unexpected { got: request.label(), expected: "ID" });
+        };
+        if let Some(key) = name.strip_prefix('?') {
+            return self.start_invitation(id, key);
+        }
+        let name = NodeName::parse(&name).map_err(|_| PeerError::UnknownIdentity(name.escape_default().to_string()))?;
+        if name == self.config.name {
+            return Err(PeerError::OwnName);
+        }
+        let Some(conn) = self.connections.get(&id) else { return Ok(()) };
+        let outgoing = conn.is_outgoing();
+        if let Some(wanted) = conn.name.as_ref().filter(|&wanted| *wanted != name) {
+            return Err(PeerError::WrongName { got: name.to_string(), wanted: wanted.to_string() });
+        }
+        if major != MAJOR {
+            return Err(PeerError::Version(i32::from(major)));
+        }
+        let key = self.identity(&name)?;
+        if minor.unwrap_or(0) < 2 {
+            return Err(PeerError::Legacy);
+        }
+        if !outgoing {
+            self.send_id(id);
+        }
+        self.secure(id, name, key);
+        Ok(())
+    }
+
+    fn identity(&self, name: &NodeName) -> Result<crate::crypto::keys::PublicKey, PeerError> {
+        let learnt = self.mesh.graph.find(name).and_then(|peer| self.peer(peer)?.key);
+        if !self.config.hosts.contains_key(name) && learnt.is_none() {
+            return Err(PeerError::UnknownIdentity(name.to_string()));
+        }
+        learnt
+            .or_else(|| self.config.hosts.get(name).and_then(|host| host.key))
+            .ok_or_else(|| PeerError::NoKey(name.to_string()))
+    }
+
+    fn secure(&mut self, id: ConnId, name: NodeName, peer: crate::crypto::keys::PublicKey) {
+        let Some(conn) = self.connections.get_mut(&id) else { return };
+        let (role, label) = if conn.is_outgoing() {
+            (Role::Initiator, sptps::meta_label(&self.config.name, &name))
+        } else {
+            (Role::Responder, sptps::meta_label(&name, &self.config.name))
+        };
+        let params = Params { role, key: self.key.clone(), peer, label };
+        let (stream, output) = Stream::new(params, &mut self.rng);
+        conn.name = Some(name);
+        conn.phase = Phase::Securing(Box::new(stream));
+        self.send_bytes(id, output);
+    }
+
+    /// Tells the peer our port, weight and options (spec: meta-protocol 5.4).
+    fn send_ack(&mut self, id: ConnId) {
+        let Some(conn) = self.connections.get(&id) else { return };
+        let Some(name) = conn.name.clone() else { return };
+        let measured = i32::try_from(self.now.since(conn.started).as_millis()).unwrap_or(i32::MAX);
+        let host = self.config.hosts.get(&name);
+        let weight = host.and_then(|host| host.weight).or(self.config.link.weight).unwrap_or(measured);
+        let options = self.link_options(&name).with_minor(MINOR);
+        if let Some(conn) = self.connections.get_mut(&id) {
+            conn.estimate = weight;
+            conn.options = options;
+        }
+        self.send(id, &Request::Ack { port: self.config.port.to_string(), weight, options });
+    }
+
+    fn link_options(&self, name: &NodeName) -> Options {
+        let own = self.config.link;
+        let host = self.config.hosts.get(name);
+        let tcp_only = own.tcp_only || host.is_some_and(|host| host.tcp_only);
+        let mut bits = TINMESH;
+        if tcp_only {
+            bits |= Options::TCP_ONLY | Options::INDIRECT;
+        }
+        if own.indirect || host.is_some_and(|host| host.indirect) {
+            bits |= Options::INDIRECT;
+        }
+        if own.pmtu_discovery && !tcp_only {
+            bits |= Options::PMTU_DISCOVERY;
+        }
+        if host.and_then(|host| host.clamp_mss).unwrap_or(own.clamp_mss) {
+            bits |= Options::CLAMP_MSS;
+        }
+        Options(bits)
+    }
+
+    /// The peer's ACK makes the connection active (spec: meta-protocol 5.5).
+    pub(super) fn on_ack(&mut self, id: ConnId, port: &str, weight: i32, theirs: Options) -> Result<(), PeerError> {
+        let Some(name) = self.connections.get(&id).and_then(|conn| conn.name.clone()) else {
+            return Err(PeerError::Unexpected { got: "ACK", expected: "ID" });
+        };
+        let peer = self.intern(&name);
+        if !self.make_room(id, peer) {
+            return Err(PeerError::Replaced);
+        }
+        let Some(conn) = self.connections.get_mut(&id) else { return Ok(()) };
+        let mut ours = conn.options.0 & !TINMESH;
+        let mut bits = theirs.0;
+        if ours & bits & Options::PMTU_DISCOVERY == 0 {
+            ours &= !Options::PMTU_DISCOVERY;
+            bits &= !Options::PMTU_DISCOVERY;
+        }
+        let mut options = Options((ours & 0x00ff_ffff) | bits);
+        let host = self.config.hosts.get(&name);
+        if let Some(clamp) = host.and_then(|host| host.clamp_mss) {
+            options.0 = options.0 & !Options::CLAMP_MSS | if clamp { Options::CLAMP_MSS } else { 0 };
+        }
+        conn.activate(peer, options);
+        let weight = i32::try_from(i64::midpoint(i64::from(weight), i64::from(conn.estimate))).unwrap_or(i32::MAX);
+        let remote = conn.remote;
+        let mut address = remote;
+        if let Some(port) = port.parse().ok().filter(|&port: &u16| port != 0) {
+            address.set_port(port);
+        }
+        let limit = self.config.link.pmtu.into_iter().chain(host.and_then(|host| host.pmtu)).min();
+        if let Some(known) = self.peer_mut(peer) {
+            known.conn = Some(id);
+            known.mtu = known.mtu.min(limit.unwrap_or(u16::MAX));
+        }
+        self.schedule_check(id);
+        self.event(Event::Activated { name, remote });
+        self.send_everything(id);
+        self.announce_own_edge(id, peer, address, weight);
+        Ok(())
+    }
+
+    /// A second connection to the same node: the newer one stays, unless two crossed; then both
+    /// ends keep the one that the node with the smaller name made.
+    fn make_room(&mut self, id: ConnId, peer: PeerId) -> bool {
+        let Some(old) = self.peer(peer).and_then(|known| known.conn) else { return true };
+        let (Some(new), Some(previous)) = (self.connections.get(&id), self.connections.get(&old)) else { return true };
+        let crossed = new.is_outgoing() != previous.is_outgoing()
+            && self.now.since(previous.started).as_micros() < u128::from(CROSSING);
+        let ours_wins = self.peer(peer).is_some_and(|known| self.config.name < known.name);
+        if crossed && previous.is_outgoing() == ours_wins {
+            return false;
+        }
+        self.replace(old, peer);
+        true
+    }
+
+    fn replace(&mut self, old: ConnId, peer: PeerId) {
+        if let Some(known) = self.peer_mut(peer) {
+            known.conn = None;
+            known.tunnel = None;
+        }
+        self.timers.cancel(Wake::UdpSilent(peer));
+        self.touch(peer);
+        self.connections.get_mut(&old).map(|conn| conn.peer.take());
+        self.finish(old, &PeerError::Replaced, true);
+    }
+
+    fn schedule_check(&mut self, id: ConnId) {
+        let Some(conn) = self.connections.get_mut(&id) else { return };
+        conn.last_ping = self.now;
+        conn.pinged = false;
+        let next = self.now + self.config.timing.ping_interval + self.jitter();
+        self.timers.set(Wake::Check(id), next);
+    }
+
+    pub(super) fn on_check(&mut self, id: ConnId) {
+        let Some(conn) = self.connections.get_mut(&id) else { return };
+        if !conn.is_active() {
+            self.terminate(id, &PeerError::HandshakeTimeout);
+            return;
+        }
+        if conn.pinged {
+            self.terminate(id, &PeerError::PingTimeout);
+            return;
+        }
+        conn.pinged = true;
+        conn.last_ping = self.now;
+        let deadline = self.now + self.config.timing.ping_timeout;
+        self.timers.set(Wake::Check(id), deadline);
+        self.send(id, &Request::Ping);
+    }
+
+    pub(super) fn on_pong(&mut self, id: ConnId) {
+        let Some(conn) = self.connections.get(&id) else { return };
+        let (peer, remote, outgoing) = (conn.peer, conn.remote, conn.is_outgoing());
+        self.schedule_check(id);
+        if let Some(peer) = peer.filter(|_| outgoing) {
+            self.dialling_succeeded(peer, remote);
+        }
+    }
+
+    /// Sends a request on an encrypted connection.
+    pub(super) fn send(&mut self, id: ConnId, request: &Request) {
+        self.send_text(id, format!("{request}\n").as_bytes());
+    }
+
+    /// Sends the text of a request, with its end, on an encrypted connection.
+    pub(super) fn send_text(&mut self, id: ConnId, text: &[u8]) {
+        let sealed = self.connections.get_mut(&id).and_then(|conn| conn.seal(text));
+        if let Some(bytes) = sealed {
+            self.send_bytes(id, bytes);
+        }
+    }
+
+    pub(super) fn send_bytes(&mut self, id: ConnId, bytes: Vec<u8>) {
+        if bytes.is_empty() {
+            return;
+        }
+        let Some(conn) = self.connections.get_mut(&id) else { return };
+        conn.queued += bytes.len();
+        let queued = conn.queued;
+        self.emit(Output::Send { conn: id, bytes });
+        if queued > STALLED {
+            self.terminate(id, &PeerError::Stalled(queued));
+        }
+    }
+
+    /// Connections on which all requests are allowed, but for `except`.
+    pub(super) fn active(&self, except: Option<ConnId>) -> Vec<ConnId> {
+        self.connections.values().filter(|conn| conn.is_active() && Some(conn.id) != except).map(|conn| conn.id).collect()
+    }
+
+    /// Ends a connection from our side.
+    pub(super) fn terminate(&mut self, id: ConnId, error: &PeerError) {
+        self.finish(id, error, true);
+    }
+
+    fn finish(&mut self, id: ConnId, error: &PeerError, ours: bool) {
+        let Some(conn) = self.connections.remove(&id) else { return };
+        self.timers.cancel(Wake::Check(id));
+        let strange = !conn.is_active();
+        if ours {
+            let tarpit = strange && !conn.is_outgoing() && error.deserves_tarpit();
+            self.emit(Output::Close { conn: id, tarpit });
+        }
+        self.report_end(&conn, error, strange);
+        if let Some(peer) = conn.peer.filter(|&peer| self.peer(peer).is_some_and(|known| known.conn == Some(id))) {
+            self.lose_neighbour(peer);
+        }
+        self.dial_after(&conn);
+    }
+
+    fn report_end(&mut self, conn: &Connection, error: &PeerError, strange: bool) {
+        let remote = conn.remote;
+        let reason = error.to_string();
+        if strange && matches!(conn.phase, Phase::Connecting) {
+            let name = conn.name.as_ref().map_or("a node", NodeName::as_str);
+            self.event(Event::Note(format!("Could not connect to {name} at {remote}: {reason}")));
+        } else if strange && error.deserves_tarpit() {
+            self.event(Event::Refused { remote, reason: format!("peer {reason}") });
+        } else {
+            self.event(Event::Disconnected { name: conn.name.clone(), remote, reason });
+        }
+    }
+
+    fn lose_neighbour(&mut self, peer: PeerId) {
+        if let Some(known) = self.peer_mut(peer) {
+            known.conn = None;
+        }
+        self.touch(peer);
+        if self.mesh.graph.remove_edge(PeerId::ME, peer).is_some() {
+            self.broadcast_edge_gone(PeerId::ME, peer);
+            self.dirty.lost.insert(peer);
+            self.dirty.routes = true;
+        }
+    }
+
+    /// The machine slept: every connection is suspect.
+    pub(super) fn on_woke(&mut self) {
+        for id in self.connections.keys().copied().collect::<Vec<_>>() {
+            self.terminate(id, &PeerError::Woke);
+        }
+    }
+}
+
+/// Limits new connections: a counter that drains by one each second (spec: meta-protocol 2.3).
+#[derive(Debug, Default)]
+pub(super) struct Burst {
+    last: Instant,
+    level: u32,
+}
+
+impl Burst {
+    /// Whether another connection from `source` may come in; loopback always may.
+    fn admit(&mut self, now: Instant, source: std::net::IpAddr, limit: u32) -> bool {
+        if source.is_loopback() {
+            return true;
+        }
+        let drained = u32::try_from(now.since(self.last).as_secs()).unwrap_or(u32::MAX);
+        if drained > 0 {
+            self.level = self.level.saturating_sub(drained);
+            self.last = now;
+        }
+        if self.level >= limit {
+            return false;
+        }
+        self.level += 1;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_burst_is_limited_and_drains_by_one_each_second() {
+        let mut burst = Burst::default();
+        let source = "192.0.2.1".parse().expect("an address");
+        let mut now = Instant::ZERO + Duration::from_secs(100);
+        assert_eq!((0..20).filter(|_| burst.admit(now, source, 10)).count(), 10);
+        now = now + Duration::from_secs(3);
+        assert_eq!((0..20).filter(|_| burst.admit(now, source, 10)).count(), 3);
+        assert!(burst.admit(now, "127.0.0.1".parse().expect("an address"), 10));
+    }
+}

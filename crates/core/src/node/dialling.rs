@@ -1,0 +1,323 @@
+//! Outgoing connections: whom to dial, at which address, and when again.
+//!
+//! Source: spec meta-protocol 3, 13, 14.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::meta::connection::Connection;
+use crate::meta::error::PeerError;
+use crate::name::{ConnId, NodeName, PeerId};
+use crate::node::io::{Event, Output, Persist};
+use crate::node::timers::Wake;
+use crate::node::{Node, PERIOD};
+use crate::time::Instant;
+
+/// The back-off grows by so much with each round of addresses.
+const BACK_OFF_STEP: Duration = Duration::from_secs(5);
+/// AutoConnect wants so many active connections.
+const WANTED_CONNECTIONS: usize = 3;
+
+/// Whom this node dials.
+#[derive(Debug, Default)]
+pub(super) struct Dialling {
+    outgoing: BTreeMap<PeerId, Outgoing>,
+    next_conn: u64,
+}
+
+/// One node that we want to be connected to.
+#[derive(Debug, Default)]
+struct Outgoing {
+    back_off: Duration,
+    /// Addresses still to be tried in this round; `None`: the round has not begun.
+    round: Option<Round>,
+    conn: Option<ConnId>,
+    /// Named by the operator, so AutoConnect keeps it.
+    configured: bool,
+}
+
+#[derive(Debug, Default)]
+struct Round {
+    addresses: VecDeque<SocketAddr>,
+    names: VecDeque<(String, u16)>,
+    tried: BTreeSet<SocketAddr>,
+}
+
+impl Node {
+    pub(super) fn start_dialling(&mut self) {
+        for name in self.config.connect_to.clone() {
+            if name == self.config.name {
+                continue;
+            }
+            let peer = self.intern(&name);
+            let record = self.dialling.outgoing.entry(peer).or_default();
+            record.configured = true;
+            record.back_off = Duration::ZERO;
+            self.dial(peer);
+        }
+    }
+
+    /// Drops the records of nodes that the operator does not name any more.
+    pub(super) fn forget_dialling(&mut self) {
+        let wanted: BTreeSet<PeerId> =
+            self.config.connect_to.iter().filter_map(|name| self.mesh.graph.find(name)).collect();
+        let stale: Vec<PeerId> =
+            self.dialling.outgoing.keys().copied().filter(|peer| !wanted.contains(peer)).collect();
+        for peer in stale {
+            self.stop_dialling(peer);
+        }
+    }
+
+    fn stop_dialling(&mut self, peer: PeerId) {
+        self.timers.cancel(Wake::Retry(peer));
+        if let Some(conn) = self.dialling.outgoing.remove(&peer).and_then(|record| record.conn) {
+            self.terminate(conn, &PeerError::Superfluous);
+        }
+    }
+
+    /// Makes the next attempt to reach `peer`, unless there is a connection or an attempt already.
+    pub(super) fn dial(&mut self, peer: PeerId) {
+        self.timers.cancel(Wake::Retry(peer));
+        if self.peer(peer).is_none_or(|known| known.conn.is_some()) {
+            return;
+        }
+        let Some(record) = self.dialling.outgoing.get(&peer) else { return };
+        if record.conn.is_some() {
+            return;
+        }
+        if record.round.is_none() {
+            let round = self.new_round(peer);
+            if let Some(record) = self.dialling.outgoing.get_mut(&peer) {
+                record.round = Some(round);
+            }
+        }
+        self.try_next(peer);
+    }
+
+    /// All that is known of where a node is: addresses that worked, those that others announce,
+    /// and the names in its host file.
+    fn new_round(&self, peer: PeerId) -> Round {
+        let mut addresses: VecDeque<SocketAddr> = VecDeque::new();
+        let Some(known) = self.peer(peer) else { return Round::default() };
+        addresses.extend(known.cached.iter().copied());
+        addresses.extend(self.announced_addresses(peer).into_iter().rev());
+        let mut names = VecDeque::new();
+        if let Some(host) = self.config.hosts.get(&known.name) {
+            for (host, port) in &host.addresses {
+                match host.parse() {
+                    Ok(ip) => addresses.push_back(SocketAddr::new(ip, *port)),
+                    Err(_) => names.push_back((host.clone(), *port)),
+                }
+            }
+        }
+        Round { addresses, names, tried: BTreeSet::new() }
+    }
+
+    /// Where other nodes see `peer`.
+    pub(super) fn announced_addresses(&self, peer: PeerId) -> Vec<SocketAddr> {
+        let graph = &self.mesh.graph;
+        graph.edges(peer).filter_map(|edge| graph.edge(edge.to, peer)?.address.ip()).collect()
+    }
+
+    fn try_next(&mut self, peer: PeerId) {
+        let Some(name) = self.peer(peer).map(|known| known.name.clone()) else { return };
+        let Some(round) = self.dialling.outgoing.get_mut(&peer).and_then(|record| record.round.as_mut()) else { return };
+        while let Some(address) = round.addresses.pop_front() {
+            if round.tried.insert(address) {
+                self.connect(peer, name, address);
+                return;
+            }
+        }
+        if let Some((host, port)) = round.names.pop_front() {
+            self.emit(Output::Resolve { peer: name, host, port });
+            return;
+        }
+        self.back_off(peer, name);
+    }
+
+    fn connect(&mut self, peer: PeerId, name: NodeName, address: SocketAddr) {
+        let id = ConnId(self.dialling.next_conn);
+        self.dialling.next_conn += 1;
+        if let Some(record) = self.dialling.outgoing.get_mut(&peer) {
+            record.conn = Some(id);
+        }
+        self.connections.insert(id, Connection::new(id, address, Some(name.clone()), self.now));
+        let deadline = self.now + self.config.timing.ping_timeout;
+        self.timers.set(Wake::Check(id), deadline);
+        self.emit(Output::Connect { conn: id, peer: name, to: address });
+    }
+
+    fn back_off(&mut self, peer: PeerId, name: NodeName) {
+        let max = self.config.timing.max_timeout;
+        let jitter = self.jitter();
+        let Some(record) = self.dialling.outgoing.get_mut(&peer) else { return };
+        record.round = None;
+        record.back_off = (record.back_off + BACK_OFF_STEP).min(max);
+        let after = record.back_off;
+        self.timers.set(Wake::Retry(peer), self.now + after + jitter);
+        self.event(Event::Retrying { name, after });
+    }
+
+    pub(super) fn on_resolved(&mut self, name: &NodeName, addresses: &[SocketAddr]) {
+        let Some(peer) = self.mesh.graph.find(name) else { return };
+        let Some(record) = self.dialling.outgoing.get_mut(&peer).filter(|record| record.conn.is_none()) else { return };
+        let Some(round) = record.round.as_mut() else { return };
+        round.addresses.extend(addresses);
+        if self.peer(peer).is_some_and(|known| known.conn.is_none()) {
+            self.try_next(peer);
+        }
+    }
+
+    /// A connection ended: if it was wanted, the next address is tried at once.
+    pub(super) fn dial_after(&mut self, conn: &Connection) {
+        let Some(peer) = conn.name.as_ref().and_then(|name| self.mesh.graph.find(name)) else { return };
+        if let Some(record) = self.dialling.outgoing.get_mut(&peer) {
+            if record.conn == Some(conn.id) {
+                record.conn = None;
+            } else if record.conn.is_some() {
+                return;
+            }
+            if conn.is_active() {
+                record.round = None;
+            }
+            if conn.is_active() && self.now.since(conn.started) < PERIOD {
+                let at = self.now + PERIOD;
+                self.timers.set_earlier(Wake::Retry(peer), at);
+            } else if !self.timers.is_set(Wake::Retry(peer)) {
+                self.dial(peer);
+            }
+        }
+    }
+
+    /// An outgoing connection proved itself.
+    pub(super) fn dialling_succeeded(&mut self, peer: PeerId, remote: SocketAddr) {
+        if let Some(record) = self.dialling.outgoing.get_mut(&peer).filter(|record| !record.back_off.is_zero()) {
+            record.back_off = Duration::ZERO;
+            record.round = None;
+            self.remember_address(peer, remote);
+        }
+    }
+
+    pub(super) fn remember_address(&mut self, peer: PeerId, address: SocketAddr) {
+        let Some(known) = self.peer_mut(peer) else { return };
+        if known.remember(address) {
+            let persist = Persist::Addresses { name: known.name.clone(), addresses: known.cached.clone() };
+            self.emit(Output::Persist(persist));
+        }
+    }
+
+    /// Tries everything now.
+    pub(super) fn retry_all(&mut self) {
+        let peers: Vec<PeerId> = self.dialling.outgoing.keys().copied().collect();
+        for peer in peers {
+            let Some(record) = self.dialling.outgoing.get_mut(&peer) else { continue };
+            record.back_off = Duration::ZERO;
+            match record.conn.filter(|id| self.connections.get(id).is_some_and(|conn| !conn.is_active())) {
+                Some(conn) => self.terminate(conn, &PeerError::Operator),
+                None => self.dial(peer),
+            }
+        }
+    }
+
+    /// Addresses of this machine changed: what hung on the old ones is tried again.
+    pub(super) fn on_network_changed(&mut self) {
+        self.retry_all();
+        let ids: Vec<ConnId> = self.active(None);
+        for id in ids {
+            self.hasten_ping(id);
+        }
+    }
+
+    fn hasten_ping(&mut self, id: ConnId) {
+        let at: Instant = self.now;
+        if self.connections.get(&id).is_some_and(|conn| !conn.pinged) {
+            self.timers.set(Wake::Check(id), at);
+        }
+    }
+
+    pub(super) fn on_period(&mut self) {
+        let next = self.now + PERIOD + self.jitter();
+        self.timers.set(Wake::Periodic, next);
+        self.check_contradictions();
+        if self.config.mesh.auto_connect {
+            self.auto_connect();
+        }
+    }
+
+    fn auto_connect(&mut self) {
+        let active = self.active(None).len();
+        if active < WANTED_CONNECTIONS {
+            self.make_connection();
+            return;
+        }
+        if active > WANTED_CONNECTIONS {
+            self.drop_superfluous();
+        }
+        self.cancel_pending();
+        self.help_unreachable();
+    }
+
+    fn may_dial(&self, peer: PeerId) -> bool {
+        self.peer(peer).is_some_and(|known| {
+            let has_address = self.config.hosts.get(&known.name).is_some_and(|host| !host.addresses.is_empty());
+            peer != PeerId::ME && known.conn.is_none() && (has_address || known.reachable)
+        })
+    }
+
+    fn make_connection(&mut self) {
+        let eligible: Vec<PeerId> = self.mesh.graph.ids().into_iter().filter(|&peer| self.may_dial(peer)).collect();
+        if eligible.is_empty() {
+            return;
+        }
+        let peer = eligible[self.rng.below(eligible.len())];
+        self.dial_new(peer);
+    }
+
+    fn dial_new(&mut self, peer: PeerId) {
+        if !self.dialling.outgoing.contains_key(&peer) {
+            self.dialling.outgoing.insert(peer, Outgoing::default());
+            self.dial(peer);
+        }
+    }
+
+    fn drop_superfluous(&mut self) {
+        let candidates: Vec<PeerId> = self
+            .dialling
+            .outgoing
+            .iter()
+            .filter(|(peer, record)| {
+                let active = record.conn.and_then(|id| self.connections.get(&id)).is_some_and(Connection::is_active);
+                active && !record.configured && self.mesh.graph.edges(**peer).count() >= 2
+            })
+            .map(|(&peer, _)| peer)
+            .collect();
+        if !candidates.is_empty() {
+            let peer = candidates[self.rng.below(candidates.len())];
+            self.stop_dialling(peer);
+        }
+    }
+
+    fn cancel_pending(&mut self) {
+        let pending: Vec<PeerId> = self
+            .dialling
+            .outgoing
+            .iter()
+            .filter(|(peer, record)| {
+                record.conn.is_none() && !record.configured && self.timers.is_set(Wake::Retry(**peer))
+            })
+            .map(|(&peer, _)| peer)
+            .collect();
+        for peer in pending {
+            self.stop_dialling(peer);
+        }
+    }
+
+    fn help_unreachable(&mut self) {
+        let all = self.mesh.graph.ids();
+        let peer = all[self.rng.below(all.len())];
+        if !self.is_reachable(peer) && self.may_dial(peer) {
+            self.dial_new(peer);
+        }
+    }
+}

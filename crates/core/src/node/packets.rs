@@ -1,0 +1,329 @@
+//! Packets that the data plane could not finish, and those that come and go over TCP.
+//!
+//! Source: spec datagrams 7 to 10, meta-protocol 6.10.
+
+use std::net::SocketAddr;
+
+use crate::crypto::base64;
+use crate::dataplane::fragment;
+use crate::dataplane::verdict::{Punt, Verdict};
+use crate::meta::error::PeerError;
+use crate::name::{ConnId, NodeId, PeerId};
+use crate::node::Node;
+use crate::node::io::Output;
+use crate::node::udp::PROBE;
+use crate::packet::{ETHERNET_HEADER, MAX_FRAME, Packet};
+use crate::peer::tunnel::Waiting;
+use crate::wire::datagram::IDS;
+use crate::wire::options::Options;
+use crate::wire::request::{KeyRequest, Request};
+
+/// Record type of handshake messages.
+const HANDSHAKE: u8 = 128;
+/// Smallest minor that takes SPTPS_PACKET.
+const RAW_MINOR: u8 = 7;
+/// Smallest IPv4 frame that is never refused as too big (spec: routing 13).
+const MIN_IPV4_FRAME: u16 = 590;
+
+impl Node {
+    pub(super) fn on_punt(&mut self, punt: Punt, payload: &[u8]) {
+        let packet = Packet::from_payload(payload);
+        self.finish_packet(punt, packet);
+    }
+
+    fn finish_packet(&mut self, punt: Punt, packet: Packet) {
+        match punt {
+            Punt::Plain { owner, source } => self.on_plain(owner, source, packet),
+            Punt::Fragment { owner, source } => self.on_fragment(owner, source, &packet),
+            Punt::Broadcast { source } => self.on_broadcast(source, &packet),
+            Punt::Relay { origin, destination } => self.relay_over_tcp(origin, destination, &packet),
+            Punt::Record { origin, kind, direct, from } => self.on_record(origin, kind, &packet, direct, from),
+            Punt::Datagram { from } => self.on_datagram(packet, from),
+        }
+    }
+
+    /// Routes a plain packet through the current snapshot.
+    pub(super) fn route_packet(&mut self, source: PeerId, mut packet: Packet) {
+        let fib = std::sync::Arc::clone(&self.fib);
+        let verdict = fib.route(source, &mut packet, &mut self.scratch);
+        self.on_verdict(verdict, packet);
+    }
+
+    pub(super) fn on_verdict(&mut self, verdict: Verdict, packet: Packet) {
+        match verdict {
+            Verdict::Transmit(target) => self.emit(Output::Transmit { target, packet }),
+            Verdict::Deliver => self.emit(Output::Deliver(packet)),
+            Verdict::Punt(punt) => self.finish_packet(punt, packet),
+            Verdict::Drop(_) => {}
+        }
+    }
+
+    /// A plain packet without session, or that does not fit through UDP.
+    fn on_plain(&mut self, owner: PeerId, source: PeerId, packet: Packet) {
+        self.use_tunnel(owner);
+        if let Some(conn) = self.peer(owner).and_then(|known| known.conn) {
+            self.want_key(owner);
+            self.send_packet_request(conn, &packet);
+            return;
+        }
+        let Some(tunnel) = self.open_tunnel(owner) else { return };
+        let Some(session) = tunnel.session() else {
+            tunnel.keep(Waiting { source, packet });
+            self.want_key(owner);
+            return;
+        };
+        let mut packet = packet;
+        if session.seal(self.plain_kind(), &mut packet) {
+            self.send_sealed(PeerId::ME, owner, &packet);
+        } else {
+            self.rekey(owner);
+        }
+    }
+
+    fn plain_kind(&self) -> u8 {
+        match self.config.policy.mode {
+            crate::dataplane::fib::Mode::Router => 0,
+            crate::dataplane::fib::Mode::Switch | crate::dataplane::fib::Mode::Hub => 2,
+        }
+    }
+
+    /// The frame of a packet: in router mode an Ethernet header is put in front.
+    fn frame(&self, packet: &Packet) -> Option<Vec<u8>> {
+        if self.plain_kind() == 2 {
+            return Some(packet.payload().to_vec());
+        }
+        let kind: [u8; 2] = match packet.payload().first()? >> 4 {
+            4 => [0x08, 0x00],
+            6 => [0x86, 0xdd],
+            _ => return None,
+        };
+        let mut frame = vec![0; ETHERNET_HEADER - 2];
+        frame.extend_from_slice(&kind);
+        frame.extend_from_slice(packet.payload());
+        Some(frame)
+    }
+
+    fn send_packet_request(&mut self, conn: ConnId, packet: &Packet) {
+        let Some(frame) = self.frame(packet).filter(|frame| frame.len() <= MAX_FRAME) else { return };
+        if self.is_congested(conn) {
+            return;
+        }
+        let Ok(len) = u16::try_from(frame.len()) else { return };
+        self.send(conn, &Request::Packet { len });
+        self.send_text(conn, &frame);
+    }
+
+    /// Random early drop before a packet is queued on a connection (spec: datagrams 7.4).
+    fn is_congested(&mut self, conn: ConnId) -> bool {
+        let half = self.config.mesh.max_output_buffer / 2;
+        let queued = self.connections.get(&conn).map_or(0, |conn| conn.queued);
+        queued > half && (half == 0 || self.rng.below(half) < queued - half)
+    }
+
+    fn on_fragment(&mut self, owner: PeerId, source: PeerId, packet: &Packet) {
+        let relay = self.relay_of(owner).unwrap_or(owner);
+        let mtu = self.entry_mtu(relay).max(MIN_IPV4_FRAME);
+        for fragment in fragment::split(packet.payload(), usize::from(mtu) - ETHERNET_HEADER) {
+            self.route_packet(source, fragment);
+        }
+    }
+
+    fn entry_mtu(&self, peer: PeerId) -> u16 {
+        self.fib.peer(peer).map_or(MAX_FRAME as u16, |entry| entry.mtu)
+    }
+
+    /// Copies a packet to every neighbour in the spanning tree but the one it came from.
+    fn on_broadcast(&mut self, source: PeerId, packet: &Packet) {
+        if source != PeerId::ME {
+            self.emit(Output::Deliver(packet.clone()));
+        }
+        if self.config.mesh.tunnel_server || !self.config.policy.broadcast {
+            return;
+        }
+        let behind = self.nexthop(source);
+        let fib = std::sync::Arc::clone(&self.fib);
+        for &peer in fib.tree.iter().filter(|&&peer| Some(peer) != behind) {
+            let mut copy = packet.clone();
+            let kind = self.plain_kind();
+            let verdict = fib.send_record(peer, source, kind, &mut copy, &mut self.scratch);
+            self.on_verdict(verdict, copy);
+        }
+    }
+
+    /// Sends a sealed record on, over UDP if it fits, else over TCP.
+    fn send_sealed(&mut self, origin: PeerId, destination: PeerId, packet: &Packet) {
+        self.relay_over_tcp(origin, destination, packet);
+    }
+
+    fn relay_over_tcp(&mut self, origin: PeerId, destination: PeerId, packet: &Packet) {
+        if origin != PeerId::ME {
+            self.use_tunnel(destination);
+        }
+        let Some(nexthop) = self.nexthop(destination) else { return };
+        let Some(conn) = self.peer(nexthop).and_then(|known| known.conn) else { return };
+        if self.is_congested(conn) {
+            return;
+        }
+        let raw = self.connections.get(&conn).is_some_and(|conn| conn.options.minor() >= RAW_MINOR);
+        if raw {
+            self.send_raw_packet(conn, origin, destination, packet.payload());
+        } else if let (Some(from), Some(to)) = (self.name_of(origin), self.name_of(destination)) {
+            let kind = KeyRequest::Datagram(base64::encode(packet.payload()));
+            self.send(conn, &Request::ReqKey { from, to, kind });
+        }
+    }
+
+    fn send_raw_packet(&mut self, conn: ConnId, origin: PeerId, destination: PeerId, datagram: &[u8]) {
+        let (Some(from), Some(to)) = (self.peer(origin), self.peer(destination)) else { return };
+        let bytes = [&to.node_id.0, &from.node_id.0, datagram].concat();
+        let Ok(len) = u16::try_from(bytes.len()) else { return };
+        self.send(conn, &Request::SptpsPacket { len });
+        self.send_bytes(conn, bytes);
+    }
+
+    /// A text request carries a datagram between two others.
+    pub(super) fn relay_text(&mut self, origin: PeerId, destination: PeerId, text: &str) {
+        let Some(datagram) = base64::decode(text.as_bytes()) else { return };
+        self.relay_datagram(origin, destination, &datagram);
+    }
+
+    fn relay_datagram(&mut self, origin: PeerId, destination: PeerId, datagram: &[u8]) {
+        self.use_tunnel(destination);
+        let mut packet = Packet::from_payload(datagram);
+        let fib = std::sync::Arc::clone(&self.fib);
+        let verdict = fib.relay(origin, destination, &mut packet);
+        self.on_verdict(verdict, packet);
+    }
+
+    /// The bytes of an SPTPS_PACKET request (spec: datagrams 9.2).
+    pub(super) fn on_raw_packet(&mut self, bytes: &[u8]) -> Result<(), PeerError> {
+        let Some((ids, datagram)) = bytes.split_first_chunk::<IDS>() else {
+            return Err(PeerError::Unexpected { got: "SPTPS_PACKET without ids", expected: "ids and a datagram" });
+        };
+        let id = |at: usize| {
+            let mut id = [0; 6];
+            id.copy_from_slice(&ids[at..at + 6]);
+            self.fib.by_id.get(&NodeId(id)).copied()
+        };
+        let (Some(to), Some(from)) = (id(0), id(6)) else { return Ok(()) };
+        if !self.is_reachable(to) || from == PeerId::ME {
+            return Ok(());
+        }
+        if to == PeerId::ME || self.route(to).is_some_and(|route| route.via == PeerId::ME) {
+            self.consider_udp_info(PeerId::ME, from);
+        }
+        if to == PeerId::ME {
+            self.on_datagram_over_tcp(from, datagram);
+        } else {
+            self.relay_datagram(from, to, datagram);
+        }
+        Ok(())
+    }
+
+    /// A sealed record for us that came over TCP.
+    pub(super) fn on_datagram_over_tcp(&mut self, origin: PeerId, datagram: &[u8]) {
+        let Some(session) = self.tunnel(origin).and_then(|tunnel| tunnel.session()) else {
+            self.want_key(origin);
+            return;
+        };
+        let mut packet = Packet::from_payload(datagram);
+        match session.open(&mut packet) {
+            Ok(HANDSHAKE) => {
+                self.on_opened_handshake(origin, packet.payload());
+            }
+            Ok(PROBE) => {}
+            Ok(kind) => {
+                self.deliver_record(origin, kind, packet);
+                self.consider_mtu_info(PeerId::ME, origin, MAX_FRAME as i32);
+            }
+            Err(error) => {
+                if !error.is_replay() {
+                    self.restart_session(origin);
+                }
+            }
+        }
+    }
+
+    fn deliver_record(&mut self, origin: PeerId, kind: u8, mut packet: Packet) {
+        let fib = std::sync::Arc::clone(&self.fib);
+        let verdict = fib.accept_record(origin, kind, &mut packet, &mut self.scratch);
+        self.on_verdict(verdict, packet);
+    }
+
+    fn on_record(&mut self, origin: PeerId, kind: u8, packet: &Packet, direct: bool, from: SocketAddr) {
+        match kind {
+            PROBE => self.on_probe(origin, packet.payload(), direct, from),
+            HANDSHAKE => self.on_opened_handshake(origin, packet.payload()),
+            _ => {}
+        }
+    }
+
+    fn on_opened_handshake(&mut self, peer: PeerId, data: &[u8]) {
+        use crate::peer::tunnel::Keying;
+        let mut rng = self.rng.clone();
+        let progress = match self.tunnel_mut(peer).map(|tunnel| &mut tunnel.keying) {
+            Some(Keying::Ready(handshake)) => handshake.on_record(data, &mut rng).ok(),
+            Some(Keying::Absent | Keying::Waiting { .. }) | None => None,
+        };
+        self.rng = rng;
+        if let Some(progress) = progress {
+            self.on_progress(peer, progress);
+        }
+    }
+
+    /// A datagram whose sender or address the data plane does not know (spec: datagrams 8.1).
+    fn on_datagram(&mut self, mut packet: Packet, from: SocketAddr) {
+        let Some(ids) = packet.payload().first_chunk::<IDS>() else { return };
+        let mut source = [0; 6];
+        source.copy_from_slice(&ids[6..]);
+        let direct = ids[..6] == NodeId::NULL.0;
+        let Some(&origin) = self.fib.by_id.get(&NodeId(source)) else { return };
+        if !direct || origin == PeerId::ME {
+            return;
+        }
+        let Some(session) = self.tunnel(origin).and_then(|tunnel| tunnel.session()) else {
+            self.on_unknown_datagram(origin);
+            return;
+        };
+        packet.drop_front(IDS);
+        match session.open(&mut packet) {
+            Ok(kind @ (PROBE | HANDSHAKE)) => self.on_record(origin, kind, &packet, true, from),
+            Ok(kind) => {
+                self.on_data_from(origin, from);
+                self.deliver_record(origin, kind, packet);
+            }
+            Err(error) => {
+                let known = self.peer(origin).and_then(|known| known.udp).is_some_and(|target| target.to == from);
+                if known && !error.is_replay() {
+                    self.restart_session(origin);
+                }
+            }
+        }
+    }
+
+    /// A peer sends datagrams with keys that we do not have (any more).
+    fn on_unknown_datagram(&mut self, origin: PeerId) {
+        let waiting = self.tunnel(origin).is_some_and(|tunnel| !tunnel.wants_start(self.now));
+        if self.is_reachable(origin) && !waiting {
+            self.want_key(origin);
+        }
+    }
+
+    /// The frame of a PACKET request: as if sent by the neighbour (spec: datagrams 9.1).
+    pub(super) fn on_packet(&mut self, conn: ConnId, frame: &[u8]) {
+        let Some(peer) = self.connections.get(&conn).and_then(|conn| conn.peer) else { return };
+        let Some(kind) = frame.get(12..14).filter(|_| frame.len() <= MAX_FRAME) else { return };
+        if kind == [0, 0] {
+            return;
+        }
+        self.use_neighbour(peer);
+        let packet = Packet::from_payload(frame);
+        self.deliver_record(peer, 2, packet);
+    }
+
+    fn use_neighbour(&mut self, peer: PeerId) {
+        if !self.options_of(peer).has(Options::TCP_ONLY) {
+            self.want_key(peer);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Makes the forwarding snapshot of what the node knows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::dataplane::fib::{Fib, PeerEntry};
+use crate::name::{NodeId, PeerId};
+use crate::node::Node;
+use crate::node::connections::{MINOR, TINMESH};
+use crate::node::io::Output;
+use crate::packet::MAX_FRAME;
+use crate::wire::options::Options;
+
+impl Node {
+    /// Publishes a snapshot if anything changed that packets depend on.
+    pub(super) fn publish_if_dirty(&mut self) {
+        if self.dirty.routes {
+            self.dirty.routes = false;
+            self.recompute_routes();
+        }
+        if !std::mem::take(&mut self.dirty.fib) {
+            return;
+        }
+        let touched = std::mem::take(&mut self.dirty.peers);
+        let mut peers = self.fib.peers.clone();
+        peers.resize(self.peers.len(), None);
+        for peer in touched {
+            let entry = self.entry(peer).map(Arc::new);
+            if let Some(place) = peers.get_mut(peer.index()) {
+                *place = entry;
+            }
+        }
+        let fib = Fib {
+            policy: Arc::new(self.config.policy.clone()),
+            subnets: Arc::clone(&self.mesh.subnets),
+            by_id: self.ids(&peers),
+            by_addr: self.addresses(&peers),
+            tree: self.mesh.graph.spanning_tree(&self.mesh.routes).into(),
+            peers,
+        };
+        self.fib = Arc::new(fib);
+        let snapshot = Arc::clone(&self.fib);
+        self.emit(Output::Publish(snapshot));
+    }
+
+    /// Ids change only when nodes come or go.
+    fn ids(&self, peers: &[Option<Arc<PeerEntry>>]) -> Arc<BTreeMap<NodeId, PeerId>> {
+        let count = peers.iter().flatten().count();
+        if self.fib.by_id.len() == count && self.fib.peers.len() == peers.len() {
+            return Arc::clone(&self.fib.by_id);
+        }
+        Arc::new(peers.iter().flatten().map(|entry| (entry.node_id, entry.peer)).collect())
+    }
+
+    fn addresses(&self, peers: &[Option<Arc<PeerEntry>>]) -> Arc<BTreeMap<std::net::SocketAddr, PeerId>> {
+        let confirmed = peers.iter().flatten().filter(|entry| entry.udp_confirmed);
+        let addresses: BTreeMap<_, _> =
+            confirmed.filter_map(|entry| entry.udp.map(|target| (target.to, entry.peer))).collect();
+        if *self.fib.by_addr == addresses { Arc::clone(&self.fib.by_addr) } else { Arc::new(addresses) }
+    }
+
+    fn entry(&self, peer: PeerId) -> Option<PeerEntry> {
+        let known = self.peer(peer)?;
+        let me = peer == PeerId::ME;
+        let route = self.route(peer);
+        let options = if me { self.own_options() } else { self.options_of(peer) };
+        let tunnel = known.tunnel.as_deref();
+        Some(PeerEntry {
+            peer,
+            name: known.name.clone(),
+            node_id: known.node_id,
+            reachable: me || route.is_some(),
+            nexthop: route.map_or(peer, |route| route.nexthop),
+            via: route.map_or(peer, |route| route.via),
+            options,
+            neighbour: known.conn.is_some(),
+            udp: known.udp,
+            udp_confirmed: known.is_confirmed(),
+            mtu: if me { MAX_FRAME as u16 } else { self.mtu_of(peer) },
+            min_mtu: known.min_mtu(),
+            session: tunnel.and_then(crate::peer::tunnel::Tunnel::session),
+            compression: tunnel.map_or(0, |tunnel| tunnel.compression),
+            clamp_mss: options.has(Options::CLAMP_MSS),
+            stats: Arc::clone(&known.stats),
+        })
+    }
+
+    /// What is measured, else what others or the operator told.
+    pub(super) fn mtu_of(&self, peer: PeerId) -> u16 {
+        let Some(known) = self.peer(peer) else { return MAX_FRAME as u16 };
+        known.fixed_mtu().unwrap_or(known.mtu)
+    }
+
+    pub(super) fn own_options(&self) -> Options {
+        let link = self.config.link;
+        let flags = [
+            (link.indirect || link.tcp_only, Options::INDIRECT),
+            (link.tcp_only, Options::TCP_ONLY),
+            (link.pmtu_discovery && !link.tcp_only, Options::PMTU_DISCOVERY),
+            (link.clamp_mss, Options::CLAMP_MSS),
+        ];
+        let bits = flags.iter().filter(|(set, _)| *set).fold(TINMESH, |bits, (_, flag)| bits | flag);
+        Options(bits).with_minor(MINOR)
+    }
+}

@@ -1,0 +1,121 @@
+//! What follows from a changed graph: routes, nodes that come and go, their sessions and scripts.
+//!
+//! Source: spec meta-protocol 10, datagrams 18.
+
+use std::sync::Arc;
+
+use crate::dataplane::fib::UdpTarget;
+use crate::graph::Route;
+use crate::name::PeerId;
+use crate::node::Node;
+use crate::node::io::Event;
+use crate::node::timers::Wake;
+use crate::subnet::Subnet;
+use crate::wire::options::Options;
+
+impl Node {
+    /// The way to `peer`, if the graph reaches it.
+    pub(super) fn route(&self, peer: PeerId) -> Option<&Route> {
+        self.mesh.routes.get(peer)
+    }
+
+    pub(super) fn is_reachable(&self, peer: PeerId) -> bool {
+        peer == PeerId::ME || self.route(peer).is_some()
+    }
+
+    pub(super) fn nexthop(&self, peer: PeerId) -> Option<PeerId> {
+        self.route(peer).map(|route| route.nexthop)
+    }
+
+    /// The node that datagrams for `peer` are physically sent to: its static relay, or itself, or
+    /// the neighbour before it when the static relay would be this node.
+    pub(super) fn relay_of(&self, peer: PeerId) -> Option<PeerId> {
+        let route = self.route(peer)?;
+        Some(if route.via == PeerId::ME { route.nexthop } else { route.via })
+    }
+
+    pub(super) fn options_of(&self, peer: PeerId) -> Options {
+        self.route(peer).map_or_else(Options::default, |route| route.options)
+    }
+
+    pub(super) fn recompute_routes(&mut self) {
+        self.mesh.routes = self.mesh.graph.routes();
+        for peer in self.mesh.graph.ids() {
+            self.update_reachability(peer);
+        }
+        self.withdraw_edges_to_us();
+        self.dirty.fib = true;
+        let all = self.mesh.graph.ids();
+        self.dirty.peers.extend(all);
+    }
+
+    fn update_reachability(&mut self, peer: PeerId) {
+        if peer == PeerId::ME {
+            return;
+        }
+        let reached = self.mesh.routes.get(peer).map(|route| route.address.ip());
+        let target = reached.flatten().and_then(|address| self.target(address));
+        let now = self.now;
+        let Some(known) = self.peer_mut(peer) else { return };
+        if known.reachable == reached.is_some() {
+            if known.reachable && known.udp.is_none() {
+                known.udp = target;
+            }
+            return;
+        }
+        known.reachable = reached.is_some();
+        known.changed = Some(now);
+        known.tunnel = None;
+        let last = known.udp;
+        if known.reachable {
+            known.udp = target;
+            self.announce_up(peer);
+        } else {
+            known.udp = None;
+            self.timers.cancel(Wake::Attend(peer));
+            self.announce_down(peer, last);
+        }
+        self.timers.cancel(Wake::UdpSilent(peer));
+    }
+
+    fn announce_up(&mut self, peer: PeerId) {
+        let Some((name, udp, conn)) = self.peer(peer).map(|p| (p.name.clone(), p.udp, p.conn)) else { return };
+        let address = udp.map(|target| target.to);
+        self.event(Event::NodeUp { name: name.clone(), address });
+        for subnet in self.subnets_of(peer) {
+            self.event(Event::SubnetUp { owner: name.clone(), address, subnet });
+        }
+        let dialled = conn.and_then(|conn| self.connections.get(&conn)).filter(|conn| conn.is_outgoing());
+        if let Some(remote) = dialled.map(|conn| conn.remote) {
+            self.remember_address(peer, remote);
+        }
+        if conn.is_some() {
+            let at = self.now;
+            self.timers.set_earlier(Wake::Attend(peer), at);
+        }
+    }
+
+    fn announce_down(&mut self, peer: PeerId, last: Option<UdpTarget>) {
+        let Some(name) = self.peer(peer).map(|p| p.name.clone()) else { return };
+        let address = last.map(|target| target.to);
+        self.event(Event::NodeDown { name: name.clone(), address });
+        for subnet in self.subnets_of(peer) {
+            self.event(Event::SubnetDown { owner: name.clone(), address, subnet });
+        }
+    }
+
+    pub(super) fn subnets_of(&self, owner: PeerId) -> Vec<Subnet> {
+        Arc::clone(&self.mesh.subnets).of(owner).collect()
+    }
+
+    /// When a former neighbour is gone, its edge to us is stale, and nobody else would say so
+    /// (spec: meta-protocol 3.4, 6.4).
+    fn withdraw_edges_to_us(&mut self) {
+        let stale = std::mem::take(&mut self.dirty.lost);
+        for peer in stale {
+            if !self.is_reachable(peer) && self.mesh.graph.remove_edge(peer, PeerId::ME).is_some() {
+                self.broadcast_edge_gone(peer, PeerId::ME);
+            }
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! Keeping tunnels up: probes, addresses of peers, path MTU.
+//!
+//! Source: spec datagrams 7.5, 11 to 13, 16, 17.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::dataplane::fib::UdpTarget;
+use crate::name::PeerId;
+use crate::node::Node;
+use crate::node::io::{Activity, Event, Output};
+use crate::node::timers::Wake;
+use crate::packet::{MAX_FRAME, Packet};
+use crate::wire::datagram::IDS;
+use crate::wire::options::Options;
+use crate::wire::probe::{self, Probe};
+
+/// Record type of probes.
+pub(super) const PROBE: u8 = 4;
+/// A tunnel in use is looked after this often while something is open.
+const BUSY_INTERVAL: Duration = Duration::from_millis(334);
+/// A tunnel in use, or to a neighbour, is looked after at least this often.
+const CALM_INTERVAL: Duration = Duration::from_secs(1);
+/// Gratuitous replies come a little more often than requests.
+const GRATUITOUS_LEAD: Duration = Duration::from_secs(1);
+/// A confirmed address that is silent for this long beyond the keep-alive gives way to another.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// SPTPS datagram overhead around the data of a record, in bytes.
+const OVERHEAD: usize = 21;
+/// Smallest minor that puts ids in front of datagrams.
+const IDS_MINOR: u8 = 4;
+
+impl Node {
+    pub(super) fn on_activity(&mut self, peers: &[Activity]) {
+        for activity in peers {
+            let peer = activity.peer;
+            if let Some(tunnel) = self.tunnel_mut(peer) {
+                tunnel.probing.max_recent_len = tunnel.probing.max_recent_len.max(activity.max_recent_len);
+            }
+            if activity.sent || activity.relayed {
+                self.use_tunnel(peer);
+            }
+            if activity.refused {
+                self.restart_session(peer);
+            }
+        }
+    }
+
+    /// There is traffic towards `peer`.
+    pub(super) fn use_tunnel(&mut self, peer: PeerId) {
+        let now = self.now;
+        let Some(tunnel) = self.open_tunnel(peer) else { return };
+        tunnel.used = Some(now);
+        self.timers.set_earlier(Wake::Attend(peer), now);
+    }
+
+    pub(super) fn on_attend(&mut self, peer: PeerId) {
+        let now = self.now;
+        let neighbour = self.peer(peer).is_some_and(|known| known.conn.is_some());
+        if neighbour {
+            self.open_tunnel(peer);
+        }
+        let Some(used) = self.tunnel(peer).map(|tunnel| tunnel.is_used(now)) else { return };
+        if !used && !neighbour {
+            return;
+        }
+        self.attend(peer, used);
+        let busy = used && self.tunnel(peer).is_some_and(|tunnel| !tunnel.confirmed || tunnel.pmtu.is_searching());
+        let eager = self.tunnel(peer).is_some_and(|tunnel| !tunnel.confirmed && tunnel.probing.unanswered < 6);
+        let next = now + if busy || eager { BUSY_INTERVAL } else { CALM_INTERVAL };
+        self.timers.set_earlier(Wake::Attend(peer), next);
+    }
+
+    /// Looks after the tunnel to `peer` and those that it leans on (spec: datagrams 11).
+    fn attend(&mut self, peer: PeerId, with_mtu: bool) {
+        let Some(route) = self.route(peer) else { return };
+        let nexthop = route.nexthop;
+        let neighbour = self.peer(peer).is_some_and(|known| known.conn.is_some());
+        if neighbour && (self.config.link.tcp_only || route.options.has(Options::TCP_ONLY)) {
+            return;
+        }
+        self.want_key(peer);
+        let Some(relay) = self.relay_of(peer) else { return };
+        if relay != peer {
+            if self.options_of(relay).minor() >= IDS_MINOR {
+                self.use_relay(relay, with_mtu);
+            }
+            return;
+        }
+        self.probe_udp(peer);
+        if with_mtu {
+            self.probe_mtu(peer);
+        }
+        let confirmed = self.peer(peer).is_some_and(crate::peer::Peer::is_confirmed);
+        if !confirmed && nexthop != peer && self.options_of(nexthop).minor() >= IDS_MINOR {
+            self.use_relay(nexthop, with_mtu);
+        }
+    }
+
+    fn use_relay(&mut self, relay: PeerId, with_mtu: bool) {
+        if with_mtu {
+            self.use_tunnel(relay);
+        }
+    }
+
+    /// Sends requests and gratuitous replies when they are due (spec: datagrams 12.1).
+    fn probe_udp(&mut self, peer: PeerId) {
+        if !self.config.mesh.udp_discovery {
+            return;
+        }
+        let (now, timing) = (self.now, self.config.timing);
+        let minor = self.options_of(peer).minor();
+        let Some(tunnel) = self.tunnel_mut(peer) else { return };
+        if tunnel.session().is_none() {
+            return;
+        }
+        let probing = &mut tunnel.probing;
+        let lead = timing.udp_keepalive.saturating_sub(GRATUITOUS_LEAD);
+        let gratuitous = minor >= 3
+            && tunnel.confirmed
+            && probing.reply_sent.is_none_or(|sent| now.since(sent) >= lead);
+        let mut reply = None;
+        if gratuitous {
+            probing.reply_sent = Some(now);
+            reply = Some(std::mem::take(&mut probing.max_recent_len)).filter(|&len| len != 0);
+        }
+        let interval = tunnel.probe_interval(timing.udp_interval, timing.udp_keepalive);
+        let due = tunnel.probing.sent.is_none_or(|sent| now.since(sent) >= interval);
+        if due {
+            tunnel.probing.sent = Some(now);
+            tunnel.probing.timing = Some(now);
+            tunnel.probing.unanswered += 1;
+        }
+        if let Some(len) = reply {
+            let data = probe::encode_gratuitous(len, self.rng.bytes());
+            self.send_probe(peer, None, &data);
+        }
+        if due {
+            for target in self.probe_targets(peer) {
+                self.send_request(peer, target, probe::MIN_PROBE);
+            }
+        }
+    }
+
+    /// Where to send a request: to the confirmed address, or to all that may be right.
+    fn probe_targets(&mut self, peer: PeerId) -> Vec<UdpTarget> {
+        let Some(known) = self.peer(peer) else { return Vec::new() };
+        let current = known.udp;
+        if known.is_confirmed() {
+            return current.into_iter().collect();
+        }
+        let announced = self.announced_addresses(peer);
+        let mut candidates: Vec<SocketAddr> = current.iter().map(|target| target.to).collect();
+        if !announced.is_empty() {
+            candidates.push(announced[self.rng.below(announced.len())]);
+        }
+        if self.config.mesh.local_discovery {
+            let local: Vec<SocketAddr> =
+                self.mesh.graph.edges(peer).filter_map(|edge| edge.local.as_ref()?.ip()).collect();
+            if !local.is_empty() {
+                candidates.push(local[self.rng.below(local.len())]);
+            }
+        }
+        let mut targets: Vec<UdpTarget> = Vec::new();
+        for target in candidates.into_iter().filter_map(|address| self.target(address)) {
+            if !targets.contains(&target) {
+                targets.push(target);
+            }
+        }
+        targets
+    }
+
+    /// The socket that can reach `address`.
+    pub(super) fn target(&self, address: SocketAddr) -> Option<UdpTarget> {
+        let socket = self.config.sockets.iter().position(|socket| socket.is_ipv4() == address.is_ipv4())?;
+        Some(UdpTarget { to: address, socket: u8::try_from(socket).ok()? })
+    }
+
+    fn send_request(&mut self, peer: PeerId, target: UdpTarget, len: u16) {
+        let mut noise = vec![0; usize::from(len)];
+        self.rng.fill(&mut noise);
+        let data = probe::encode_request(len, &noise);
+        self.send_probe(peer, Some(target), &data);
+    }
+
+    /// Seals a probe and sends it to `target`, or to where `peer` is.
+    fn send_probe(&mut self, peer: PeerId, target: Option<UdpTarget>, data: &[u8]) {
+        let Some(known) = self.peer(peer) else { return };
+        let Some(session) = known.tunnel.as_ref().and_then(|tunnel| tunnel.session()) else { return };
+        let Some(target) = target.or(known.udp) else { return };
+        let mut packet = Packet::from_payload(data);
+        if !session.seal(PROBE, &mut packet) {
+            self.rekey(peer);
+            return;
+        }
+        if self.options_of(peer).minor() >= IDS_MINOR {
+            let me = self.config.name.id();
+            let mut ids = [0; IDS];
+            ids[6..].copy_from_slice(&me.0);
+            if !packet.push_front(&ids) {
+                return;
+            }
+        }
+        self.emit(Output::Transmit { target, packet });
+    }
+
+    /// A probe came in (spec: datagrams 12.3).
+    pub(super) fn on_probe(&mut self, peer: PeerId, data: &[u8], direct: bool, from: SocketAddr) {
+        let Some(probe) = Probe::parse(data) else { return };
+        let Some(target) = self.target(from).filter(|_| direct) else { return };
+        match probe {
+            Probe::Request { .. } => {
+                let minor = self.options_of(peer).minor();
+                let reply = probe::encode_reply(data, minor);
+                self.send_probe(peer, Some(target), &reply);
+                self.on_probed_from(peer, target);
+            }
+            Probe::Reply { len } => self.on_probe_reply(peer, len, target),
+        }
+    }
+
+    /// The peer can send from there: unless we know better, that is where it is.
+    fn on_probed_from(&mut self, peer: PeerId, target: UdpTarget) {
+        let Some(known) = self.peer(peer) else { return };
+        if known.udp == Some(target) {
+            let eager = !known.is_confirmed();
+            let recently = known
+                .tunnel
+                .as_ref()
+                .and_then(|tunnel| tunnel.probing.sent)
+                .is_some_and(|sent| self.now.since(sent) < Duration::from_millis(100));
+            if eager && !recently {
+                self.send_request(peer, target, probe::MIN_PROBE);
+            }
+            return;
+        }
+        if !known.is_confirmed() {
+            self.adopt(peer, target);
+        }
+        self.send_request(peer, target, probe::MIN_PROBE);
+    }
+
+    fn on_probe_reply(&mut self, peer: PeerId, len: u16, target: UdpTarget) {
+        let (now, timing) = (self.now, self.config.timing);
+        let Some(known) = self.peer_mut(peer) else { return };
+        let current = known.udp == Some(target);
+        let Some(tunnel) = known.tunnel.as_deref_mut() else { return };
+        let silent = tunnel.probing.heard.is_none_or(|heard| now.since(heard) > timing.udp_keepalive + PATIENCE);
+        if !current && tunnel.confirmed && !silent {
+            return;
+        }
+        if !current {
+            tunnel.reset_path();
+            known.udp = Some(target);
+        }
+        let Some(tunnel) = known.tunnel.as_deref_mut() else { return };
+        let newly = !std::mem::replace(&mut tunnel.confirmed, true);
+        let probing = &mut tunnel.probing;
+        if let Some(sent) = probing.timing.take() {
+            probing.rtt = Some(now.since(sent));
+        }
+        probing.heard = Some(now);
+        probing.unanswered = 0;
+        let before = (tunnel.pmtu.min(), tunnel.pmtu.mtu());
+        tunnel.pmtu.on_reply(now, len);
+        let changed = before != (tunnel.pmtu.min(), tunnel.pmtu.mtu());
+        if self.config.mesh.udp_discovery {
+            self.timers.set(Wake::UdpSilent(peer), now + timing.udp_timeout);
+        }
+        if newly {
+            self.on_confirmed(peer, target);
+        }
+        if newly || changed || !current {
+            self.touch(peer);
+        }
+        let busy = self.tunnel(peer).is_some_and(|tunnel| tunnel.is_used(now) && tunnel.pmtu.is_searching());
+        if busy {
+            self.timers.set_earlier(Wake::Attend(peer), now + BUSY_INTERVAL);
+        }
+    }
+
+    fn on_confirmed(&mut self, peer: PeerId, target: UdpTarget) {
+        self.emit(Output::PathMtu(target.to));
+        let Some(name) = self.name_of(peer) else { return };
+        self.event(Event::PathChanged { name, direct: true, address: Some(target.to) });
+        let edge = self.mesh.graph.edge(PeerId::ME, peer).and_then(|edge| edge.address.ip());
+        if let Some(address) = edge {
+            self.remember_address(peer, address);
+        }
+    }
+
+    pub(super) fn on_udp_silent(&mut self, peer: PeerId) {
+        let Some(tunnel) = self.tunnel_mut(peer).filter(|tunnel| tunnel.confirmed) else { return };
+        tunnel.reset_path();
+        tunnel.probing.rtt = None;
+        self.touch(peer);
+        if let Some(name) = self.name_of(peer) {
+            self.event(Event::PathChanged { name, direct: false, address: None });
+        }
+    }
+
+    /// Takes `target` for the peer's address; nothing but probes goes there until it answers.
+    pub(super) fn adopt(&mut self, peer: PeerId, target: UdpTarget) {
+        let Some(known) = self.peer_mut(peer) else { return };
+        if known.udp == Some(target) {
+            return;
+        }
+        known.udp = Some(target);
+        if let Some(tunnel) = known.tunnel.as_deref_mut() {
+            tunnel.reset_path();
+        }
+        self.touch(peer);
+    }
+
+    /// A peer's address as others see it; tried at once.
+    pub(super) fn adopt_reflexive(&mut self, peer: PeerId, address: SocketAddr) {
+        let Some(target) = self.target(address) else { return };
+        if self.peer(peer).is_some_and(crate::peer::Peer::is_confirmed) {
+            return;
+        }
+        self.adopt(peer, target);
+        self.send_request(peer, target, probe::MIN_PROBE);
+    }
+
+    /// A packet that is not a probe came straight from an address that is not the peer's.
+    pub(super) fn on_data_from(&mut self, peer: PeerId, from: SocketAddr) {
+        let Some(target) = self.target(from) else { return };
+        if self.peer(peer).is_some_and(|known| known.udp == Some(target)) {
+            return;
+        }
+        self.adopt(peer, target);
+        self.send_request(peer, target, probe::MIN_PROBE);
+    }
+
+    /// Searches the path MTU while there is traffic (spec: datagrams 13.2).
+    fn probe_mtu(&mut self, peer: PeerId) {
+        if !self.options_of(peer).has(Options::PMTU_DISCOVERY) {
+            return;
+        }
+        let now = self.now;
+        let Some(known) = self.peer(peer) else { return };
+        let initial = known.udp.and_then(|target| self.initial_mtu(peer, target));
+        let target = known.udp;
+        let Some(tunnel) = self.tunnel_mut(peer).filter(|tunnel| tunnel.session().is_some()) else { return };
+        let before = (tunnel.pmtu.min(), tunnel.pmtu.mtu());
+        let sizes = tunnel.pmtu.on_tick(now, tunnel.confirmed, initial);
+        let changed = before != (tunnel.pmtu.min(), tunnel.pmtu.mtu());
+        if changed {
+            self.touch(peer);
+        }
+        for len in sizes {
+            if let Some(target) = target {
+                self.send_request(peer, target, len);
+            }
+        }
+    }
+
+    /// The largest frame that fits what the system says of the path (spec: datagrams 13.4).
+    fn initial_mtu(&self, peer: PeerId, target: UdpTarget) -> Option<u16> {
+        let path = self.tunnel(peer)?.probing.path_mtu?;
+        let ip = if target.to.is_ipv4() { 20 } else { 40 };
+        let ids = if self.options_of(peer).minor() >= IDS_MINOR { IDS } else { 0 };
+        let rest = usize::from(path).checked_sub(ip + 8 + OVERHEAD + ids)?;
+        u16::try_from(rest.min(MAX_FRAME)).ok().filter(|_| path >= 512)
+    }
+
+    pub(super) fn on_path_mtu(&mut self, to: SocketAddr, mtu: Option<u16>) {
+        for peer in self.peers_at(to) {
+            if let Some(tunnel) = self.tunnel_mut(peer) {
+                tunnel.probing.path_mtu = mtu;
+            }
+        }
+    }
+
+    fn peers_at(&self, address: SocketAddr) -> Vec<PeerId> {
+        let at = |peer: &PeerId| {
+            self.peer(*peer).is_some_and(|known| known.udp.is_some_and(|target| target.to == address))
+        };
+        self.mesh.graph.ids().into_iter().filter(at).collect()
+    }
+
+    /// The system refused a datagram as too long: the path is narrower than we thought.
+    pub(super) fn on_too_big(&mut self, to: SocketAddr, len: usize) {
+        for peer in self.peers_at(to) {
+            let ids = if self.options_of(peer).minor() >= IDS_MINOR { IDS } else { 0 };
+            let frame = len.saturating_sub(OVERHEAD + ids).min(MAX_FRAME);
+            let Some(tunnel) = self.tunnel_mut(peer) else { continue };
+            tunnel.pmtu.on_too_big(u16::try_from(frame).unwrap_or(u16::MAX));
+            self.touch(peer);
+            self.emit(Output::PathMtu(to));
+        }
+    }
+}

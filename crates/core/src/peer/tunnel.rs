@@ -1,0 +1,188 @@
+//! `Tunnel`: what is kept to send packets to a peer: keys, UDP path, MTU.
+//!
+//! Exists once there is traffic (or for neighbours), and goes when the peer becomes unreachable.
+//! Source: spec datagrams 4, 11 to 13.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::crypto::sptps::datagram::Datagram;
+use crate::dataplane::session::Session;
+use crate::name::PeerId;
+use crate::packet::Packet;
+use crate::peer::pmtu::Pmtu;
+use crate::time::Instant;
+
+/// A session start that was not answered is repeated after so long (spec: datagrams 4.3).
+const KEY_TIMEOUT: Duration = Duration::from_secs(10);
+/// A second request for a public key waits so long.
+const KEY_QUESTION_INTERVAL: Duration = Duration::from_secs(1);
+/// Packets kept while the first handshake runs.
+const WAITING_PACKETS: usize = 16;
+/// Traffic counts as recent for so long.
+const RECENT: Duration = Duration::from_secs(2);
+/// Probes sent in quick succession before the slow rhythm begins.
+const EAGER_PROBES: u32 = 6;
+/// Distance of these probes.
+const EAGER_INTERVAL: Duration = Duration::from_millis(300);
+
+/// The state of the session with a peer.
+#[derive(Debug, Default)]
+pub enum Keying {
+    /// None, and none under way.
+    #[default]
+    Absent,
+    /// The first handshake is under way; we started it if `initiator`.
+    Waiting {
+        /// The handshake.
+        handshake: Box<Datagram>,
+        /// Whether we started it.
+        initiator: bool,
+    },
+    /// Keys are there.
+    Ready(Box<Datagram>),
+}
+
+/// A plain packet that waits for keys.
+#[derive(Debug)]
+pub struct Waiting {
+    /// Who sent it into the mesh.
+    pub source: PeerId,
+    /// The packet.
+    pub packet: Packet,
+}
+
+/// What is kept to send packets to one peer.
+#[derive(Debug)]
+pub struct Tunnel {
+    /// Keys.
+    pub keying: Keying,
+    /// When a session was last started by either side.
+    pub last_start: Option<Instant>,
+    /// When the peer's public key was last asked for.
+    pub last_question: Option<Instant>,
+    /// Whether UDP works both ways with the peer's address.
+    pub confirmed: bool,
+    /// Path MTU search.
+    pub pmtu: Pmtu,
+    /// UDP probing.
+    pub probing: Probing,
+    /// Compression level that the peer wants.
+    pub compression: u8,
+    /// When there was traffic last.
+    pub used: Option<Instant>,
+    /// When UDP_INFO and MTU_INFO were last sent towards it.
+    pub info_sent: (Option<Instant>, Option<Instant>),
+    /// Packets that wait for the first handshake.
+    pub waiting: VecDeque<Waiting>,
+}
+
+/// When probes went out and what came back.
+#[derive(Debug, Default)]
+pub struct Probing {
+    /// When the last request was sent.
+    pub sent: Option<Instant>,
+    /// Requests since the path was last confirmed.
+    pub unanswered: u32,
+    /// When the request was sent whose answer gives the round-trip time.
+    pub timing: Option<Instant>,
+    /// When a gratuitous reply was sent.
+    pub reply_sent: Option<Instant>,
+    /// When a reply came.
+    pub heard: Option<Instant>,
+    /// Round-trip time.
+    pub rtt: Option<Duration>,
+    /// Longest frame received lately, in bytes.
+    pub max_recent_len: u16,
+    /// What the system says of the path, in bytes of IP packet.
+    pub path_mtu: Option<u16>,
+}
+
+impl Default for Tunnel {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Tunnel {
+    /// A tunnel without keys.
+    pub fn new() -> Self {
+        Self {
+            keying: Keying::Absent,
+            last_start: None,
+            last_question: None,
+            confirmed: false,
+            pmtu: Pmtu::new(),
+            probing: Probing::default(),
+            compression: 0,
+            used: None,
+            info_sent: (None, None),
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// The keys in use.
+    pub fn session(&self) -> Option<Arc<Session>> {
+        match &self.keying {
+            Keying::Ready(handshake) => handshake.session(),
+            Keying::Absent | Keying::Waiting { .. } => None,
+        }
+    }
+
+    /// Whether a session must be started: there is none, or its start was not answered.
+    pub fn wants_start(&self, now: Instant) -> bool {
+        match self.keying {
+            Keying::Ready(_) => false,
+            Keying::Absent => true,
+            Keying::Waiting { .. } => self.start_is_old(now),
+        }
+    }
+
+    /// Whether the last session start was so long ago that a failure may start another.
+    pub fn start_is_old(&self, now: Instant) -> bool {
+        self.last_start.is_none_or(|start| now.since(start) > KEY_TIMEOUT)
+    }
+
+    /// Whether the peer's public key may be asked for (again); notes that it is.
+    pub fn may_ask_key(&mut self, now: Instant) -> bool {
+        let due = self.last_question.is_none_or(|asked| now.since(asked) >= KEY_QUESTION_INTERVAL);
+        if due {
+            self.last_question = Some(now);
+        }
+        due
+    }
+
+    /// Keeps a packet until there are keys; the oldest goes when there are too many.
+    pub fn keep(&mut self, waiting: Waiting) {
+        if self.waiting.len() >= WAITING_PACKETS {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back(waiting);
+    }
+
+    /// Whether there was traffic a short time ago.
+    pub fn is_used(&self, now: Instant) -> bool {
+        self.used.is_some_and(|used| now.since(used) < RECENT)
+    }
+
+    /// Forgets everything known of the UDP path.
+    pub fn reset_path(&mut self) {
+        self.confirmed = false;
+        self.pmtu.reset();
+        self.probing.max_recent_len = 0;
+        self.probing.unanswered = 0;
+        self.probing.path_mtu = None;
+    }
+
+    /// How long to wait between probes.
+    pub fn probe_interval(&self, slow: Duration, keepalive: Duration) -> Duration {
+        if self.confirmed {
+            keepalive
+        } else if self.probing.unanswered < EAGER_PROBES {
+            EAGER_INTERVAL
+        } else {
+            slow
+        }
+    }
+}

@@ -38,6 +38,7 @@ use crate::meta::connection::Connection;
 use crate::meta::seen::Seen;
 use crate::name::{ConnId, PeerId};
 use crate::node::config::Config;
+use crate::node::connections::Burst;
 use crate::node::dialling::Dialling;
 use crate::node::gossip::Contradictions;
 use crate::node::io::{Input, Output};
@@ -78,11 +79,12 @@ struct Mesh {
     subnets: Arc<SubnetTable>,
 }
 
-/// What keeps flooding finite.
+/// What keeps flooding, and strangers, within bounds.
 #[derive(Debug, Default)]
 struct Gossip {
     seen: Seen,
     contradictions: Contradictions,
+    burst: Burst,
 }
 
 /// What changed during one `handle`.

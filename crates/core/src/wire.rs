@@ -1,3 +1,8 @@
 //! Bytes ⇄ types.
 
+pub mod address;
+pub mod address_cache;
+pub mod datagram;
 pub mod options;
+pub mod probe;
+pub mod request;

@@ -47,7 +47,7 @@ pub struct Device {
 impl Device {
     /// Makes the interface. It is neither up nor has it an address.
     pub fn open(options: &DeviceOptions) -> io::Result<Self> {
-        let path = options.path.as_deref().unwrap_or(Path::new("/dev/net/tun"));
+        let path = options.path.as_deref().unwrap_or_else(|| Path::new("/dev/net/tun"));
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty())?;
         let name = set_interface(&fd, options.name.as_deref().unwrap_or(""), options.kind)?;

@@ -76,7 +76,6 @@ impl Poller {
 
     /// Waits until something is ready or `timeout` (`None`: for ever) is over, and replaces the content of `events`.
     /// It never returns before the time without an event, except when a signal interrupts it.
-    #[expect(clippy::needless_pass_by_ref_mut, reason = "two threads that wait on one poller would share its events")]
     pub fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()> {
         events.clear();
         let timeout = timeout.and_then(|timeout| Timespec::try_from(whole_millis(timeout)).ok());

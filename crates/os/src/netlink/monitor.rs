@@ -79,6 +79,7 @@ impl Monitor {
         Ok(true)
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the library knows many kinds of reports, and the kernel more")]
     fn on_report(&mut self, report: &RouteNetlinkMessage) -> bool {
         match report {
             RouteNetlinkMessage::NewAddress(message) => self.on_new_address(message),

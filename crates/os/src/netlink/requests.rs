@@ -64,14 +64,10 @@ impl Requests {
             let datagram = self.buffer.get(..len).unwrap_or_default();
             for (header, payload) in messages(datagram).filter(|(header, _)| header.sequence_number == self.sequence) {
                 changed |= header.flags & NLM_F_DUMP_INTR != 0;
-                match payload {
-                    NetlinkPayload::InnerMessage(reply) => replies.push(reply),
-                    NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
-                    NetlinkPayload::Done(done) if done.code < 0 => {
-                        return Err(io::Error::from_raw_os_error(-done.code));
-                    }
-                    NetlinkPayload::Error(_) | NetlinkPayload::Done(_) => return Ok((replies, changed)),
-                    _ => {}
+                if let NetlinkPayload::InnerMessage(reply) = payload {
+                    replies.push(reply);
+                } else if let Some(code) = end(&payload) {
+                    return if code == 0 { Ok((replies, changed)) } else { Err(io::Error::from_raw_os_error(code)) };
                 }
             }
         }
@@ -89,6 +85,17 @@ impl Requests {
         self.socket.send(&bytes, 0)?;
         Ok(())
     }
+}
+
+/// The error code, 0 for success, if this is the end of an answer.
+const fn end<I>(payload: &NetlinkPayload<I>) -> Option<i32> {
+    if let NetlinkPayload::Error(error) = payload {
+        return Some(match error.code {
+            Some(code) => code.get().saturating_neg(),
+            None => 0,
+        });
+    }
+    if let NetlinkPayload::Done(done) = payload { Some(done.code.saturating_neg()) } else { None }
 }
 
 /// Reads one datagram.

@@ -10,6 +10,7 @@
 //!                       routes ─► Event (node up, down) ─► Publish(Fib)
 //! ```
 
+pub mod activity;
 mod commands;
 pub mod config;
 mod connections;
@@ -161,6 +162,11 @@ impl Node {
     /// Asks what the node wants done; call until `None` after each `handle`.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
+    /// The snapshot that was published last.
+    pub fn fib(&self) -> Arc<Fib> {
+        Arc::clone(&self.fib)
     }
 
     /// When to call `handle` with [`Input::Timeout`].

@@ -90,7 +90,9 @@ impl Node {
                 | Request::DelEdge { .. }
                 | Request::KeyChanged { .. }
         );
-        if flooded && !self.is_new(from.text) {
+        if !flooded {
+            self.refresh_routes();
+        } else if !self.is_new(from.text) {
             return;
         }
         match request {
@@ -438,6 +440,7 @@ impl Node {
         if let Some(place) = self.peers.get_mut(peer.index()) {
             *place = None;
         }
+        self.dirty.names = true;
         self.touch(peer);
     }
 }

@@ -202,6 +202,7 @@ impl Node {
             self.fib.by_id.get(&NodeId(id)).copied()
         };
         let (Some(to), Some(from)) = (id(0), id(6)) else { return Ok(()) };
+        self.refresh_routes();
         if !self.is_reachable(to) || from == PeerId::ME {
             return Ok(());
         }

@@ -82,9 +82,9 @@ pub fn int(value: &str) -> Option<i32> {
     };
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
     let digits = digits.get(..end).filter(|digits| !digits.is_empty())?;
-    let number = digits.bytes().fold(0_i64, |number, digit| {
-        (number * 10 + i64::from(digit - b'0')).min(i64::from(i32::MAX) + 1)
-    });
+    let number = digits
+        .bytes()
+        .fold(0_i64, |number, digit| (number * 10 + i64::from(digit - b'0')).min(i64::from(i32::MAX) + 1));
     let number = if negative { -number } else { number.min(i64::from(i32::MAX)) };
     i32::try_from(number).ok()
 }

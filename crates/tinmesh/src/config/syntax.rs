@@ -95,8 +95,7 @@ impl Override {
             Some((node, variable)) => (Some(node.to_owned()), variable),
             None => (None, word),
         };
-        let setting =
-            Setting { variable: variable.to_owned(), value: value.to_owned(), place: Place::Option(number) };
+        let setting = Setting { variable: variable.to_owned(), value: value.to_owned(), place: Place::Option(number) };
         Ok(Self { node, setting })
     }
 
@@ -208,7 +207,6 @@ impl Settings {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -234,7 +232,8 @@ mod tests {
 
     #[test]
     fn comments_empty_lines_and_key_blocks_are_skipped() {
-        let text = "# a\n\nName = x\n-----BEGIN RSA PUBLIC KEY-----\nPort = 1\n-----END RSA PUBLIC KEY-----\nPort = 2 # b\n";
+        let text =
+            "# a\n\nName = x\n-----BEGIN RSA PUBLIC KEY-----\nPort = 1\n-----END RSA PUBLIC KEY-----\nPort = 2 # b\n";
         let expected = [("Name", "x"), ("Port", "2 # b")];
         assert_eq!(parsed(text), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }

@@ -1,3 +1,5 @@
+//! The table of variables against the specification.
+
 use super::*;
 
 #[test]

@@ -7,6 +7,8 @@
 
 pub mod clock;
 pub mod device;
+#[cfg(test)]
+mod namespace;
 pub mod netlink;
 pub mod poll;
 pub mod process;

@@ -7,6 +7,8 @@
 
 pub mod clock;
 pub mod device;
+pub mod janitor;
+pub mod local_time;
 #[cfg(test)]
 mod namespace;
 pub mod netlink;

@@ -94,3 +94,108 @@ fn finished(status: Status, len: u64) -> Option<usize> {
         Status::Ok | Status::BufError => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::packet::MAX_FRAME;
+
+    #[test]
+    fn every_level_makes_text_smaller_and_gives_it_back() {
+        let text: Vec<u8> =
+            b"the quick brown fox jumps over the lazy dog; ".iter().copied().cycle().take(MAX_FRAME).collect();
+        let mut codec = Codec::new();
+        for level in 1..=12 {
+            let small = codec.compress(level, &text).unwrap().to_vec();
+            assert!(small.len() < text.len() / 4, "level {level}: {}", small.len());
+            assert_eq!(codec.decompress(level, &small), Some(&text[..]), "level {level}");
+        }
+    }
+
+    #[test]
+    fn levels_of_a_family_understand_each_other() {
+        let mut codec = Codec::new();
+        let zlib = codec.compress(9, &[7; 600]).unwrap().to_vec();
+        assert_eq!(codec.decompress(1, &zlib), Some(&[7; 600][..]));
+        let lzo = codec.compress(11, &[7; 600]).unwrap().to_vec();
+        assert_eq!(codec.decompress(10, &lzo), Some(&[7; 600][..]));
+        assert_eq!(codec.decompress(1, &lzo), None);
+    }
+
+    #[test]
+    fn level_0_and_unknown_levels_do_nothing() {
+        let mut codec = Codec::new();
+        for level in [0, 13, 255] {
+            assert_eq!(codec.compress(level, &[0; 100]), None);
+            assert_eq!(codec.decompress(level, &[0; 100]), None);
+        }
+    }
+
+    #[test]
+    fn no_output_is_longer_than_the_buffers_of_tinc() {
+        let mut codec = Codec::new();
+        for level in [1, 10, 12] {
+            let fits = compress_any(level, &[0; MAX_OUTPUT]);
+            assert_eq!(codec.decompress(level, &fits).map(<[u8]>::len), Some(MAX_OUTPUT), "level {level}");
+            let bomb = compress_any(level, &[0; MAX_OUTPUT + 1]);
+            assert_eq!(codec.decompress(level, &bomb), None, "level {level}");
+            let bomb = compress_any(level, &vec![0; 1 << 20]);
+            assert_eq!(codec.decompress(level, &bomb), None, "level {level}");
+        }
+    }
+
+    fn compress_any(level: u8, data: &[u8]) -> Vec<u8> {
+        match Method::of_level(level).unwrap() {
+            Method::Zlib => {
+                let mut output = Vec::with_capacity(data.len() + 100);
+                let mut deflate = Compress::new(Compression::new(6), true);
+                deflate.compress_vec(data, &mut output, FlushCompress::Finish).unwrap();
+                output
+            }
+            Method::Lzo => lzokay::compress::compress(data).unwrap(),
+            Method::Lz4 => lz4_flex::block::compress(data),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_does_not_get_smaller_stays(data in proptest::collection::vec(any::<u8>(), 0..MAX_FRAME), level in 1..=12_u8) {
+            let mut codec = Codec::new();
+            if let Some(small) = codec.compress(level, &data).map(<[u8]>::to_vec) {
+                prop_assert!(small.len() < data.len());
+                prop_assert_eq!(codec.decompress(level, &small), Some(&data[..]));
+            }
+        }
+
+        #[test]
+        fn garbage_does_no_harm(
+            mut data in proptest::collection::vec(any::<u8>(), 0..200), level in 1..=12_u8, zlib: bool,
+        ) {
+            if zlib && data.len() > 1 {
+                data[..2].copy_from_slice(&[0x78, 0x9c]);
+            }
+            let mut codec = Codec::new();
+            if let Some(plain) = codec.decompress(level, &data) {
+                prop_assert!(plain.len() <= MAX_OUTPUT);
+            }
+        }
+
+        #[test]
+        fn damaged_packets_do_no_harm(
+            data in proptest::collection::vec(0..4_u8, 20..MAX_FRAME),
+            level in 1..=12_u8,
+            at in any::<prop::sample::Index>(),
+            value: u8,
+        ) {
+            let mut codec = Codec::new();
+            let Some(mut small) = codec.compress(level, &data).map(<[u8]>::to_vec) else { return Ok(()) };
+            let at = at.index(small.len());
+            small[at] = value;
+            if let Some(plain) = codec.decompress(level, &small) {
+                prop_assert!(plain.len() <= MAX_OUTPUT);
+            }
+        }
+    }
+}

@@ -137,3 +137,100 @@ impl ErrorBudget {
         allowed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use etherparse::{Icmpv4Slice, Icmpv6Slice, Ipv4HeaderSlice, Ipv6HeaderSlice, PacketBuilder};
+
+    use super::*;
+
+    const A: [u8; 4] = [10, 1, 0, 1];
+    const B: [u8; 4] = [10, 2, 0, 5];
+    const C: [u8; 16] = [0xfd, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    const D: [u8; 16] = [0xfd, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5];
+
+    fn v4(len: usize) -> Vec<u8> {
+        let mut packet = Vec::new();
+        PacketBuilder::ipv4(A, B, 64).udp(1, 2).write(&mut packet, &vec![7; len - 28]).unwrap();
+        packet
+    }
+
+    fn v6(len: usize) -> Vec<u8> {
+        let mut packet = Vec::new();
+        PacketBuilder::ipv6(C, D, 64).udp(1, 2).write(&mut packet, &vec![7; len - 48]).unwrap();
+        packet
+    }
+
+    fn error_about(offender: &[u8], error: IcmpError) -> Vec<u8> {
+        let mut packet = Packet::from_payload(offender);
+        assert!(rewrite(error, Family::of(offender).unwrap(), &mut packet));
+        packet.payload().to_vec()
+    }
+
+    fn check_v4(offender: &[u8], error: IcmpError, kind: [u8; 2], rest: [u8; 4]) {
+        let packet = error_about(offender, error);
+        let header = Ipv4HeaderSlice::from_slice(&packet).unwrap().to_header();
+        assert_eq!((header.source, header.destination), (B, A));
+        assert_eq!((header.time_to_live, header.identification, header.dont_fragment), (255, 0, false));
+        assert_eq!(header.header_checksum, header.calc_header_checksum());
+        assert_eq!(usize::from(header.total_len), packet.len());
+        let icmp = Icmpv4Slice::from_slice(&packet[20..]).unwrap();
+        assert_eq!([icmp.type_u8(), icmp.code_u8()], kind);
+        assert_eq!(ip::checksum(&[&packet[20..]]), 0);
+        assert_eq!(packet[24..28], rest);
+        let quote = offender.len().min(548);
+        assert_eq!(packet[28..], offender[..quote]);
+    }
+
+    fn check_v6(offender: &[u8], error: IcmpError, kind: [u8; 2], rest: [u8; 4]) {
+        let packet = error_about(offender, error);
+        let header = Ipv6HeaderSlice::from_slice(&packet).unwrap().to_header();
+        assert_eq!((header.source, header.destination), (D, C));
+        assert_eq!((header.hop_limit, header.next_header.0, header.traffic_class), (255, 58, 0));
+        assert_eq!(usize::from(header.payload_length), packet.len() - 40);
+        let icmp = Icmpv6Slice::from_slice(&packet[40..]).unwrap();
+        assert_eq!([icmp.type_u8(), icmp.code_u8()], kind);
+        assert!(icmp.is_checksum_valid(D, C));
+        assert_eq!(packet[44..48], rest);
+        let quote = offender.len().min(528);
+        assert_eq!(packet[48..], offender[..quote]);
+    }
+
+    #[test]
+    fn ipv4_errors_have_the_layout_of_the_table() {
+        check_v4(&v4(100), IcmpError::Unknown, [3, 6], [0; 4]);
+        check_v4(&v4(101), IcmpError::Unreachable, [3, 0], [0; 4]);
+        check_v4(&v4(548), IcmpError::Forbidden, [3, 9], [0; 4]);
+        check_v4(&v4(549), IcmpError::Expired, [11, 0], [0; 4]);
+        check_v4(&v4(1500), IcmpError::TooBig { limit: 1239 }, [3, 4], [0, 0, 0x04, 0xc9]);
+        assert_eq!(error_about(&v4(1500), IcmpError::Unknown).len(), 576);
+    }
+
+    #[test]
+    fn ipv6_errors_have_the_layout_of_the_table() {
+        check_v6(&v6(100), IcmpError::Unknown, [1, 3], [0; 4]);
+        check_v6(&v6(101), IcmpError::Unreachable, [1, 0], [0; 4]);
+        check_v6(&v6(528), IcmpError::Forbidden, [1, 1], [0; 4]);
+        check_v6(&v6(529), IcmpError::Expired, [3, 0], [0; 4]);
+        check_v6(&v6(1500), IcmpError::TooBig { limit: 1294 }, [2, 0], [0, 0, 0x05, 0x00]);
+        assert_eq!(error_about(&v6(1500), IcmpError::Unknown).len(), 576);
+    }
+
+    #[test]
+    fn there_is_no_error_about_half_a_header() {
+        assert!(!rewrite(IcmpError::Unknown, Family::V4, &mut Packet::from_payload(&[0x45; 19])));
+        assert!(!rewrite(IcmpError::Unknown, Family::V6, &mut Packet::from_payload(&[0x60; 39])));
+    }
+
+    #[test]
+    fn three_errors_go_out_in_a_second() {
+        let mut budget = ErrorBudget::default();
+        let start = Instant::from_micros(5_000_000);
+        let taken: Vec<bool> = (0..5).map(|tenth| budget.take(start + Duration::from_millis(100 * tenth))).collect();
+        assert_eq!(taken, [true, true, true, false, false]);
+        assert!(!budget.take(Instant::from_micros(5_999_999)));
+        assert!(budget.take(Instant::from_micros(6_000_000)));
+    }
+}

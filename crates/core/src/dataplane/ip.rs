@@ -129,3 +129,33 @@ pub(super) fn checksum(parts: &[&[u8]]) -> u16 {
 pub(super) const fn adjusted(checksum: u16, old: u16, new: u16) -> u16 {
     !fold(!checksum as u32 + !old as u32 + new as u32)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The example of RFC 1071, section 3.
+    #[test]
+    fn the_sum_is_that_of_the_rfc() {
+        assert_eq!(checksum(&[&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]]), !0xddf2);
+        assert_eq!(checksum(&[&[0x00, 0x01, 0xf2, 0x03], &[0xf4, 0xf5, 0xf6]]), !0xdcfb);
+    }
+
+    proptest! {
+        #[test]
+        fn an_adjusted_checksum_equals_a_recomputed_one(
+            mut words in proptest::collection::vec(any::<u16>(), 1..40),
+            at in any::<prop::sample::Index>(),
+            new in any::<u16>(),
+        ) {
+            words.push(1);
+            let bytes = |words: &[u16]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+            let before = checksum(&[&bytes(&words)]);
+            let at = at.index(words.len() - 1);
+            let old = std::mem::replace(&mut words[at], new);
+            prop_assert_eq!(adjusted(before, old, new), checksum(&[&bytes(&words)]));
+        }
+    }
+}

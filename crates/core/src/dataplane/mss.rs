@@ -90,3 +90,161 @@ fn replace(segment: &mut [u8], at: usize, value: u16) {
     }
     ip::set_word(segment, CHECKSUM, checksum);
 }
+
+#[cfg(test)]
+mod tests {
+    use etherparse::{Ipv4Header, Ipv6Header, SlicedPacket, TcpHeader, TcpOptionElement, TransportSlice};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const A: [u8; 4] = [10, 1, 0, 1];
+    const B: [u8; 4] = [10, 2, 0, 5];
+
+    fn tcp(options: &[u8]) -> TcpHeader {
+        let mut header = TcpHeader::new(1000, 80, 7, 8000);
+        header.syn = true;
+        header.set_options_raw(options).unwrap();
+        header
+    }
+
+    fn mss(value: u16) -> Vec<u8> {
+        let [high, low] = value.to_be_bytes();
+        vec![MSS, MSS_LEN, high, low]
+    }
+
+    fn v4(options: &[u8]) -> Vec<u8> {
+        let mut tcp = tcp(options);
+        let ip = Ipv4Header::new(tcp.header_len() as u16, 64, etherparse::IpNumber::TCP, A, B).unwrap();
+        tcp.checksum = tcp.calc_checksum_ipv4(&ip, &[]).unwrap();
+        let mut packet = Vec::new();
+        ip.write(&mut packet).unwrap();
+        tcp.write(&mut packet).unwrap();
+        packet
+    }
+
+    fn v6(options: &[u8]) -> Vec<u8> {
+        let mut tcp = tcp(options);
+        let ip = Ipv6Header {
+            payload_length: tcp.header_len() as u16,
+            next_header: etherparse::IpNumber::TCP,
+            hop_limit: 64,
+            source: [1; 16],
+            destination: [2; 16],
+            ..Ipv6Header::default()
+        };
+        tcp.checksum = tcp.calc_checksum_ipv6(&ip, &[]).unwrap();
+        let mut packet = Vec::new();
+        ip.write(&mut packet).unwrap();
+        tcp.write(&mut packet).unwrap();
+        packet
+    }
+
+    fn in_ipv4(inner: &[u8]) -> Vec<u8> {
+        let ip = Ipv4Header::new(inner.len() as u16, 64, etherparse::IpNumber::IPV4, A, B).unwrap();
+        let mut packet = Vec::new();
+        ip.write(&mut packet).unwrap();
+        packet.extend_from_slice(inner);
+        packet
+    }
+
+    fn with_ip_options(packet: &[u8]) -> Vec<u8> {
+        let mut packet = [&packet[..20], &[1, 1, 1, 0], &packet[20..]].concat();
+        packet[0] = 0x46;
+        packet
+    }
+
+    fn clamped(mut packet: Vec<u8>, mtu: u16) -> Vec<u8> {
+        clamp(&mut packet, mtu);
+        packet
+    }
+
+    fn checksum_is_right(packet: &[u8]) -> bool {
+        let sliced = SlicedPacket::from_ip(packet).unwrap();
+        let Some(TransportSlice::Tcp(tcp)) = sliced.transport else { panic!("not TCP") };
+        let header = tcp.to_header();
+        let sum = match sliced.net.unwrap() {
+            etherparse::NetSlice::Ipv4(ip) => header.calc_checksum_ipv4(&ip.header().to_header(), tcp.payload()),
+            etherparse::NetSlice::Ipv6(ip) => header.calc_checksum_ipv6(&ip.header().to_header(), tcp.payload()),
+            etherparse::NetSlice::Arp(_) => panic!("not IP"),
+        };
+        header.checksum == sum.unwrap()
+    }
+
+    #[test]
+    fn a_segment_fits_its_frame() {
+        assert_eq!(clamped(v4(&mss(1460)), 1239), v4(&mss(1185)));
+        assert_eq!(clamped(v6(&mss(1440)), 1239), v6(&mss(1165)));
+        assert_eq!(clamped(in_ipv4(&v4(&mss(1460))), 1239), in_ipv4(&v4(&mss(1165))));
+        assert_eq!(clamped(with_ip_options(&v4(&mss(1460))), 1239), with_ip_options(&v4(&mss(1181))));
+    }
+
+    #[test]
+    fn smaller_announcements_stay() {
+        assert_eq!(clamped(v4(&mss(500)), 1239), v4(&mss(500)));
+        assert_eq!(clamped(v4(&mss(1460)), 1518), v4(&mss(1460)));
+        assert_eq!(clamped(v4(&mss(1460)), 20), v4(&mss(1460)));
+    }
+
+    #[test]
+    fn the_option_may_be_anywhere() {
+        let behind = |options: &[u8], value| v4(&[options, &mss(value)].concat());
+        let sack = [4, 2];
+        let window = [1, 3, 3, 7];
+        for options in [&sack[..], &window, &[1], &[1, 1, 1], &[8, 10, 0, 0, 0, 1, 0, 0, 0, 2]] {
+            assert_eq!(clamped(behind(options, 1460), 1239), behind(options, 1185));
+        }
+    }
+
+    #[test]
+    fn malformed_options_end_the_search() {
+        for options in
+            [&[0, 0, 2, 4, 9, 9][..], &[3, 0, 2, 4, 9, 9], &[3, 1, 2, 4, 9, 9], &[2, 3, 9, 9], &[3, 200, 2, 4]]
+        {
+            assert_eq!(clamped(v4(options), 590), v4(options));
+        }
+    }
+
+    #[test]
+    fn later_fragments_are_data() {
+        let mut fragment = v4(&mss(1460));
+        fragment[7] = 100;
+        assert_eq!(clamped(fragment.clone(), 1239), fragment);
+    }
+
+    proptest! {
+        #[test]
+        fn the_checksum_stays_right(
+            padding in 0..8_usize, value: u16, mtu in 100..1518_u16, is_v6: bool, tail in 0..8_usize,
+        ) {
+            let options = [vec![NOP; padding], mss(value), vec![NOP; tail]].concat();
+            let packet = if is_v6 { v6(&options) } else { v4(&options) };
+            let limit = mtu - if is_v6 { 74 } else { 54 };
+
+            let packet = clamped(packet, mtu);
+
+            prop_assert!(checksum_is_right(&packet));
+            let sliced = SlicedPacket::from_ip(&packet).unwrap();
+            let Some(TransportSlice::Tcp(tcp)) = sliced.transport else { panic!("not TCP") };
+            let found = tcp.options_iterator().find_map(|option| match option {
+                Ok(TcpOptionElement::MaximumSegmentSize(mss)) => Some(mss),
+                Ok(_) | Err(_) => None,
+            });
+            prop_assert_eq!(found, Some(value.min(limit)));
+        }
+
+        #[test]
+        fn garbage_does_no_harm(mut packet in proptest::collection::vec(any::<u8>(), 0..120), first in 0..16_u8, mtu: u16) {
+            if let Some(byte) = packet.first_mut() {
+                *byte = if first < 8 { 0x45 } else { 0x60 | first };
+            }
+            if packet.len() > 10 {
+                packet[6] = TCP;
+                packet[9] = if first % 2 == 0 { TCP } else { IPIP };
+            }
+            let len = packet.len();
+            clamp(&mut packet, mtu);
+            prop_assert_eq!(packet.len(), len);
+        }
+    }
+}

@@ -59,3 +59,63 @@ fn decrement_v6(packet: &mut [u8]) -> Life {
         None => Life::Left,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use etherparse::{Ipv4HeaderSlice, PacketBuilder};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn built(builder: etherparse::PacketBuilderStep<etherparse::IpHeaders>, protocol: u8, data: &[u8]) -> Vec<u8> {
+        let mut packet = Vec::new();
+        builder.write(&mut packet, protocol.into(), data).unwrap();
+        packet
+    }
+
+    fn v4(ttl: u8, protocol: u8, data: &[u8]) -> Vec<u8> {
+        built(PacketBuilder::ipv4([10, 0, 0, 1], [10, 0, 0, 2], ttl), protocol, data)
+    }
+
+    fn v6(hops: u8, next: u8, data: &[u8]) -> Vec<u8> {
+        built(PacketBuilder::ipv6([1; 16], [2; 16], hops), next, data)
+    }
+
+    #[test]
+    fn a_packet_with_two_hops_left_is_passed_on_with_one() {
+        let mut packet = v4(2, 17, &[0; 8]);
+        assert_eq!(decrement(Family::V4, &mut packet), Life::Left);
+        assert_eq!(packet, v4(1, 17, &[0; 8]));
+
+        let mut packet = v6(2, 17, &[0; 8]);
+        assert_eq!(decrement(Family::V6, &mut packet), Life::Left);
+        assert_eq!(packet, v6(1, 17, &[0; 8]));
+    }
+
+    #[test]
+    fn a_packet_on_its_last_hop_expires() {
+        for ttl in [0, 1] {
+            assert_eq!(decrement(Family::V4, &mut v4(ttl, 17, &[0; 8])), Life::Expired);
+            assert_eq!(decrement(Family::V6, &mut v6(ttl, 17, &[0; 8])), Life::Expired);
+        }
+    }
+
+    #[test]
+    fn time_exceeded_messages_expire_silently() {
+        assert_eq!(decrement(Family::V4, &mut v4(1, ICMP, &[11, 0, 0, 0, 0, 0, 0, 0])), Life::Silent);
+        assert_eq!(decrement(Family::V4, &mut v4(1, ICMP, &[8, 0, 0, 0, 0, 0, 0, 0])), Life::Expired);
+        assert_eq!(decrement(Family::V6, &mut v6(1, ICMPV6, &[3, 0, 0, 0, 0, 0, 0, 0])), Life::Silent);
+        assert_eq!(decrement(Family::V6, &mut v6(1, ICMPV6, &[128, 0, 0, 0, 0, 0, 0, 0])), Life::Expired);
+    }
+
+    proptest! {
+        #[test]
+        fn the_checksum_stays_right(ttl in 2..=255_u8, protocol: u8, source: [u8; 4], destination: [u8; 4]) {
+            let mut packet = built(PacketBuilder::ipv4(source, destination, ttl), protocol, &[1, 2, 3]);
+            prop_assert_eq!(decrement(Family::V4, &mut packet), Life::Left);
+            let header = Ipv4HeaderSlice::from_slice(&packet).unwrap().to_header();
+            prop_assert_eq!(header.time_to_live, ttl - 1);
+            prop_assert_eq!(header.header_checksum, header.calc_header_checksum());
+        }
+    }
+}

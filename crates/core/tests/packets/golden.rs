@@ -47,7 +47,7 @@ fn vectors() -> Vec<Vector> {
             kind: packet["record_type"].as_u64().unwrap() as u8,
             level: packet["level"].as_u64().unwrap_or(0) as u8,
             data: hex(&packet["record_data"]),
-            plain: hex(packet.get("uncompressed").unwrap_or(&packet["record_data"])),
+            plain: hex(packet.get("uncompressed").unwrap_or_else(|| &packet["record_data"])),
             addressing: packet["addressing"].as_str().unwrap().to_owned(),
             datagram: hex(&packet["udp_payload"]),
         })

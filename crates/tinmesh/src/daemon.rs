@@ -35,7 +35,7 @@ use tinmesh_os::netlink::{Link as Netlink, Monitor};
 use tinmesh_os::poll::{Interest, Poller, Waker};
 use tinmesh_os::process::{self, Detached, User};
 use tinmesh_os::signals::Signals;
-use tinmesh_os::{clock, signals as _};
+use tinmesh_os::clock;
 use tracing::{error, info, warn};
 
 use crate::config::{self, DaemonSettings, Loaded, Override};

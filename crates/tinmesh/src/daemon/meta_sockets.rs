@@ -86,8 +86,8 @@ impl MetaSockets {
     /// If the system has no more descriptors; the listener should be left alone for a moment.
     pub fn accept(&mut self, index: usize, poller: &Poller) -> io::Result<Vec<(ConnId, SocketAddr, SocketAddr)>> {
         let mut accepted = Vec::new();
-        let Some(listener) = self.listeners.get(index) else { return Ok(accepted) };
         for _ in 0..ACCEPT_TURN {
+            let Some(listener) = self.listeners.get(index) else { break };
             let (stream, remote) = match tcp::accept(listener, &self.outgoing.options) {
                 Ok(new) => new,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,

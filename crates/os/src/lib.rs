@@ -10,7 +10,6 @@ pub mod child;
 pub mod clock;
 pub mod device;
 pub mod janitor;
-pub mod local_time;
 #[cfg(test)]
 mod namespace;
 pub mod netlink;

@@ -52,7 +52,10 @@ pub fn run_daemon(program: &str, words: &[String]) -> ExitCode {
 }
 
 fn start_daemon(options: tincd::DaemonOptions) -> anyhow::Result<()> {
-    anyhow::ensure!(!options.bypass_security, "--bypass-security is refused: tinmesh always authenticates and encrypts");
+    anyhow::ensure!(
+        !options.bypass_security,
+        "--bypass-security is refused: tinmesh always authenticates and encrypts"
+    );
     let (logfile, log) = match options.log {
         LogTarget::Automatic => (None, None),
         LogTarget::Syslog => (None, Some(Target::Syslog)),

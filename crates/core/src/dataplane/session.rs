@@ -346,7 +346,7 @@ mod tests {
     #[test]
     fn packets_under_the_new_key_may_overtake_the_ack() {
         let mut pair = Pair::established();
-        let late = sealed(&pair.other.session().unwrap(), b"old key");
+        let mut late = sealed(&pair.other.session().unwrap(), b"old key");
         let ack = pair.rekey_up_to_ack();
         let (one, other) = pair.sessions();
 
@@ -356,7 +356,7 @@ mod tests {
         let progress = pair.tell_one(&ack);
 
         assert!(progress.established);
-        assert_eq!(one.open(&mut late.clone()), Err(OpenError::Replayed));
+        assert_eq!(one.open(&mut late), Err(OpenError::Replayed));
         assert_eq!(progress.session.unwrap().open(&mut sealed(&other, b"new key")), Ok(0));
     }
 

@@ -285,9 +285,10 @@ impl Node {
         };
         let waiting = std::mem::take(&mut tunnel.waiting);
         self.touch(peer);
+        self.refresh_routes();
         self.publish_if_dirty();
         for kept in waiting {
-            self.route_packet(kept.source, kept.packet);
+            self.send_plain(peer, kept.source, kept.packet);
         }
         let at = self.now;
         self.timers.set_earlier(Wake::Attend(peer), at);

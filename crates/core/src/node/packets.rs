@@ -42,10 +42,11 @@ impl Node {
         }
     }
 
-    /// Routes a plain packet through the current snapshot.
-    pub(super) fn route_packet(&mut self, source: PeerId, mut packet: Packet) {
+    /// Sends a plain packet that was routed before to its owner.
+    pub(super) fn send_plain(&mut self, owner: PeerId, source: PeerId, mut packet: Packet) {
         let fib = std::sync::Arc::clone(&self.fib);
-        let verdict = fib.route(source, &mut packet, &mut self.scratch);
+        let kind = self.plain_kind();
+        let verdict = fib.send_record(owner, source, kind, &mut packet, &mut self.scratch);
         self.on_verdict(verdict, packet);
     }
 
@@ -74,7 +75,7 @@ impl Node {
         };
         let mut packet = packet;
         if session.seal(self.plain_kind(), &mut packet) {
-            self.send_sealed(PeerId::ME, owner, &packet);
+            self.relay_over_tcp(PeerId::ME, owner, &packet);
         } else {
             self.rekey(owner);
         }
@@ -124,7 +125,7 @@ impl Node {
         let relay = self.relay_of(owner).unwrap_or(owner);
         let mtu = self.entry_mtu(relay).max(MIN_IPV4_FRAME);
         for fragment in fragment::split(packet.payload(), usize::from(mtu) - ETHERNET_HEADER) {
-            self.route_packet(source, fragment);
+            self.send_plain(owner, source, fragment);
         }
     }
 
@@ -143,18 +144,11 @@ impl Node {
         let behind = self.nexthop(source);
         let fib = std::sync::Arc::clone(&self.fib);
         for &peer in fib.tree.iter().filter(|&&peer| Some(peer) != behind) {
-            let mut copy = packet.clone();
-            let kind = self.plain_kind();
-            let verdict = fib.send_record(peer, source, kind, &mut copy, &mut self.scratch);
-            self.on_verdict(verdict, copy);
+            self.send_plain(peer, source, packet.clone());
         }
     }
 
-    /// Sends a sealed record on, over UDP if it fits, else over TCP.
-    fn send_sealed(&mut self, origin: PeerId, destination: PeerId, packet: &Packet) {
-        self.relay_over_tcp(origin, destination, packet);
-    }
-
+    /// Sends a sealed datagram towards its destination on the neighbour's meta connection (spec: datagrams 7.4).
     fn relay_over_tcp(&mut self, origin: PeerId, destination: PeerId, packet: &Packet) {
         if origin != PeerId::ME {
             self.use_tunnel(destination);
@@ -206,6 +200,7 @@ impl Node {
             self.fib.by_id.get(&NodeId(id)).copied()
         };
         let (Some(to), Some(from)) = (id(0), id(6)) else { return Ok(()) };
+        self.refresh_routes();
         if !self.is_reachable(to) || from == PeerId::ME {
             return Ok(());
         }
@@ -278,13 +273,16 @@ impl Node {
         source.copy_from_slice(&ids[6..]);
         let direct = ids[..6] == NodeId::NULL.0;
         let Some(&origin) = self.fib.by_id.get(&NodeId(source)) else { return };
-        if !direct || origin == PeerId::ME {
+        if origin == PeerId::ME {
             return;
         }
         let Some(session) = self.tunnel(origin).and_then(|tunnel| tunnel.session()) else {
             self.on_unknown_datagram(origin);
             return;
         };
+        if !direct {
+            return;
+        }
         packet.drop_front(IDS);
         match session.open(&mut packet) {
             Ok(kind @ (PROBE | HANDSHAKE)) => self.on_record(origin, kind, &packet, true, from),

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use tinmesh_core::crypto::base64;
 use tinmesh_core::crypto::keys::{PublicKey, SecretKey};
 use tinmesh_core::crypto::rng::Rng;
-use tinmesh_core::invite::url::{DEFAULT_PORT, InviteUrl};
+use tinmesh_core::invite::url::InviteUrl;
 use tinmesh_core::invite::{self, COOKIE, MAX_FILE};
 use tinmesh_core::name::NodeName;
 
@@ -238,26 +238,22 @@ fn text(paths: &Paths, new: &NewInvitation<'_>) -> Result<String, InvitationErro
     if text.len() > MAX_FILE { Err(InvitationError::TooLong(path)) } else { Ok(text) }
 }
 
-/// The inviter's host file, with the port of the URL and with an address: without one the new node would not know
-/// where to connect to.
+/// The inviter's host file, with the address of the URL, because there the new node reaches this one; and with that
+/// port in place of "any".
 fn host_part(host_file: &[u8], new: &NewInvitation<'_>) -> String {
     let mut text = String::new();
-    if edit::values(host_file, "Address").is_empty() {
-        text.push_str(&format!("Address = {}\n", new.host));
+    let endpoints = edit::values(host_file, "Address");
+    if !endpoints.iter().filter_map(|value| Endpoint::parse(value)).any(|endpoint| endpoint.host == new.host) {
+        text.push_str(&format!("Address = {} {}\n", new.host, new.port));
     }
-    let host_file = String::from_utf8_lossy(host_file);
-    let mut has_port = false;
-    for line in host_file.lines() {
-        if syntax::split(line).0.eq_ignore_ascii_case("Port") {
-            has_port = true;
+    for line in String::from_utf8_lossy(host_file).lines() {
+        let (variable, value) = syntax::split(line);
+        if variable.eq_ignore_ascii_case("Port") && kind::port(value).is_none_or(|port| port == 0) {
             text.push_str(&format!("Port = {}\n", new.port));
         } else {
             text.push_str(line);
             text.push('\n');
         }
-    }
-    if !has_port && new.port != DEFAULT_PORT {
-        text.push_str(&format!("Port = {}\n", new.port));
     }
     text
 }

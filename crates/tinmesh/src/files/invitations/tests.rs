@@ -31,13 +31,13 @@ fn invite(paths: &Paths, invitee: &str, seed: u8) -> Result<Made, InvitationErro
 
 #[test]
 fn an_invitation_says_all_that_the_joiner_needs() {
-    let (_dir, paths) = inviter("mode=router\nDevice = x\n", "Subnet = 10.9.0.1\nPort=655\nEd25519PublicKey = abc");
+    let (_dir, paths) = inviter("mode=router\nDevice = x\n", "Subnet = 10.9.0.1\nPort=0\nEd25519PublicKey = abc");
 
     let made = invite(&paths, "bob", 1).unwrap();
 
     let expected = format!(
         "Name = bob\nNetName = vpn\nConnectTo = alice\nIfconfig = 10.9.0.7/16\nSubnet = 10.9.0.7\nMode = router\n\
-         {SEPARATOR}\nName = alice\nAddress = 192.0.2.7\nSubnet = 10.9.0.1\nPort = 700\nEd25519PublicKey = abc\n"
+         {SEPARATOR}\nName = alice\nAddress = 192.0.2.7 700\nSubnet = 10.9.0.1\nPort = 700\nEd25519PublicKey = abc\n"
     );
     assert_eq!(fs::read_to_string(&made.path).unwrap(), expected);
     assert_eq!(fs::metadata(&made.path).unwrap().mode() & 0o777, 0o600);
@@ -49,13 +49,13 @@ fn an_invitation_says_all_that_the_joiner_needs() {
 }
 
 #[test]
-fn an_address_and_the_usual_port_are_left_as_they_are() {
-    let (_dir, paths) = inviter("", "Address = vpn.example\n");
+fn an_address_and_a_port_are_left_as_they_are() {
+    let (_dir, paths) = inviter("", "Address = vpn.example\nPort = 656\n");
     let own = name("alice");
-    let new = NewInvitation { own: &own, invitee: &name("bob"), lines: &[], host: "vpn.example", port: 655 };
+    let new = NewInvitation { own: &own, invitee: &name("bob"), lines: &[], host: "vpn.example", port: 7000 };
     let made = make(&paths, &new, &mut Rng::from_seed([1; 32])).unwrap();
     let text = fs::read_to_string(made.path).unwrap();
-    assert!(text.ends_with("Name = alice\nAddress = vpn.example\n"), "{text}");
+    assert!(text.ends_with("Name = alice\nAddress = vpn.example\nPort = 656\n"), "{text}");
 }
 
 #[test]

@@ -1,1 +1,5 @@
-//! A world of tinmesh nodes in virtual time.
+//! A world of tinmesh nodes in virtual time, on a simulated Internet. For tests and study; never shipped.
+
+pub mod dice;
+pub mod internet;
+pub mod nat;

@@ -5,32 +5,32 @@
 
 /// A deterministic source of chance.
 #[derive(Clone, Debug)]
-pub struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
     /// Dice that always fall in the same way for the same `seed`.
-    pub const fn new(seed: u64) -> Self {
+    pub(crate) const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// Sixty-four random bits.
-    pub const fn throw(&mut self) -> u64 {
+    pub(crate) const fn throw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.0)
     }
 
     /// A number below `bound`; 0 if that is 0.
-    pub const fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) const fn below(&mut self, bound: u64) -> u64 {
         if bound == 0 { 0 } else { self.throw() % bound }
     }
 
     /// True in `permille` of 1,000 cases.
-    pub const fn chance(&mut self, permille: u16) -> bool {
+    pub(crate) const fn chance(&mut self, permille: u16) -> bool {
         permille > 0 && self.below(1000) < permille as u64
     }
 
     /// Thirty-two random bytes, for seeds and keys.
-    pub fn seed(&mut self) -> [u8; 32] {
+    pub(crate) fn seed(&mut self) -> [u8; 32] {
         let mut seed = [0; 32];
         for part in seed.chunks_exact_mut(8) {
             part.copy_from_slice(&self.throw().to_le_bytes());

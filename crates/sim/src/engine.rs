@@ -92,7 +92,7 @@ impl Engine {
     /// Adds a machine; its node starts when time next runs.
     pub(crate) fn add(&mut self, name: NodeName) -> HostId {
         let id = self.net.attach();
-        let key = SecretKey::from_seed(self.dice.seed());
+        let key = SecretKey::from_seed(&self.dice.seed());
         self.names.insert(format!("{name}.example"), id);
         self.machines.push(Machine::new(id, name, key));
         self.plan(Duration::ZERO, Event::Boot(id));
@@ -164,12 +164,13 @@ impl Engine {
 
     fn on_sample(&mut self, host: HostId) {
         self.machine_mut(host).sampling = false;
-        if self.is_awake(host) {
-            let active = self.machine_mut(host).sample();
-            if !active.is_empty() {
-                self.feed(host, Input::Activity(&active));
-            }
+        let Some(fib) = self.machine(host).fib.clone().filter(|_| self.is_awake(host)) else { return };
+        let mut sampler = std::mem::take(&mut self.machine_mut(host).sampler);
+        let active = sampler.sample(&fib);
+        if !active.is_empty() {
+            self.feed(host, Input::Activity(active));
         }
+        self.machine_mut(host).sampler = sampler;
     }
 
     /// Plans a machine's next waking, if it is earlier than the one that is planned.

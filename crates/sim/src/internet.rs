@@ -20,7 +20,7 @@ use crate::dice::Dice;
 use crate::nat::{Nat, NatTable};
 
 /// What the network interface of every host takes, in bytes of IP packet.
-pub const INTERFACE_MTU: u16 = 1500;
+pub(crate) const INTERFACE_MTU: u16 = 1500;
 /// A system believes in a path MTU that it was told for so long, as Linux does.
 const PATH_MTU_LIFETIME: Duration = Duration::from_secs(600);
 /// The public IPv4 addresses: the range for benchmarks (RFC 2544).
@@ -33,7 +33,7 @@ const UDP_HEADER: usize = 8;
 
 /// A host's place in all tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HostId(pub(crate) u32);
+pub(crate) struct HostId(pub(crate) u32);
 
 impl HostId {
     pub(crate) const fn index(self) -> usize {

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tinmesh_core::crypto::keys::SecretKey;
 use tinmesh_core::dataplane::fib::{Fib, Forwarding, Mode, Policy};
 use tinmesh_core::dataplane::scratch::Scratch;
-use tinmesh_core::name::{ConnId, NodeName, PeerId};
+use tinmesh_core::name::{ConnId, NodeName};
 use tinmesh_core::node::Node;
 use tinmesh_core::node::config::{Config, HostConfig, LinkPolicy, MeshPolicy, Timing};
-use tinmesh_core::node::io::{Activity, Event, Reply};
+use tinmesh_core::node::activity::Sampler;
+use tinmesh_core::node::io::{Event, Reply};
 use tinmesh_core::subnet::Subnet;
 use tinmesh_core::time::Instant;
 
@@ -44,14 +44,6 @@ pub(crate) enum Whereabouts {
     Named,
     /// Not at all.
     Unknown,
-}
-
-/// What a machine's counters showed when they were last sampled.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sample {
-    sent: u64,
-    relayed: u64,
-    refused: u64,
 }
 
 /// What the program has done so far.
@@ -86,7 +78,7 @@ pub(crate) struct Machine {
     pub(crate) wake_at: Option<Instant>,
     pub(crate) slept_at: Option<Instant>,
     pub(crate) sampling: bool,
-    samples: Vec<Sample>,
+    pub(crate) sampler: Sampler,
     pub(crate) invitations: BTreeMap<String, Vec<u8>>,
     pub(crate) reply: Option<Reply>,
     pub(crate) events: Vec<(Instant, Event)>,
@@ -111,7 +103,7 @@ impl Machine {
             wake_at: None,
             slept_at: None,
             sampling: false,
-            samples: Vec::new(),
+            sampler: Sampler::default(),
             invitations: BTreeMap::new(),
             reply: None,
             events: Vec::new(),
@@ -132,7 +124,7 @@ impl Machine {
         self.written.clear();
         self.wake_at = None;
         self.slept_at = None;
-        self.samples.clear();
+        self.sampler = Sampler::default();
         self.reply = None;
     }
 
@@ -140,35 +132,6 @@ impl Machine {
     pub(crate) const fn next_accepted(&mut self) -> ConnId {
         self.accepted += 1;
         ConnId(ConnId::ACCEPTED | self.accepted)
-    }
-
-    /// Which peers had traffic since the last sample.
-    pub(crate) fn sample(&mut self) -> Vec<Activity> {
-        let Some(fib) = &self.fib else { return Vec::new() };
-        self.samples.resize(fib.peers.len().max(self.samples.len()), Sample::default());
-        let mut active = Vec::new();
-        for (entry, last) in fib.peers.iter().zip(&mut self.samples) {
-            let Some(entry) = entry.as_ref().filter(|entry| entry.peer != PeerId::ME) else { continue };
-            let stats = &entry.stats;
-            let next = Sample {
-                sent: stats.out_packets.load(Relaxed),
-                relayed: stats.relayed.load(Relaxed),
-                refused: stats.refused.load(Relaxed),
-            };
-            let longest = stats.max_recent_len.swap(0, Relaxed);
-            let activity = Activity {
-                peer: entry.peer,
-                sent: next.sent != last.sent,
-                relayed: next.relayed != last.relayed,
-                max_recent_len: u16::try_from(longest).unwrap_or(u16::MAX),
-                refused: next.refused != last.refused,
-            };
-            *last = next;
-            if activity.sent || activity.relayed || activity.refused || activity.max_recent_len > 0 {
-                active.push(activity);
-            }
-        }
-        active
     }
 
     /// The machine's address inside the mesh.

@@ -8,6 +8,7 @@ use tinmesh_core::node::Node;
 use tinmesh_core::node::config::Config;
 use tinmesh_core::node::io::Input;
 
+use crate::actor::{Actor, Part, Script};
 use crate::engine::Engine;
 use crate::internet::{HostId, RealmId};
 use crate::machine::{Brain, PORT, Whereabouts, sockets};
@@ -32,6 +33,20 @@ impl Engine {
         machine.config.sockets.clone_from(&config.sockets);
         machine.brain = Brain::Node(Box::new(Node::new(config, machine.key.clone(), seed, now)));
         self.feed(host, Input::Timeout);
+    }
+
+    /// Makes a machine run an actor instead of a node.
+    pub(crate) fn cast(&mut self, host: HostId, victim: HostId, script: Script) {
+        let to = self.address_of(victim).expect("an actor needs a victim with an address");
+        let part = Part {
+            name: self.machine(host).config.name.clone(),
+            key: self.machine(host).key.clone(),
+            victim: self.machine(victim).config.name.clone(),
+            victim_key: self.machine(victim).key.public(),
+            to,
+        };
+        let actor = Actor::new(part, script, self.dice.seed());
+        self.machine_mut(host).actor = Some(Box::new(actor));
     }
 
     /// What the machine's files say.

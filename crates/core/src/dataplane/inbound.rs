@@ -36,15 +36,15 @@ impl Fib {
     pub fn inbound(&self, from: SocketAddr, packet: &mut Packet, scratch: &mut Scratch) -> Verdict {
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         let verdict = match self.by_addr.get(&from).and_then(|&sender| self.peer(sender)) {
-            Some(sender) => self.from_peer(sender, from, packet, scratch),
-            None => self.from_stranger(from, packet),
+            Some(sender) => self.on_peer(sender, from, packet, scratch),
+            None => self.on_stranger(from, packet),
         };
         scratch.counters.count(&verdict);
         verdict
     }
 
     /// A datagram from an address at which no node is confirmed.
-    fn from_stranger(&self, from: SocketAddr, packet: &Packet) -> Verdict {
+    fn on_stranger(&self, from: SocketAddr, packet: &Packet) -> Verdict {
         let Some((destination, origin, datagram)) = datagram::split(packet.payload()) else {
             return Verdict::Drop(DropReason::TooShort);
         };
@@ -58,7 +58,7 @@ impl Fib {
         }
     }
 
-    fn from_peer(&self, sender: &PeerEntry, from: SocketAddr, packet: &mut Packet, scratch: &mut Scratch) -> Verdict {
+    fn on_peer(&self, sender: &PeerEntry, from: SocketAddr, packet: &mut Packet, scratch: &mut Scratch) -> Verdict {
         if !carrier::has_ids(sender) {
             return self.open(sender, Arrival { from, direct: true }, packet, scratch);
         }

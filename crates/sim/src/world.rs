@@ -181,12 +181,16 @@ impl World {
         let end = self.now() + limit;
         loop {
             let verdict = self.verdict();
-            if verdict.is_ok() && self.islands() <= 1 {
+            if verdict.is_ok() && self.islands() == 1 && self.all_run() {
                 return;
             }
             assert!(self.now() < end, "seed {}: not settled: {} islands, {verdict:?}", self.seed, self.islands());
             self.with_engine(|engine| engine.run_until(engine.now + secs(1)));
         }
+    }
+
+    fn all_run(&self) -> bool {
+        self.engine.borrow().machines.iter().all(|machine| machine.is_running() || !machine.wanted)
     }
 
     /// What the oracle says now.

@@ -28,7 +28,6 @@ impl Engine {
     }
 
     fn finish(&mut self, host: HostId, verdict: Verdict, packet: Packet) {
-        eprintln!("{} {host:?} {verdict:?} {}", self.now.as_micros(), packet.len());
         self.plan_sample(host);
         match verdict {
             Verdict::Transmit(target) => self.transmit(host, target, packet),

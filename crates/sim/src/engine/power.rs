@@ -79,6 +79,7 @@ impl Engine {
         for conn in conns {
             self.hang_up(host, conn, false);
         }
+        self.machine_mut(host).wanted = false;
         self.machine_mut(host).forget();
         self.changed = self.now;
     }
@@ -92,6 +93,7 @@ impl Engine {
                 self.streams.sweep(id);
             }
         }
+        self.machine_mut(host).wanted = false;
         self.machine_mut(host).forget();
         self.net.host_mut(host).up = false;
         self.changed = self.now;

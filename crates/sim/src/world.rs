@@ -184,7 +184,9 @@ impl World {
             if verdict.is_ok() && self.islands() == 1 && self.all_run() {
                 return;
             }
-            assert!(self.now() < end, "seed {}: not settled: {} islands, {verdict:?}", self.seed, self.islands());
+            let refusals = self.with_engine(|engine| engine.refusals.join("; "));
+            let islands = self.islands();
+            assert!(self.now() < end, "seed {}: {islands} islands, {verdict:?}, {refusals}", self.seed);
             self.with_engine(|engine| engine.run_until(engine.now + secs(1)));
         }
     }

@@ -49,7 +49,9 @@ fn a_path_that_dies_under_traffic_is_replaced() {
 #[test]
 fn a_partition_heals() {
     let world = World::new(3);
-    let [alice, bob, carol] = three(&world);
+    let carol = world.node("carol");
+    let alice = world.node("alice").knows(carol);
+    let bob = world.node("bob").knows(carol);
     let dave = world.node("dave").knows(alice);
     world.settle(secs(5));
 

@@ -284,9 +284,13 @@ impl Node {
             Keying::Absent => Keying::Absent,
         };
         let waiting = std::mem::take(&mut tunnel.waiting);
+        let early = std::mem::take(&mut tunnel.early);
         self.touch(peer);
         self.refresh_routes();
         self.publish_if_dirty();
+        for datagram in early {
+            self.on_datagram_over_tcp(peer, &datagram);
+        }
         for kept in waiting {
             self.route_packet(kept.source, kept.packet);
         }

@@ -64,6 +64,7 @@ impl Node {
         if !used && !neighbour {
             return;
         }
+        self.forget_old_key(peer);
         self.attend(peer, used);
         let busy = used && self.tunnel(peer).is_some_and(|tunnel| !tunnel.confirmed || tunnel.pmtu.is_searching());
         let eager = self.tunnel(peer).is_some_and(|tunnel| !tunnel.confirmed && tunnel.probing.unanswered < 6);

@@ -296,7 +296,7 @@ impl Node {
             self.on_datagram_over_tcp(peer, &datagram);
         }
         for kept in waiting {
-            self.route_packet(kept.source, kept.packet);
+            self.send_plain(peer, kept.source, kept.packet);
         }
         let at = self.now;
         self.timers.set_earlier(Wake::Attend(peer), at);

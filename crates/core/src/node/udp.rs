@@ -371,8 +371,14 @@ impl Node {
 
     pub(super) fn on_path_mtu(&mut self, to: SocketAddr, mtu: Option<u16>) {
         for peer in self.peers_at(to) {
-            if let Some(tunnel) = self.tunnel_mut(peer) {
-                tunnel.probing.path_mtu = mtu;
+            let Some(tunnel) = self.tunnel_mut(peer) else { continue };
+            tunnel.probing.path_mtu = mtu;
+            let Some(target) = self.peer(peer).and_then(|known| known.udp) else { continue };
+            let limit = self.initial_mtu(peer, target);
+            let Some(tunnel) = self.tunnel_mut(peer) else { continue };
+            if let Some(limit) = limit.filter(|&limit| limit < tunnel.pmtu.max()) {
+                tunnel.pmtu.on_too_big(limit + 1);
+                self.touch(peer);
             }
         }
     }

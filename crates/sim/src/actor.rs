@@ -7,6 +7,8 @@ use tinmesh_core::crypto::keys::{PublicKey, SecretKey};
 use tinmesh_core::crypto::rng::Rng;
 use tinmesh_core::crypto::sptps::stream::{Stream, StreamEvent};
 use tinmesh_core::crypto::sptps::{Params, Role, meta_label};
+use tinmesh_core::invite::joiner::{Joiner, JoinerEvent};
+use tinmesh_core::invite::url::InviteUrl;
 use tinmesh_core::name::{ConnId, NodeName};
 use tinmesh_core::node::io::{Input, Output};
 use tinmesh_core::time::Instant;
@@ -21,6 +23,8 @@ pub enum Script {
     Bytes(Vec<u8>),
     /// Becomes a neighbour as it should, then sends these requests.
     Requests(Vec<String>),
+    /// Joins by an invitation; then the machine runs a node.
+    Join(InviteUrl),
 }
 
 /// Whom an actor plays, and to whom.
@@ -37,6 +41,8 @@ pub(crate) struct Part {
 enum Stage {
     Id,
     Secured(Box<Stream>),
+    Joining(Box<Joiner>),
+    Joined,
     Over,
 }
 
@@ -66,12 +72,18 @@ impl Actor {
             Input::Connected { .. } => match &self.script {
                 Script::Bytes(bytes) => self.send(bytes.clone()),
                 Script::Requests(_) => self.send(format!("0 {} 17.7\n", self.part.name).into_bytes()),
+                Script::Join(url) => {
+                    let mut joiner = Joiner::new(url, SecretKey::generate(&mut self.rng));
+                    self.send(joiner.take_output());
+                    self.stage = Stage::Joining(Box::new(joiner));
+                }
             },
             Input::Received { bytes, .. } => {
                 self.input.extend_from_slice(bytes);
                 self.read();
             }
-            Input::Closed { .. } => self.stage = Stage::Over,
+            Input::Closed { .. } if !self.has_joined() => self.stage = Stage::Over,
+            Input::Closed { .. } => {}
             Input::Accepted { .. }
             | Input::Queued { .. }
             | Input::Punt { .. }
@@ -96,10 +108,44 @@ impl Actor {
     }
 
     fn read(&mut self) {
-        if matches!(self.script, Script::Bytes(_)) {
-            self.input.clear();
-            return;
+        match self.script {
+            Script::Requests(_) => self.read_requests(),
+            Script::Join(_) => self.join(),
+            Script::Bytes(_) => self.input.clear(),
         }
+    }
+
+    /// Whether the machine is a member now.
+    pub(crate) const fn has_joined(&self) -> bool {
+        matches!(self.stage, Stage::Joined)
+    }
+
+    fn join(&mut self) {
+        let Stage::Joining(joiner) = &mut self.stage else { return };
+        let Ok(events) = joiner.feed(&std::mem::take(&mut self.input), &mut self.rng) else {
+            self.stage = Stage::Over;
+            return;
+        };
+        let mut accepted = false;
+        for event in events {
+            match event {
+                JoinerEvent::FileReceived { .. } => {
+                    joiner.send_key(&self.part.key.public()).expect("the inviter waits for a key");
+                }
+                JoinerEvent::NameGranted(_) => {}
+                JoinerEvent::Accepted => accepted = true,
+            }
+        }
+        let output = joiner.take_output();
+        if accepted {
+            self.stage = Stage::Joined;
+        }
+        if !output.is_empty() {
+            self.send(output);
+        }
+    }
+
+    fn read_requests(&mut self) {
         if matches!(self.stage, Stage::Id) {
             let Some(end) = self.input.iter().position(|&byte| byte == b'\n') else { return };
             self.input.drain(..=end);

@@ -19,7 +19,7 @@ use tinmesh_core::time::Instant;
 use crate::dice::Dice;
 use crate::engine::daemon::Feedback;
 use crate::internet::{Fate, HostId, Internet};
-use crate::machine::Machine;
+use crate::machine::{Machine, Whereabouts, host_file};
 use crate::queue::{Event, Queue};
 use crate::stream::Streams;
 use crate::trace::Trace;
@@ -97,6 +97,21 @@ impl Engine {
         self.machines.push(Machine::new(id, name, key));
         self.plan(Duration::ZERO, Event::Boot(id));
         id
+    }
+
+    /// A cookie for an invitation.
+    pub(crate) fn cookie<const N: usize>(&mut self) -> [u8; N] {
+        std::array::from_fn(|_| self.dice.throw().to_le_bytes()[0])
+    }
+
+    /// Puts a host file of `other`, with key and addresses, on a machine, and makes it dial `other`.
+    pub(crate) fn introduce(&mut self, host: HostId, other: HostId) {
+        let file = host_file(&self.machine(other).key);
+        let name = self.machine(other).config.name.clone();
+        let machine = self.machine_mut(host);
+        machine.whereabouts.insert(other, Whereabouts::Numeric);
+        machine.config.connect_to.push(name.clone());
+        machine.config.hosts.insert(name, file);
     }
 
     pub(crate) fn machine(&self, host: HostId) -> &Machine {

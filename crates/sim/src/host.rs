@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tinmesh_core::crypto::keys::SecretKey;
 use tinmesh_core::node::config::Config;
 use tinmesh_core::node::io::{Command, Input, NodeInfo, Reply};
 use tinmesh_core::subnet::Subnet;
@@ -127,6 +128,16 @@ impl<'w> Host<'w> {
     #[must_use]
     pub fn configure(self, change: impl FnOnce(&mut Config)) -> Self {
         self.world.with_engine(|engine| change(&mut engine.machine_mut(self.id).config));
+        self
+    }
+
+    /// Has a key for invitations.
+    #[must_use]
+    pub fn invites(self) -> Self {
+        self.world.with_engine(|engine| {
+            let seed = engine.cookie();
+            engine.machine_mut(self.id).config.invitation_key = Some(SecretKey::from_seed(&seed));
+        });
         self
     }
 

@@ -135,9 +135,12 @@ fn check_edges(
 ) -> Result<(), String> {
     let name = |host: HostId| engine.machine(host).config.name.clone();
     let inhabitants: BTreeSet<NodeName> = island.iter().map(|&host| name(host)).collect();
+    let machines = engine.machines.iter();
+    let actors: BTreeSet<&NodeName> =
+        machines.filter(|machine| matches!(machine.brain, Brain::Actor(_))).map(|machine| &machine.config.name).collect();
     let told: BTreeSet<(NodeName, NodeName)> = edges
         .iter()
-        .filter(|edge| inhabitants.contains(&edge.from))
+        .filter(|edge| inhabitants.contains(&edge.from) && !actors.contains(&edge.to))
         .map(|edge| (edge.from.clone(), edge.to.clone()))
         .collect();
     let pairs = island.iter().flat_map(|&host| links.get(&host).into_iter().flatten().map(move |&end| (host, end)));

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use tinmesh_core::invite::url::InviteUrl;
+use tinmesh_core::invite::{file_name, key_hash};
 use tinmesh_core::name::NodeName;
 use tinmesh_core::node::io::{Command, Event, Reply};
 use tinmesh_core::time::Instant;
@@ -108,6 +110,35 @@ impl World {
     pub fn actor(&self, name: &str, victim: Host<'_>, script: Script) -> Host<'_> {
         let host = self.node(name).trusts(victim);
         self.with_engine(|engine| engine.cast(host.id, victim.id, script));
+        host
+    }
+
+    /// Lets a node invite another one, which does not exist yet; it must have been made with [`Host::invites`].
+    ///
+    /// # Panics
+    /// If the inviter does not invite or has no address.
+    pub fn invite(&self, inviter: Host<'_>, name: &str) -> InviteUrl {
+        let at = inviter.address().expect("an inviter needs an address");
+        self.with_engine(|engine| {
+            let cookie = engine.cookie();
+            let machine = engine.machine_mut(inviter.id);
+            let key = machine.config.invitation_key.as_ref().expect("made with `invites`").public();
+            let file = format!("Name = {name}\nConnectTo = {}\n", machine.config.name);
+            machine.invitations.insert(file_name(&cookie, &key), file.into_bytes());
+            InviteUrl { host: at.ip().to_string(), port: at.port(), key_hash: key_hash(&key), cookie }
+        })
+    }
+
+    /// Adds a machine that joins by an invitation and then runs a node that knows the inviter.
+    ///
+    /// # Panics
+    /// If `name` is not a node name.
+    pub fn join(&self, name: &str, inviter: Host<'_>, url: InviteUrl) -> Host<'_> {
+        let host = self.node(name);
+        self.with_engine(|engine| {
+            engine.introduce(host.id, inviter.id);
+            engine.cast(host.id, inviter.id, Script::Join(url));
+        });
         host
     }
 

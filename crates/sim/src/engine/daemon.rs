@@ -45,6 +45,11 @@ impl Engine {
                 while let Some(output) = actor.poll_output() {
                     self.perform(host, output);
                 }
+                if actor.has_joined() {
+                    self.kill(host);
+                    self.start(host, Duration::from_millis(500));
+                    return;
+                }
                 None
             }
         };

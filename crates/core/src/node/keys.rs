@@ -287,6 +287,7 @@ impl Node {
             Keying::Waiting { handshake, .. } | Keying::Ready(handshake) => Keying::Ready(handshake),
             Keying::Absent => Keying::Absent,
         };
+        tunnel.rekeying = None;
         let waiting = std::mem::take(&mut tunnel.waiting);
         let early = std::mem::take(&mut tunnel.early);
         self.touch(peer);
@@ -312,15 +313,21 @@ impl Node {
     }
 
     pub(super) fn rekey(&mut self, peer: PeerId) {
-        let mut rng = self.rng.clone();
-        let kex = match self.tunnel_mut(peer).map(|tunnel| &mut tunnel.keying) {
-            Some(Keying::Ready(handshake)) => handshake.rekey(&mut rng).ok(),
-            Some(Keying::Absent | Keying::Waiting { .. }) | None => None,
+        let (mut rng, now) = (self.rng.clone(), self.now);
+        let Some(tunnel) = self.tunnel_mut(peer) else { return };
+        let kex = match &mut tunnel.keying {
+            Keying::Ready(handshake) => handshake.rekey(&mut rng),
+            Keying::Absent | Keying::Waiting { .. } => return,
         };
+        let stuck = tunnel.rekey_is_stuck(now);
         self.rng = rng;
-        if let Some(kex) = kex {
-            self.note_start(peer);
-            self.send_handshake(peer, &kex);
+        match kex {
+            Ok(kex) => {
+                self.note_start(peer);
+                self.send_handshake(peer, &kex);
+            }
+            Err(_) if stuck => self.start_session(peer),
+            Err(_) => {}
         }
     }
 

@@ -74,6 +74,7 @@ impl Node {
         if !used && !neighbour {
             return;
         }
+        self.forget_old_key(peer);
         self.attend(peer, used);
         let busy = used && self.tunnel(peer).is_some_and(|tunnel| !tunnel.confirmed || tunnel.pmtu.is_searching());
         let eager = self.tunnel(peer).is_some_and(|tunnel| !tunnel.confirmed && tunnel.probing.unanswered < 6);
@@ -378,6 +379,13 @@ impl Node {
             let Some(tunnel) = self.tunnel_mut(peer) else { continue };
             tunnel.probing.path_mtu = mtu;
             self.timers.set_earlier(Wake::Attend(peer), self.now);
+            let Some(target) = self.peer(peer).and_then(|known| known.udp) else { continue };
+            let limit = self.initial_mtu(peer, target);
+            let Some(tunnel) = self.tunnel_mut(peer) else { continue };
+            if let Some(limit) = limit.filter(|&limit| limit < tunnel.pmtu.max()) {
+                tunnel.pmtu.on_too_big(limit + 1);
+                self.touch(peer);
+            }
         }
     }
 

@@ -9,6 +9,7 @@ mod daemon;
 mod files;
 mod paths;
 mod program;
+mod tinc;
 mod tinc_daemon;
 mod user;
 

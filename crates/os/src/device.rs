@@ -1,8 +1,21 @@
 //! `Device`: a TUN or TAP interface, or a descriptor of one that somebody else opened (spec: routing 2).
 
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketAddrUnix, SocketFlags, SocketType,
+    socket_with,
+};
+
+use crate::process;
+
+/// Longest name of an interface.
+const NAME_LEN: usize = libc::IFNAMSIZ - 1;
 
 /// What a device carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,32 +47,51 @@ pub struct Device {
 impl Device {
     /// Makes the interface. It is neither up nor has it an address.
     pub fn open(options: &DeviceOptions) -> io::Result<Self> {
-        todo!()
+        let path = options.path.as_deref().unwrap_or_else(|| Path::new("/dev/net/tun"));
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(path, flags, Mode::empty())?;
+        let name = set_interface(&fd, options.name.as_deref().unwrap_or(""), options.kind)?;
+        Ok(Self { fd, name })
     }
 
-    /// Takes a device that was passed to this process as descriptor number `fd`.
+    /// Takes over a device that was passed to this process as descriptor number `fd`.
     pub fn from_fd(fd: RawFd) -> io::Result<Self> {
-        todo!()
+        Self::adopt(process::adopt_fd(fd)?, format!("fd/{fd}"))
     }
 
-    /// Asks the UNIX socket at `path` (`@name`: abstract) for a device's descriptor.
+    /// Asks the UNIX socket at `path` (`@name`: abstract) for a device: one byte with one descriptor.
     pub fn from_socket(path: &Path) -> io::Result<Self> {
-        todo!()
+        let address = match path.as_os_str().as_bytes().strip_prefix(b"@") {
+            Some(name) => SocketAddrUnix::new_abstract_name(name)?,
+            None => SocketAddrUnix::new(path)?,
+        };
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        rustix::net::connect(&socket, &address)?;
+        let fd = receive_descriptor(socket.as_fd())?;
+        let name = format!("fd/{}", fd.as_raw_fd());
+        Self::adopt(fd, name)
     }
 
-    /// The name of the interface, as the kernel gave it; `fd/N` for a descriptor that is no interface of ours.
+    fn adopt(fd: OwnedFd, name: String) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(&fd, true)?;
+        Ok(Self { fd, name })
+    }
+
+    /// The name of the interface, as the kernel gave it; `fd/N` for a descriptor that somebody else opened.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Reads one packet or frame; what does not fit into `space` is lost. `WouldBlock` if there is none.
+    /// Reads one packet or frame; what does not fit into `space` is lost. `WouldBlock` if there is none, `EBADFD` once
+    /// the interface is gone.
     pub fn recv(&self, space: &mut [u8]) -> io::Result<usize> {
-        todo!()
+        Ok(rustix::io::retry_on_intr(|| rustix::io::read(&self.fd, &mut *space))?)
     }
 
     /// Writes one packet or frame.
     pub fn send(&self, packet: &[u8]) -> io::Result<()> {
-        todo!()
+        rustix::io::retry_on_intr(|| rustix::io::write(&self.fd, packet))?;
+        Ok(())
     }
 }
 
@@ -67,4 +99,42 @@ impl AsFd for Device {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// Turns an open `/dev/net/tun` into an interface; returns the name that it got.
+fn set_interface(fd: &OwnedFd, name: &str, kind: Kind) -> io::Result<String> {
+    let mode = match kind {
+        Kind::Tun => libc::IFF_TUN,
+        Kind::Tap => libc::IFF_TAP,
+    };
+    let flags = libc::c_short::try_from(mode | libc::IFF_NO_PI).expect("both flags are below 0x8000");
+    let mut request =
+        libc::ifreq { ifr_name: [0; libc::IFNAMSIZ], ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_flags: flags } };
+    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes().take(NAME_LEN)) {
+        *to = from.cast_signed();
+    }
+    // SAFETY: TUNSETIFF reads and writes one `ifreq`, which lives through the call.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let given: Vec<u8> =
+        request.ifr_name.iter().map(|byte| byte.cast_unsigned()).take_while(|byte| *byte != 0).collect();
+    Ok(String::from_utf8_lossy(&given).into_owned())
+}
+
+fn receive_descriptor(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let mut byte = [0];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut parts = [IoSliceMut::new(&mut byte)];
+    rustix::net::recvmsg(socket, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(mut descriptors) = message
+            && let Some(fd) = descriptors.next()
+        {
+            return Ok(fd);
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidData, "the socket sent no descriptor"))
 }

@@ -16,6 +16,8 @@
 pub mod client;
 pub mod dump;
 pub mod encode;
+#[cfg(test)]
+pub(crate) mod fake_daemon;
 pub mod pid_file;
 pub mod request;
 pub mod server;

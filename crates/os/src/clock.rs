@@ -22,3 +22,30 @@ fn micros(clock: ClockId) -> u64 {
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     seconds.saturating_mul(1_000_000).saturating_add(u64::try_from(time.tv_nsec / 1_000).unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+    use super::*;
+
+    #[test]
+    fn monotonic_time_advances_by_what_a_sleep_takes() {
+        let before = (now_micros(), boot_micros());
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(now_micros() - before.0 >= 2_000);
+        assert!(boot_micros() - before.1 >= 2_000);
+    }
+
+    #[test]
+    fn boot_time_is_not_behind_monotonic_time() {
+        let now = now_micros();
+        assert!(boot_micros() >= now);
+    }
+
+    #[test]
+    fn wall_clock_agrees_with_std() {
+        let std = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        assert!(unix_seconds().abs_diff(std) <= 1);
+    }
+}

@@ -14,6 +14,9 @@ use rustix::net::{
 
 use crate::process;
 
+#[cfg(test)]
+mod tests;
+
 /// Longest name of an interface.
 const NAME_LEN: usize = libc::IFNAMSIZ - 1;
 

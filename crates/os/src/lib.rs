@@ -9,6 +9,8 @@ pub mod calendar;
 pub mod child;
 pub mod clock;
 pub mod device;
+#[cfg(test)]
+mod namespace;
 pub mod netlink;
 pub mod poll;
 pub mod process;

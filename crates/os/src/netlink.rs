@@ -68,7 +68,7 @@ impl Link {
         Ok(Self { requests: Requests::open()? })
     }
 
-    /// The index of the interface called `name`.
+    /// The index of the interface called `name`; `NotFound` if there is none.
     pub fn index(&mut self, name: &str) -> io::Result<u32> {
         let doing = || format!("looking up interface {name}");
         let mut message = LinkMessage::default();
@@ -165,7 +165,10 @@ impl Link {
             .requests
             .list(&RouteNetlinkMessage::GetAddress(AddressMessage::default()))
             .map_err(failed(|| "listing addresses".to_owned()))?;
-        Ok(replies.iter().filter_map(address_of).collect())
+        let addresses = replies.iter().filter_map(|reply| {
+            if let RouteNetlinkMessage::NewAddress(message) = reply { address_of(message) } else { None }
+        });
+        Ok(addresses.collect())
     }
 
     /// All unicast routes of the main table: which ranges are in use.
@@ -174,7 +177,10 @@ impl Link {
             .requests
             .list(&RouteNetlinkMessage::GetRoute(RouteMessage::default()))
             .map_err(failed(|| "listing routes".to_owned()))?;
-        Ok(replies.iter().filter_map(route_of).collect())
+        let routes = replies.iter().filter_map(|reply| {
+            if let RouteNetlinkMessage::NewRoute(message) = reply { route_of(message) } else { None }
+        });
+        Ok(routes.collect())
     }
 }
 
@@ -199,8 +205,7 @@ const fn family(address: IpAddr) -> AddressFamily {
     if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
 }
 
-fn address_of(reply: &RouteNetlinkMessage) -> Option<Address> {
-    let RouteNetlinkMessage::NewAddress(message) = reply else { return None };
+fn address_of(message: &AddressMessage) -> Option<Address> {
     let prefix = Prefix { address: local_address(message)?, len: message.header.prefix_len };
     Some(Address { interface: message.header.index, prefix })
 }
@@ -219,8 +224,7 @@ fn local_address(message: &AddressMessage) -> Option<IpAddr> {
     found
 }
 
-fn route_of(reply: &RouteNetlinkMessage) -> Option<Route> {
-    let RouteNetlinkMessage::NewRoute(message) = reply else { return None };
+fn route_of(message: &RouteMessage) -> Option<Route> {
     let header = &message.header;
     let ordinary = header.kind == RouteType::Unicast && !header.flags.contains(RouteFlags::Cloned);
     if !ordinary || header.table != RouteHeader::RT_TABLE_MAIN {

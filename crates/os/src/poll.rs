@@ -11,6 +11,9 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
 
+#[cfg(test)]
+mod tests;
+
 /// Events taken per wait; more are reported by the next one.
 const EVENTS: usize = 64;
 

@@ -5,6 +5,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+#[cfg(test)]
+mod tests;
+
 /// Options of listening and outgoing sockets.
 #[derive(Clone, Debug, Default)]
 pub struct TcpOptions {

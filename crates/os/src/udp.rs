@@ -6,6 +6,8 @@
 
 mod batch;
 mod name;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -220,6 +222,3 @@ fn connected(to: SocketAddr) -> io::Result<Socket> {
     socket.connect(&to.into())?;
     Ok(socket)
 }
-
-#[cfg(test)]
-mod tests;

@@ -90,8 +90,8 @@ impl Monitor {
             }
             RouteNetlinkMessage::NewLink(message) => self.on_new_link(message),
             RouteNetlinkMessage::DelLink(message) => !self.ignores(Some(message.header.index)),
-            RouteNetlinkMessage::NewRoute(_) | RouteNetlinkMessage::DelRoute(_) => {
-                route_of(report).is_some_and(|route| route.destination.len == 0 && !self.ignores(route.interface))
+            RouteNetlinkMessage::NewRoute(message) | RouteNetlinkMessage::DelRoute(message) => {
+                route_of(message).is_some_and(|route| route.destination.len == 0 && !self.ignores(route.interface))
             }
             _ => false,
         }

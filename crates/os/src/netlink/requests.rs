@@ -133,5 +133,9 @@ fn split(datagram: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Puts what was being done in front of an error.
 pub(super) fn failed(doing: impl FnOnce() -> String) -> impl FnOnce(io::Error) -> io::Error {
-    move |error| io::Error::new(error.kind(), format!("{}: {error}", doing()))
+    move |error| {
+        let missing = error.raw_os_error() == Some(libc::ENODEV);
+        let kind = if missing { io::ErrorKind::NotFound } else { error.kind() };
+        io::Error::new(kind, format!("{}: {error}", doing()))
+    }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{Address, Subnet};
+use crate::wire::number::int;
 
 /// So many characters of a subnet are looked at.
 const MAX_TEXT: usize = 63;
@@ -21,11 +22,11 @@ impl Subnet {
     pub fn parse(text: &str) -> Result<Self, SubnetError> {
         let text = text.get(..MAX_TEXT).unwrap_or(text);
         let (range, weight) = match text.split_once('#') {
-            Some((range, weight)) => (range, parse_int(weight).ok_or(SubnetError)?),
+            Some((range, weight)) => (range, int(weight).ok_or(SubnetError)?),
             None => (text, Self::DEFAULT_WEIGHT),
         };
         let (address, prefix) = match range.split_once('/') {
-            Some((address, prefix)) => (address, Some(parse_int(prefix).ok_or(SubnetError)?)),
+            Some((address, prefix)) => (address, Some(int(prefix).ok_or(SubnetError)?)),
             None => (range, None),
         };
         let address = parse_address(address).ok_or(SubnetError)?;
@@ -62,16 +63,6 @@ fn parse_mac(text: &str) -> Option<[u8; 6]> {
         *byte = u8::from_str_radix(&group[group.len().saturating_sub(2)..], 16).ok()?;
     }
     groups.next().is_none().then_some(mac)
-}
-
-/// A decimal number with an optional sign. As in C on 64-bit systems, it is cut to 32 bits.
-fn parse_int(text: &str) -> Option<i32> {
-    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
-        return None;
-    }
-    let limit = if text.starts_with('-') { i64::MIN } else { i64::MAX };
-    Some(text.parse().unwrap_or(limit) as i32)
 }
 
 impl fmt::Display for Subnet {

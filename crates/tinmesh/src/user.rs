@@ -2,6 +2,7 @@
 //!
 //! Each command says what it did and what to type next; an error says what to do about it.
 
+pub mod exchange;
 pub mod status;
 mod units;
 

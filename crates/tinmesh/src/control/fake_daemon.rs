@@ -8,7 +8,7 @@ use std::thread;
 use super::client::Client;
 use super::request::ControlRequest;
 use super::server::{ControlSession, greeting_reply};
-use crate::paths::Paths;
+use crate::paths::{PathOptions, Paths};
 
 pub(crate) const COOKIE: &str = "59EF65D5CC";
 
@@ -29,7 +29,7 @@ impl FakeDaemon {
 
     fn start(replies: &[&str], ends: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let listener = UnixListener::bind(dir.path().join("socket")).unwrap();
+        let listener = UnixListener::bind(paths_in(dir.path()).socket).unwrap();
         let pid_file = format!("{} {COOKIE} 127.0.0.1 port 655\n", std::process::id());
         std::fs::write(dir.path().join("pid"), pid_file).unwrap();
         let replies: Vec<String> = replies.iter().map(|reply| (*reply).to_owned()).collect();
@@ -75,12 +75,11 @@ fn serve(listener: &UnixListener, replies: Vec<String>, ends: bool) -> Vec<Contr
 }
 
 pub(crate) fn paths_in(dir: &Path) -> Paths {
-    Paths {
-        confbase: dir.to_owned(),
-        netname: None,
-        ident: "tinc".to_owned(),
-        pid_file: dir.join("pid"),
-        socket: dir.join("socket"),
-        log_file: dir.join("log"),
-    }
+    let options = PathOptions {
+        config: Some(dir.to_owned()),
+        net: Some(String::new()),
+        pidfile: Some(dir.join("pid")),
+        logfile: None,
+    };
+    Paths::for_control(&options).unwrap()
 }

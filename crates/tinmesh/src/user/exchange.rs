@@ -108,10 +108,7 @@ impl Exchange {
                 }
                 Err(reason) => {
                     tell(Progress::Failed { to, reason: &reason });
-                    last = match reason {
-                        ExchangeError::Io(_) => ExchangeError::NoConnection,
-                        other => other,
-                    };
+                    last = if matches!(reason, ExchangeError::Io(_)) { ExchangeError::NoConnection } else { reason };
                 }
             }
         }

@@ -120,10 +120,11 @@ fn connections_end_with_the_control_clients() {
         status: 0x100,
         conn: ConnId(ConnId::ACCEPTED | 12),
     };
-    let stranger = ConnectionInfo { name: None, options: Options(0), status: 0, ..bob.clone() };
+    let known = bob.clone();
+    let stranger = ConnectionInfo { name: None, options: Options(0), status: 0, ..bob };
     let control = ControlConnection { number: 14, pcap: false, log: true };
 
-    let text = connections(&[bob, stranger], &[control]);
+    let text = connections(&[known, stranger], &[control]);
 
     let expected = "18 6 bob 127.0.0.1 port 40186 700000c 12 100\n\
                     18 6 <unknown> 127.0.0.1 port 40186 0 12 0\n\

@@ -9,6 +9,8 @@ pub mod calendar;
 pub mod child;
 pub mod clock;
 pub mod device;
+pub mod janitor;
+pub mod local_time;
 #[cfg(test)]
 mod namespace;
 pub mod netlink;

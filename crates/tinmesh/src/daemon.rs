@@ -110,7 +110,7 @@ fn take_umbilical() -> Option<(File, bool)> {
     let mut words = text.split_whitespace();
     let fd: RawFd = words.next()?.parse().ok()?;
     let colour = words.next() == Some("1");
-    Some((process::take_fd(fd).ok()?.into(), colour))
+    Some((process::adopt_fd(fd).ok()?.into(), colour))
 }
 
 fn start_log(paths: &Paths, options: &DaemonOptions, settings: &DaemonSettings, umbilical: Option<(File, bool)>) -> Log {

@@ -1,7 +1,7 @@
 //! From the network to the device, or onward.
 //!
 //! ```text
-//! UDP ─► inbound ─► who sent it?  confirmed address, else the origin's id (the node's business)
+//! UDP ─► inbound ─► who sent it?  confirmed address, else the origin's id: the node's business
 //!                     │
 //!          ┌──────────┴───────────┐
 //!          ▼ for another          ▼ for this node
@@ -18,6 +18,7 @@ use crate::dataplane::carrier::{self, Carrier, OVERHEAD};
 use crate::dataplane::fib::{Fib, PeerEntry};
 use crate::dataplane::record::{HANDSHAKE, PROBE};
 use crate::dataplane::scratch::Scratch;
+use crate::dataplane::session::OpenError;
 use crate::dataplane::verdict::{DropReason, Punt, Verdict};
 use crate::name::{NodeId, PeerId};
 use crate::packet::Packet;
@@ -51,10 +52,10 @@ impl Fib {
         if datagram.len() < OVERHEAD {
             return Verdict::Drop(DropReason::TooShort);
         }
-        match self.by_id.get(&origin) {
-            None | Some(&PeerId::ME) => Verdict::Drop(DropReason::UnknownId),
+        match self.by_id.get(&origin).and_then(|&origin| self.peer(origin)) {
+            None => Verdict::Drop(DropReason::UnknownId),
             Some(_) if destination != NodeId::NULL => Verdict::Drop(DropReason::UnconfirmedRelay),
-            Some(_) => Verdict::Punt(Punt::Datagram { from }),
+            Some(origin) => on_new_address(origin, from, datagram),
         }
     }
 
@@ -75,12 +76,11 @@ impl Fib {
         let Some(origin) = self.by_id.get(&origin).and_then(|&origin| self.peer(origin)) else {
             return Verdict::Drop(DropReason::UnknownId);
         };
+        if direct {
+            return on_new_address(origin, from, datagram);
+        }
         if origin.peer == PeerId::ME {
             return Verdict::Drop(DropReason::LoopBack);
-        }
-        if direct {
-            // The address belongs to another node by now, as when a NAT gives a port anew.
-            return Verdict::Punt(Punt::Datagram { from });
         }
         match self.by_id.get(&destination).copied() {
             None => Verdict::Drop(DropReason::UnknownId),
@@ -132,11 +132,7 @@ impl Fib {
         }
         let kind = match session.open(packet) {
             Ok(kind) => kind,
-            Err(error) if error.is_replay() => return Verdict::Drop(DropReason::Replayed),
-            Err(_) => {
-                origin.stats.refused.fetch_add(1, Relaxed);
-                return Verdict::Drop(DropReason::BadTag);
-            }
+            Err(error) => return refuse(origin, error),
         };
         if direct {
             origin.stats.note_recent_len(packet.len());
@@ -146,4 +142,32 @@ impl Fib {
             _ => self.accept_record(origin.peer, kind, packet, scratch),
         }
     }
+}
+
+/// A datagram that names its origin, from an address where that is not confirmed to be (also one where
+/// another is, as when a NAT gives a port anew). The node sees it only if the origin sealed it.
+fn on_new_address(origin: &PeerEntry, from: SocketAddr, datagram: &[u8]) -> Verdict {
+    if origin.peer == PeerId::ME {
+        return Verdict::Drop(DropReason::LoopBack);
+    }
+    let genuine = origin.session.as_ref().is_none_or(|session| session.would_open(datagram));
+    if genuine {
+        return Verdict::Punt(Punt::Datagram { from });
+    }
+    if origin.udp.is_some_and(|target| target.to == from) {
+        origin.stats.refused.fetch_add(1, Relaxed);
+    }
+    Verdict::Drop(DropReason::BadTag)
+}
+
+fn refuse(origin: &PeerEntry, error: OpenError) -> Verdict {
+    Verdict::Drop(match error {
+        OpenError::TooShort => DropReason::TooShort,
+        OpenError::BadTag => {
+            origin.stats.refused.fetch_add(1, Relaxed);
+            DropReason::BadTag
+        }
+        OpenError::Replayed => DropReason::Replayed,
+        OpenError::BadType(_) => DropReason::BadRecord,
+    })
 }

@@ -40,6 +40,10 @@ impl Node {
             if activity.sent || activity.relayed {
                 self.use_tunnel(peer);
             }
+            if activity.came_relayed {
+                self.consider_udp_info(PeerId::ME, peer);
+                self.consider_mtu_info(PeerId::ME, peer, MAX_FRAME as i32);
+            }
             if activity.refused {
                 self.restart_session(peer);
             }

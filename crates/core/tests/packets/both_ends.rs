@@ -1,7 +1,5 @@
 //! One node's outbound is another's inbound.
 
-use std::sync::Arc;
-
 use proptest::prelude::*;
 use tinmesh_core::dataplane::fib::{Forwarding, Mode};
 use tinmesh_core::dataplane::verdict::Verdict;
@@ -17,7 +15,7 @@ fn two(compression: u8) -> (Lab, Lab) {
         alice.session = Some(near);
         alice.compression = compression;
     });
-    let mut far_lab = Lab::new()
+    let far_lab = Lab::new()
         .with(ALICE, |me| {
             me.session = Some(far);
             me.node_id = id(ME);
@@ -27,7 +25,6 @@ fn two(compression: u8) -> (Lab, Lab) {
             policy.compression = compression;
             policy.forwarding = Forwarding::Kernel;
         });
-    far_lab.fib.by_id = Arc::new(far_lab.fib.peers.iter().flatten().map(|entry| (entry.node_id, entry.peer)).collect());
     (near_lab, far_lab)
 }
 

@@ -60,8 +60,6 @@ fn any_packet() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
-
     #[test]
     fn every_packet_of_the_device_ends_in_one_verdict(mut lab in any_lab(), packet in any_packet()) {
         lab.outbound(&packet);

@@ -103,7 +103,8 @@ fn strangers_are_turned_away() {
     let sealed = |destination: NodeId, origin: NodeId| [&destination.0[..], &origin.0, &[1; 40]].concat();
     for (from, datagram, reason) in [
         (ELSEWHERE, sealed(NodeId::NULL, unknown), DropReason::UnknownId),
-        (ELSEWHERE, sealed(NodeId::NULL, id(ME)), DropReason::UnknownId),
+        (ELSEWHERE, sealed(NodeId::NULL, id(ME)), DropReason::LoopBack),
+        (ELSEWHERE, sealed(NodeId::NULL, id(ALICE)), DropReason::BadTag),
         (ELSEWHERE, sealed(id(BOB), id(ALICE)), DropReason::UnconfirmedRelay),
         (ELSEWHERE, sealed(id(ME), id(ALICE)), DropReason::UnconfirmedRelay),
         (ELSEWHERE, vec![0; 11], DropReason::TooShort),
@@ -111,6 +112,7 @@ fn strangers_are_turned_away() {
         (address(ALICE), vec![], DropReason::TooShort),
         (address(ALICE), vec![0; 32], DropReason::TooShort),
         (address(ALICE), sealed(NodeId::NULL, unknown), DropReason::UnknownId),
+        (address(ALICE), sealed(NodeId::NULL, id(BOB)), DropReason::BadTag),
         (address(ALICE), sealed(unknown, id(BOB)), DropReason::UnknownId),
         (address(ALICE), sealed(id(BOB), unknown), DropReason::UnknownId),
         (address(ALICE), sealed(id(BOB), id(ME)), DropReason::LoopBack),
@@ -135,6 +137,18 @@ fn a_damaged_datagram_is_refused() {
     *datagram.last_mut().unwrap() ^= 1;
     assert_eq!(lab.inbound(address(ALICE), &datagram).0, Verdict::Drop(DropReason::BadTag));
     assert_eq!(lab.stats(ALICE).refused.load(Relaxed), 1);
+}
+
+#[test]
+fn a_datagram_with_other_keys_tells_that_they_were_lost() {
+    for confirmed in [true, false] {
+        let mut lab = Lab::new().with(ALICE, |alice| alice.udp_confirmed = confirmed);
+        let stale = Lab::new().sealed(NodeId::NULL, ALICE, 0, &v4(ALICE, ME, 100));
+        assert_eq!(lab.inbound(address(ALICE), &stale).0, Verdict::Drop(DropReason::BadTag));
+        assert_eq!(lab.stats(ALICE).refused.load(Relaxed), 1);
+        assert_eq!(lab.inbound(ELSEWHERE, &stale).0, Verdict::Drop(DropReason::BadTag));
+        assert_eq!(lab.stats(ALICE).refused.load(Relaxed), 1, "anyone can send from elsewhere");
+    }
 }
 
 #[test]

@@ -52,19 +52,20 @@ impl Lab {
             broadcast: true,
         };
         let mut remote = BTreeMap::new();
-        let peers = [ME, ALICE, BOB, CAROL].map(|peer| {
+        let mut peers = vec![Some(Arc::new(entry(ME)))];
+        for peer in [ALICE, BOB, CAROL] {
             let (near, far) = session_pair();
             remote.insert(peer, far);
-            Some(Arc::new(entry(peer, near)))
-        });
+            peers.push(Some(Arc::new(PeerEntry { session: Some(near), ..entry(peer) })));
+        }
         let mut lab = Self {
             fib: Fib {
                 policy: Arc::new(policy),
                 subnets: Arc::new(subnets()),
-                by_id: Arc::new(peers.iter().flatten().map(|entry| (entry.node_id, entry.peer)).collect()),
+                by_id: Arc::default(),
                 by_addr: Arc::default(),
                 tree: Arc::from([]),
-                peers: peers.into(),
+                peers,
             },
             scratch: Scratch::new(),
             remote,
@@ -95,6 +96,7 @@ impl Lab {
 
     fn index(&mut self) {
         let confirmed = self.fib.peers.iter().flatten().filter(|entry| entry.udp_confirmed);
+        self.fib.by_id = Arc::new(self.fib.peers.iter().flatten().map(|entry| (entry.node_id, entry.peer)).collect());
         self.fib.by_addr = Arc::new(confirmed.filter_map(|entry| Some((entry.udp?.to, entry.peer))).collect());
     }
 
@@ -151,7 +153,7 @@ pub(crate) fn target(peer: PeerId) -> UdpTarget {
     UdpTarget { to: address(peer), socket: 0 }
 }
 
-fn entry(peer: PeerId, session: Arc<Session>) -> PeerEntry {
+fn entry(peer: PeerId) -> PeerEntry {
     let me = peer == ME;
     PeerEntry {
         peer,
@@ -166,7 +168,7 @@ fn entry(peer: PeerId, session: Arc<Session>) -> PeerEntry {
         udp_confirmed: !me,
         mtu: if me { 1518 } else { 1439 },
         min_mtu: if me { 0 } else { 1439 },
-        session: Some(session).filter(|_| !me),
+        session: None,
         compression: 0,
         clamp_mss: false,
         stats: Arc::default(),

@@ -3,6 +3,7 @@
 
 mod both_ends;
 mod garbage;
+mod golden;
 mod inbound;
 mod keys;
 mod lab;

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tinmesh_os::clock;
+use tinmesh_os::local_time;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -185,7 +185,7 @@ const fn priority_name(level: Level, notice: bool) -> &'static str {
 }
 
 fn pretty(name: &str, message: &str, colour: bool) -> String {
-    let time = clock::local_time_text();
+    let time = local_time::text();
     if !colour {
         return format!("{time} {name:<7} {message}");
     }
@@ -208,7 +208,7 @@ impl Sink {
                 writeln!(io::stderr().lock(), "{line}").ok();
             }
             Self::File { file, .. } => {
-                writeln!(file, "{} {ident}[{pid}]: {message}", clock::local_time_text()).ok();
+                writeln!(file, "{} {ident}[{pid}]: {message}", local_time::text()).ok();
             }
             Self::Syslog(socket) => {
                 let priority = FACILITY | severity(level, notice);

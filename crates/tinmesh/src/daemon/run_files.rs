@@ -8,6 +8,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use tinmesh_os::janitor::Janitor;
 use tinmesh_os::process;
 use zeroize::Zeroizing;
 
@@ -36,7 +37,7 @@ pub struct Created {
 pub struct Guard {
     paths: [PathBuf; 2],
     /// A process that kept its rights and removes the files when this one has ended.
-    janitor: Option<process::Janitor>,
+    janitor: Option<Janitor>,
 }
 
 impl RunFiles {
@@ -108,7 +109,7 @@ impl Created {
         let paths = [self.pid_file.clone(), self.socket.clone()];
         let doomed = paths.clone();
         let janitor = leave_rights
-            .then(|| process::Janitor::start(move || doomed.iter().for_each(|path| drop(fs::remove_file(path)))))
+            .then(|| Janitor::start(move || doomed.iter().for_each(|path| drop(fs::remove_file(path)))))
             .transpose()
             .context("Could not start the process that cleans up")?;
         Ok(Guard { paths, janitor })

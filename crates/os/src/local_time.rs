@@ -1,10 +1,15 @@
-//! The wall clock in local time, as text for log lines.
+//! The wall clock in local time, as text.
 
 use std::mem::MaybeUninit;
 
 /// The time now as `2026-11-25 19:17:27`, in the time zone of this machine.
 pub fn text() -> String {
-    let seconds = libc::time_t::try_from(crate::clock::unix_seconds()).unwrap_or(0);
+    text_at(crate::clock::unix_seconds())
+}
+
+/// The time so many seconds after 1970-01-01 UTC, in the same form.
+pub fn text_at(unix_seconds: u64) -> String {
+    let seconds = libc::time_t::try_from(unix_seconds).unwrap_or(0);
     let mut fields = MaybeUninit::<libc::tm>::zeroed();
     // SAFETY: both pointers are valid for the call, and a zeroed `tm` is valid whatever it returns.
     let fields = unsafe {

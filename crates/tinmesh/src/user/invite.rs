@@ -72,6 +72,9 @@ pub(super) fn run(place: &Place, options: &InviteOptions, out: &mut dyn Write) -
     if let Some(warning) = made.warning(place) {
         eprintln!("\n{warning}");
     }
+    if Client::connect(&place.paths).is_err() {
+        eprintln!("\nThe daemon does not run here, so nobody can join yet. Start it: {}", place.sudo("up"));
+    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! `tinmesh join`: makes this machine a member of a network, from one line.
 
 use std::io::Write;
+use std::net::ToSocketAddrs as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -13,7 +14,7 @@ use super::exchange::{Exchange, ExchangeError, Invitation, Progress};
 use super::invite::parse_name;
 use super::place::Place;
 use super::start;
-use super::status::Status;
+use super::status::{Peer, Status};
 use crate::cli::tinmesh::JoinOptions;
 use crate::files;
 use crate::files::found::node_name;
@@ -21,18 +22,28 @@ use crate::files::join::{Form, Joined, Received, prepare};
 
 /// How long the inviter may take to be reachable.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How many nodes are listed.
+const SHOWN: usize = 10;
 
 pub(super) fn run(place: &Place, options: &JoinOptions, out: &mut dyn Write) -> Result<()> {
     let url = InviteUrl::parse(&options.url).map_err(|error| anyhow!("Invalid invitation URL: {error}"))?;
     place.require_root(&format!("join {}", options.url))?;
-    let chosen = place.paths.explicit || place.paths.netname.is_some();
-    if chosen && place.is_configured() {
-        bail!("This machine is a member already: the settings are in {}", place.paths.confbase.display());
+    if place.is_configured() {
+        bail!(
+            "This machine is in a network already: its settings are in {}.\n\
+             To be in another one as well, give that a name of its own here:\n\n  \
+             sudo tinmesh join {} --net NAME",
+            place.paths.confbase.display(),
+            options.url
+        );
     }
     let wanted = options.name.as_deref().map(parse_name).transpose()?;
     let (joined, inviter) = become_member(place, &url, wanted, options.force)?;
     for note in &joined.notes {
         eprintln!("{note}");
+    }
+    if joined.netname_is_random {
+        eprintln!("The name of the network is in use here: it gets another one on this machine.");
     }
     let place = place.moved_to(&joined.paths);
     start::daemon(&place).with_context(|| format!("Joined, but not up; try again: {}", place.sudo("up")))?;
@@ -104,18 +115,20 @@ fn text(place: &Place, status: &Status, inviter: &NodeName, reached: bool) -> St
         addresses.join("  "),
         place.paths.confbase.display(),
     );
-    let there: Vec<_> = status.peers.iter().filter(|peer| peer.reachable).collect();
+    let there: Vec<&Peer> = status.peers.iter().filter(|peer| peer.reachable).collect();
     if !there.is_empty() {
         text.push_str("\nReachable now:\n\n");
     }
-    for peer in there.iter().take(10) {
-        match peer.addresses.first() {
-            Some(address) => text.push_str(&format!("  ping {address}   {}\n", peer.name)),
-            None => text.push_str(&format!("  {}\n", peer.name)),
-        }
+    for peer in there.iter().take(SHOWN) {
+        let addresses: Vec<String> = peer.addresses.iter().map(ToString::to_string).collect();
+        text.push_str(&format!("  {:<10}  {}\n", peer.name, addresses.join("  ")));
     }
-    if there.len() > 10 {
-        text.push_str(&format!("  … and {} more: {}\n", there.len() - 10, place.command("status")));
+    if there.len() > SHOWN {
+        text.push_str(&format!("  … and {} more\n", there.len() - SHOWN));
+    }
+    if let Some(peer) = there.first().filter(|peer| !peer.addresses.is_empty()) {
+        text.push_str(&format!("\nTry `ping {}`. ", ping_target(peer)));
+        text.push_str(&format!("Who is there, and by which path: {}\n", place.command("status")));
     }
     if !reached {
         text.push_str(&format!(
@@ -124,4 +137,13 @@ fn text(place: &Place, status: &Status, inviter: &NodeName, reached: bool) -> St
         ));
     }
     text
+}
+
+/// The name of a node if the system knows it as such, else its address.
+fn ping_target(peer: &Peer) -> String {
+    let known = (peer.name.as_str(), 0)
+        .to_socket_addrs()
+        .is_ok_and(|mut found| found.any(|address| peer.addresses.contains(&address.ip())));
+    let address = peer.addresses.first().map(ToString::to_string);
+    address.filter(|_| !known).unwrap_or_else(|| peer.name.clone())
 }

@@ -1,6 +1,7 @@
 //! Starting the daemon of a network for a person: quiet if all is well, with the daemon's own words if not.
 
-use std::thread::sleep;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -20,7 +21,8 @@ const SOON: Duration = Duration::from_secs(1);
 /// If it did not get ready, with what it said.
 pub(super) fn daemon(place: &Place) -> Result<()> {
     let mut talk = Vec::new();
-    let outcome = place.launch(&[])?.run(&mut talk);
+    let launch = place.launch(&[])?;
+    let outcome = patiently("Starting the daemon…", || launch.run(&mut talk));
     let talk = String::from_utf8_lossy(&talk);
     if outcome.is_err() {
         bail!("The daemon did not start. It said:\n\n{}", talk.trim_end());
@@ -29,6 +31,21 @@ pub(super) fn daemon(place: &Place) -> Result<()> {
         eprintln!("{line}");
     }
     Ok(())
+}
+
+/// Does something, and says so if it takes longer than a moment.
+pub(super) fn patiently<T>(text: &str, work: impl FnOnce() -> T) -> T {
+    scope(|threads| {
+        let (done, waiting) = channel::<()>();
+        threads.spawn(move || {
+            if waiting.recv_timeout(SOON) == Err(RecvTimeoutError::Timeout) {
+                eprintln!("{text}");
+            }
+        });
+        let result = work();
+        drop(done);
+        result
+    })
 }
 
 /// Whether a line of the daemon is a warning or worse.

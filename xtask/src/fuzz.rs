@@ -1,0 +1,2 @@
+//! x
+pub(crate) fn run(_: &str, _: &[&str]) -> anyhow::Result<()> { Ok(()) }

@@ -1,2 +1,4 @@
 //! x
-pub(crate) fn run(_: &str, _: &[&str]) -> anyhow::Result<()> { Ok(()) }
+pub(crate) fn run(_: &str, _: &[&str]) -> anyhow::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! End to end: the real program in network namespaces, alone and mixed with tinc 1.1.
+//!
+//! `cargo xtask test` runs all of it; alone: `cargo test -p tinmesh --test e2e NAME`, as root.
+
+mod harness;
+mod invitations;
+mod lab;

@@ -29,3 +29,18 @@ pub(crate) fn joins_and_pings(kinds: [Kind; 2]) {
     let _ = second.wait();
     assert!(!accepted, "an invitation works once");
 }
+
+#[test]
+fn an_invitation_of_ours_is_accepted_by_ours() {
+    joins_and_pings([Kind::Ours, Kind::Ours]);
+}
+
+#[test]
+fn an_invitation_of_ours_is_accepted_by_theirs() {
+    joins_and_pings([Kind::Ours, Kind::Tinc11]);
+}
+
+#[test]
+fn an_invitation_of_theirs_is_accepted_by_ours() {
+    joins_and_pings([Kind::Tinc11, Kind::Ours]);
+}

@@ -5,3 +5,10 @@
 mod harness;
 mod invitations;
 mod lab;
+mod lifecycle;
+mod mixed;
+mod nats;
+mod relaying;
+mod restarts;
+mod transfers;
+mod underlays;

@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
@@ -104,11 +105,11 @@ impl Daemon {
         self.child = Some(command.spawn().expect("the program is there"));
         let (socket, name) = (self.socket(), self.name.clone());
         let child = self.child.as_mut().expect("just started");
-        wait_until(secs(10), &format!("{name} has a control socket"), || {
+        wait_until(secs(10), &format!("{name} listens on its control socket"), || {
             if let Some(status) = child.try_wait().expect("our child") {
                 panic!("{name} ended at once with {status}");
             }
-            socket.exists()
+            UnixStream::connect(&socket).is_ok()
         });
     }
 

@@ -56,7 +56,6 @@ fn tinc_stop_ends_the_daemon() {
 fn a_daemon_drops_its_privileges() {
     let lab = Lab::new();
     let mut mesh = mesh::pair(&lab, [OURS, OURS]);
-    run(Command::new("chown").args(["-R", "nobody"]).arg(&mesh[0].dir));
     mesh[0].args.extend(["-U".into(), "nobody".into()]);
     let before = files(&mesh[0].dir);
     mesh::start(&mut mesh);

@@ -13,3 +13,4 @@ mod relaying;
 mod restarts;
 mod transfers;
 mod underlays;
+mod user_story;

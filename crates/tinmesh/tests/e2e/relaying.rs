@@ -1,8 +1,8 @@
 //! Relays: a node carries sealed packets between two that cannot reach each other.
 
 use crate::lab::mesh::{self, v4, v6, wait_for_direct, wait_for_ping};
-use crate::lab::topology::{block_udp, block_udp_from, count_udp, udp_packets};
-use crate::lab::traffic::{ping, ping_many};
+use crate::lab::topology::{block_udp, block_udp_from};
+use crate::lab::traffic::{count_udp, ping, ping_many, udp_packets};
 use crate::lab::{Daemon, Kind, Lab, secs, wait_until};
 
 const OURS: Kind = Kind::Ours;

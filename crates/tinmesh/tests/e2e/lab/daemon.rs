@@ -170,13 +170,6 @@ impl Daemon {
         self.tinc_command(args).stdin(Stdio::null()).output().expect("the program is there")
     }
 
-    /// Runs our program under the name `tinmesh`; that must succeed.
-    pub(crate) fn tinmesh(&self, args: &[&str]) -> String {
-        assert_eq!(self.kind, Kind::Ours, "only ours has it");
-        let mut command = self.namespace.command(self.tincd.with_file_name("tinmesh"));
-        run(command.arg("-c").arg(&self.dir).arg(self.pidfile_option()).args(args))
-    }
-
     /// What it knows of another node.
     pub(crate) fn node(&self, name: &str) -> Option<NodeStatus> {
         let output = self.try_tinc(&["dump", "nodes"]);

@@ -138,20 +138,3 @@ pub(crate) fn black_hole(router: &Namespace, mtu: u32) {
         }",
     );
 }
-
-/// Starts to count datagrams that arrive at a host.
-pub(crate) fn count_udp(host: &Namespace) {
-    host.nft(
-        "table inet lab {
-            counter datagrams { }
-            chain in { type filter hook input priority 0; iifname \"eth*\" meta l4proto udp counter name datagrams; }
-        }",
-    );
-}
-
-/// How many datagrams have arrived since [`count_udp`].
-pub(crate) fn udp_packets(host: &Namespace) -> u64 {
-    let text = super::run(host.command("nft").args(["list", "counter", "inet", "lab", "datagrams"]));
-    let mut words = text.split_whitespace().skip_while(|word| *word != "packets");
-    words.nth(1).and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("nft says: {text}"))
-}

@@ -27,10 +27,10 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["demo"] => demo::run(),
-        ["test"] => suite::run(),
-        ["check"] => check::run(),
+        ["test"] => suite::run_all(),
+        ["check"] => check::run_all(),
         ["peers"] => peers::fetch().map(|_| ()),
-        ["fuzz", target, rest @ ..] => fuzz::run(target, rest),
+        ["fuzz", target, rest @ ..] => fuzz::run_one(target, rest),
         _ => {
             print!("{USAGE}");
             return ExitCode::FAILURE;

@@ -51,7 +51,7 @@ fn unpack(apt: &PrivateApt, dir: &Path, suite: &str, version: &str) -> Result<()
     for program in ["tincd", "tinc"] {
         write_wrapper(dir, &tree, program)?;
     }
-    let said = output(&mut Command::new(dir.join("bin/tincd")).arg("--version"))?;
+    let said = output(Command::new(dir.join("bin/tincd")).arg("--version"))?;
     if !said.contains(version) {
         bail!("the package has another version: {}", said.lines().next().unwrap_or_default());
     }

@@ -1,6 +1,22 @@
 //! The packet path: `Fib`, `Session`, and the way of a packet through them.
+//!
+//! A worker calls [`fib::Fib::outbound`] for each packet of the device and [`fib::Fib::inbound`] for
+//! each datagram; both end in exactly one [`verdict::Verdict`], allocate nothing, log nothing and take
+//! no lock.
 
+mod carrier;
+mod compress;
 pub mod fib;
+pub(crate) mod fragment;
+mod icmp;
+mod inbound;
+mod ip;
+mod mss;
+mod outbound;
+mod record;
+mod route;
+pub mod scratch;
 pub mod session;
 pub mod stats;
+mod ttl;
 pub mod verdict;

@@ -10,6 +10,7 @@
 //!                       routes ─► Event (node up, down) ─► Publish(Fib)
 //! ```
 
+pub mod activity;
 mod commands;
 pub mod config;
 mod connections;
@@ -76,6 +77,10 @@ pub struct Node {
 struct Mesh {
     graph: Graph,
     routes: Routes,
+    /// When the routes were computed.
+    routed: Option<Instant>,
+    /// Neighbours in the spanning tree.
+    tree: Arc<[PeerId]>,
     subnets: Arc<SubnetTable>,
 }
 
@@ -92,6 +97,8 @@ struct Gossip {
 struct Dirty {
     routes: bool,
     fib: bool,
+    /// Nodes came or went.
+    names: bool,
     peers: BTreeSet<PeerId>,
     /// Nodes that lost their edge from us.
     lost: BTreeSet<PeerId>,
@@ -116,7 +123,7 @@ impl Node {
             key,
             rng: Rng::from_seed(seed),
             now,
-            mesh: Mesh { graph, routes, subnets },
+            mesh: Mesh { graph, routes, routed: None, tree: Arc::from([]), subnets },
             peers: vec![Some(me)],
             connections: BTreeMap::new(),
             dialling: Dialling::default(),
@@ -137,6 +144,8 @@ impl Node {
             me.reachable = true;
             me.key = Some(self.key.public());
         }
+        self.touch(PeerId::ME);
+        self.dirty.names = true;
         self.adopt_hosts();
         self.adopt_own_subnets();
         self.start_dialling();
@@ -161,6 +170,11 @@ impl Node {
     /// Asks what the node wants done; call until `None` after each `handle`.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
+    /// The snapshot that was published last.
+    pub fn fib(&self) -> Arc<Fib> {
+        Arc::clone(&self.fib)
     }
 
     /// When to call `handle` with [`Input::Timeout`].
@@ -198,14 +212,14 @@ impl Node {
             Wake::KeyExpire => self.on_key_expire(),
             Wake::Attend(peer) => self.on_attend(peer),
             Wake::UdpSilent(peer) => self.on_udp_silent(peer),
+            Wake::Routes => {}
         }
     }
 
-    /// Routes are recomputed and a snapshot published at most once per `handle`.
+    /// Routes are recomputed and a snapshot published at most once per `handle`, and in a large mesh
+    /// not for every edge of a storm.
     fn settle(&mut self) {
-        if std::mem::take(&mut self.dirty.routes) {
-            self.recompute_routes();
-        }
+        self.recompute_routes_if_due();
         self.publish_if_dirty();
     }
 
@@ -242,6 +256,7 @@ impl Node {
                 peer.cached = host.cached.clone();
             }
             *place = Some(peer);
+            self.dirty.names = true;
             self.touch(id);
         }
         id

@@ -7,8 +7,9 @@
 //! └──────────────────────────┴───────────────────────────────┴───────────┘
 //! ```
 
-/// Bytes kept free in front of a payload: ids, sequence number, type and an Ethernet header.
-pub const HEADROOM: usize = 64;
+/// Bytes kept free in front of a payload: ids 12, sequence number 4, type 1, and before them the 48
+/// bytes by which an IPv6 packet grows that becomes an ICMPv6 error.
+pub const HEADROOM: usize = 80;
 /// Bytes kept free behind a payload: the tag.
 pub const TAILROOM: usize = 32;
 /// Largest frame the mesh carries, in bytes, counted from the Ethernet header (spec: datagrams 1).

@@ -1,2 +1,19 @@
-//! The operating system: devices and sockets. The only crate with `unsafe`.
-#![allow(unsafe_code)]
+//! The operating system (Linux): devices, sockets, processes. The only crate with `unsafe`; it knows no protocol.
+//!
+//! Everything that can wait is non-blocking and has a descriptor for the [`poll::Poller`]; nothing here decides
+//! anything.
+#![expect(unsafe_code, reason = "some system calls have no safe wrapper; each use says why it is sound")]
+#![deny(clippy::undocumented_unsafe_blocks)]
+
+pub mod clock;
+pub mod device;
+pub mod janitor;
+pub mod local_time;
+#[cfg(test)]
+mod namespace;
+pub mod netlink;
+pub mod poll;
+pub mod process;
+pub mod signals;
+pub mod tcp;
+pub mod udp;

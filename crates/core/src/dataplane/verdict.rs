@@ -88,6 +88,8 @@ drop_reasons! {
     TooShort => "too_short",
     /// Longer than a packet may be.
     TooLong => "too_long",
+    /// Its header tells another length than it has.
+    BadLength => "bad_length",
     /// Neither IPv4 nor IPv6, or a type that the mode does not carry.
     UnknownProtocol => "unknown_protocol",
     /// No subnet holds the destination, and no ICMP error could be made.
@@ -100,6 +102,8 @@ drop_reasons! {
     RoutingLoop => "routing_loop",
     /// Forwarding or DirectOnly forbids it.
     Forbidden => "forbidden",
+    /// It has been passed on too often, and no ICMP error could be made.
+    Expired => "expired",
     /// An ICMP error was due but the rate limit was reached.
     IcmpLimited => "icmp_limited",
     /// Datagram from or for a node id that is not known.

@@ -2,12 +2,11 @@
 //!
 //! Source: spec cli B.4, B.6, meta-protocol 15.4.
 
-use crate::crypto::keys::PublicKey;
 use crate::meta::connection::Phase;
 use crate::meta::error::PeerError;
 use crate::name::{ConnId, NodeName, PeerId};
 use crate::node::Node;
-use crate::node::config::Config;
+use crate::node::config::{Config, HostConfig};
 use crate::node::io::{Command, ConnectionInfo, EdgeInfo, NodeInfo, Output, Reply};
 use crate::packet::MAX_FRAME;
 use crate::peer::tunnel::Keying;
@@ -66,9 +65,8 @@ impl Node {
     }
 
     fn shut_down(&mut self) {
-        self.config.connect_to.clear();
         self.config.mesh.auto_connect = false;
-        self.forget_dialling();
+        self.end_dialling();
         for id in self.connections.keys().copied().collect::<Vec<_>>() {
             self.terminate(id, &PeerError::Operator);
         }
@@ -170,15 +168,28 @@ impl Node {
         infos.collect()
     }
 
-    /// Learns what host files say of nodes: keys, and that they exist.
+    /// Learns what host files say of nodes: keys, that they exist, and with `StrictSubnets` what they own.
     pub(super) fn adopt_hosts(&mut self) {
-        let hosts: Vec<(NodeName, Option<PublicKey>)> =
-            self.config.hosts.iter().map(|(name, host)| (name.clone(), host.key)).collect();
-        for (name, key) in hosts {
+        let hosts: Vec<(NodeName, HostConfig)> =
+            self.config.hosts.iter().map(|(name, host)| (name.clone(), host.clone())).collect();
+        for (name, host) in hosts {
             let peer = self.intern(&name);
-            if let (Some(known), Some(key)) = (self.peer_mut(peer), key) {
+            if let (Some(known), Some(key)) = (self.peer_mut(peer), host.key) {
                 known.key = Some(key);
             }
+            if self.config.mesh.strict_subnets && peer != PeerId::ME {
+                self.adopt_strict_subnets(peer, &host);
+            }
+        }
+    }
+
+    /// With `StrictSubnets`, host files alone say what a node owns (spec: meta-protocol 8.5).
+    fn adopt_strict_subnets(&mut self, peer: PeerId, host: &HostConfig) {
+        for stale in self.subnets_of(peer).into_iter().filter(|subnet| !host.subnets.contains(subnet)) {
+            self.remove_subnet(peer, stale);
+        }
+        for &subnet in &host.subnets {
+            self.add_subnet(peer, subnet);
         }
     }
 
@@ -229,7 +240,7 @@ impl Node {
     }
 }
 
-fn same_identity(old: &crate::node::config::HostConfig, new: &crate::node::config::HostConfig) -> bool {
+fn same_identity(old: &HostConfig, new: &HostConfig) -> bool {
     old.key == new.key
         && old.tcp_only == new.tcp_only
         && old.indirect == new.indirect

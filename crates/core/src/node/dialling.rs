@@ -69,6 +69,13 @@ impl Node {
         }
     }
 
+    /// Dials nobody any more.
+    pub(super) fn end_dialling(&mut self) {
+        for peer in self.dialling.outgoing.keys().copied().collect::<Vec<_>>() {
+            self.stop_dialling(peer);
+        }
+    }
+
     fn stop_dialling(&mut self, peer: PeerId) {
         self.timers.cancel(Wake::Retry(peer));
         if let Some(conn) = self.dialling.outgoing.remove(&peer).and_then(|record| record.conn) {

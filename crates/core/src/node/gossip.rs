@@ -21,6 +21,11 @@ const FORGET_INTERVAL: Duration = Duration::from_secs(10);
 /// More contradictions than this, of both kinds in one period, mean a second node of our name.
 const CONTRADICTIONS: u32 = 100;
 
+/// Nodes known at most: a member that invents nodes cannot fill the memory of all others.
+const MAX_NODES: usize = 65_536;
+/// Subnets of one node at most, for the same reason.
+const MAX_SUBNETS: usize = 65_536;
+
 /// How often others said something about us that is not so.
 #[derive(Debug, Default)]
 pub(super) struct Contradictions {
@@ -85,7 +90,9 @@ impl Node {
                 | Request::DelEdge { .. }
                 | Request::KeyChanged { .. }
         );
-        if flooded && !self.is_new(from.text) {
+        if !flooded {
+            self.refresh_routes();
+        } else if !self.is_new(from.text) {
             return;
         }
         match request {
@@ -159,7 +166,8 @@ impl Node {
     }
 
     fn on_add_subnet(&mut self, from: &Gossiped<'_>, owner: &NodeName, subnet: Subnet) {
-        if self.is_foreign(from, owner) {
+        let full = self.peers.len() >= MAX_NODES && self.mesh.graph.find(owner).is_none();
+        if full || self.is_foreign(from, owner) {
             return;
         }
         let id = self.intern(owner);
@@ -172,6 +180,9 @@ impl Node {
             return;
         }
         if self.config.mesh.tunnel_server {
+            return;
+        }
+        if self.mesh.subnets.of(id).count() >= MAX_SUBNETS {
             return;
         }
         self.forward(from);
@@ -254,17 +265,22 @@ impl Node {
         if self.is_foreign(from, start) && self.is_foreign(from, &to) {
             return None;
         }
+        if self.peers.len() >= MAX_NODES && [start, &to].iter().any(|name| self.mesh.graph.find(name).is_none()) {
+            return None;
+        }
         Some((self.intern(start), self.intern(&to)))
     }
 
-    fn on_add_edge(&mut self, from: &Gossiped<'_>, start: PeerId, edge: Edge) {
+    fn on_add_edge(&mut self, from: &Gossiped<'_>, start: PeerId, mut edge: Edge) {
         let known = self.mesh.graph.edge(start, edge.to);
         if let Some(known) = known {
-            let same_local = edge.local.as_ref().and_then(WireAddress::ip).is_none() || edge.local == known.local;
+            if edge.local.as_ref().and_then(WireAddress::ip).is_none() {
+                edge.local.clone_from(&known.local);
+            }
             let same = known.weight == edge.weight
                 && known.options == edge.options
                 && known.address == edge.address
-                && same_local;
+                && known.local == edge.local;
             if same {
                 return;
             }
@@ -424,6 +440,7 @@ impl Node {
         if let Some(place) = self.peers.get_mut(peer.index()) {
             *place = None;
         }
+        self.dirty.names = true;
         self.touch(peer);
     }
 }

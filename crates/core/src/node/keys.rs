@@ -285,6 +285,7 @@ impl Node {
         };
         let waiting = std::mem::take(&mut tunnel.waiting);
         self.touch(peer);
+        self.refresh_routes();
         self.publish_if_dirty();
         for kept in waiting {
             self.route_packet(kept.source, kept.packet);

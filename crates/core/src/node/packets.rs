@@ -74,7 +74,7 @@ impl Node {
         };
         let mut packet = packet;
         if session.seal(self.plain_kind(), &mut packet) {
-            self.send_sealed(PeerId::ME, owner, &packet);
+            self.relay_over_tcp(PeerId::ME, owner, &packet);
         } else {
             self.rekey(owner);
         }
@@ -150,11 +150,7 @@ impl Node {
         }
     }
 
-    /// Sends a sealed record on, over UDP if it fits, else over TCP.
-    fn send_sealed(&mut self, origin: PeerId, destination: PeerId, packet: &Packet) {
-        self.relay_over_tcp(origin, destination, packet);
-    }
-
+    /// Sends a sealed datagram towards its destination on the neighbour's meta connection (spec: datagrams 7.4).
     fn relay_over_tcp(&mut self, origin: PeerId, destination: PeerId, packet: &Packet) {
         if origin != PeerId::ME {
             self.use_tunnel(destination);
@@ -206,6 +202,7 @@ impl Node {
             self.fib.by_id.get(&NodeId(id)).copied()
         };
         let (Some(to), Some(from)) = (id(0), id(6)) else { return Ok(()) };
+        self.refresh_routes();
         if !self.is_reachable(to) || from == PeerId::ME {
             return Ok(());
         }

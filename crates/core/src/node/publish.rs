@@ -14,10 +14,6 @@ use crate::wire::options::Options;
 impl Node {
     /// Publishes a snapshot if anything changed that packets depend on.
     pub(super) fn publish_if_dirty(&mut self) {
-        if self.dirty.routes {
-            self.dirty.routes = false;
-            self.recompute_routes();
-        }
         if !std::mem::take(&mut self.dirty.fib) {
             return;
         }
@@ -35,7 +31,7 @@ impl Node {
             subnets: Arc::clone(&self.mesh.subnets),
             by_id: self.ids(&peers),
             by_addr: self.addresses(&peers),
-            tree: self.mesh.graph.spanning_tree(&self.mesh.routes).into(),
+            tree: Arc::clone(&self.mesh.tree),
             peers,
         };
         self.fib = Arc::new(fib);
@@ -44,12 +40,12 @@ impl Node {
     }
 
     /// Ids change only when nodes come or go.
-    fn ids(&self, peers: &[Option<Arc<PeerEntry>>]) -> Arc<BTreeMap<NodeId, PeerId>> {
-        let count = peers.iter().flatten().count();
-        if self.fib.by_id.len() == count && self.fib.peers.len() == peers.len() {
-            return Arc::clone(&self.fib.by_id);
+    fn ids(&mut self, peers: &[Option<Arc<PeerEntry>>]) -> Arc<BTreeMap<NodeId, PeerId>> {
+        if std::mem::take(&mut self.dirty.names) {
+            Arc::new(peers.iter().flatten().map(|entry| (entry.node_id, entry.peer)).collect())
+        } else {
+            Arc::clone(&self.fib.by_id)
         }
-        Arc::new(peers.iter().flatten().map(|entry| (entry.node_id, entry.peer)).collect())
     }
 
     fn addresses(&self, peers: &[Option<Arc<PeerEntry>>]) -> Arc<BTreeMap<std::net::SocketAddr, PeerId>> {

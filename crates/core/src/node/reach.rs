@@ -3,6 +3,7 @@
 //! Source: spec meta-protocol 10, datagrams 18.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::dataplane::fib::UdpTarget;
 use crate::graph::Route;
@@ -12,6 +13,13 @@ use crate::node::io::Event;
 use crate::node::timers::Wake;
 use crate::subnet::Subnet;
 use crate::wire::options::Options;
+
+/// A mesh of fewer nodes computes its routes with every change.
+const SMALL_MESH: u32 = 100;
+/// In a larger one the distance of computations grows by so much with each node.
+const ROUTE_COST: Duration = Duration::from_micros(100);
+/// Longest distance of computations.
+const MAX_ROUTE_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Node {
     /// The way to `peer`, if the graph reaches it.
@@ -38,15 +46,41 @@ impl Node {
         self.route(peer).map_or_else(Options::default, |route| route.options)
     }
 
-    pub(super) fn recompute_routes(&mut self) {
-        self.mesh.routes = self.mesh.graph.routes();
+    /// Computes routes if anything changed, unless that was done a moment ago: in a mesh of 1,000 nodes
+    /// every edge is told several times over, and a computation costs what a hundred messages cost.
+    pub(super) fn recompute_routes_if_due(&mut self) {
+        if !self.dirty.routes {
+            return;
+        }
+        let due = self.mesh.routed.map(|last| last + self.route_interval()).filter(|&due| due > self.now);
+        match due {
+            Some(due) => self.timers.set_earlier(Wake::Routes, due),
+            None => self.refresh_routes(),
+        }
+    }
+
+    fn route_interval(&self) -> Duration {
+        let nodes = u32::try_from(self.peers.len()).unwrap_or(u32::MAX);
+        if nodes < SMALL_MESH { Duration::ZERO } else { (ROUTE_COST * nodes).min(MAX_ROUTE_INTERVAL) }
+    }
+
+    /// Computes routes if anything changed, because something depends on them now.
+    pub(super) fn refresh_routes(&mut self) {
+        if !std::mem::take(&mut self.dirty.routes) {
+            return;
+        }
+        self.timers.cancel(Wake::Routes);
+        self.mesh.routed = Some(self.now);
+        let before = std::mem::replace(&mut self.mesh.routes, self.mesh.graph.routes());
         for peer in self.mesh.graph.ids() {
+            if before.get(peer) != self.mesh.routes.get(peer) {
+                self.touch(peer);
+            }
             self.update_reachability(peer);
         }
         self.withdraw_edges_to_us();
+        self.mesh.tree = self.mesh.graph.spanning_tree(&self.mesh.routes).into();
         self.dirty.fib = true;
-        let all = self.mesh.graph.ids();
-        self.dirty.peers.extend(all);
     }
 
     fn update_reachability(&mut self, peer: PeerId) {
@@ -58,8 +92,9 @@ impl Node {
         let now = self.now;
         let Some(known) = self.peer_mut(peer) else { return };
         if known.reachable == reached.is_some() {
-            if known.reachable && known.udp.is_none() {
+            if known.reachable && known.udp.is_none() && target.is_some() {
                 known.udp = target;
+                self.touch(peer);
             }
             return;
         }

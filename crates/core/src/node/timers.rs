@@ -16,6 +16,8 @@ pub(crate) enum Wake {
     Periodic,
     /// Received requests are forgotten.
     ForgetSeen,
+    /// Routes are computed that had to wait.
+    Routes,
     /// Sessions are rekeyed.
     KeyExpire,
     /// A tunnel needs keys, probes or keep-alives.

@@ -1,0 +1,214 @@
+//! The handshake: exchanges ephemeral keys, proves identities, derives session keys.
+//!
+//! ```text
+//!  start ──► Kex ──KEX──► Sig ──SIG, first──────────► Settled
+//!             ▲            └───SIG, rekey──► Ack ─ACK─► │
+//!             └────────────────── rekey, or KEX ────────┘
+//! ```
+//!
+//! A refused message changes nothing. tinc answers a KEX that it refuses in `Settled` with its own KEX, and can then not
+//! renew keys any more; here the check comes first. Source: spec sptps 10 to 12, 15.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use crate::crypto::aead::Cipher;
+use crate::crypto::agreement::agree;
+use crate::crypto::keys::{PublicKey, SecretKey};
+use crate::crypto::prf;
+use crate::crypto::rng::Rng;
+use crate::crypto::sptps::{Params, Role, SessionKeys, SptpsError};
+
+/// Length of a KEX message: version, nonce, key.
+const KEX: usize = 65;
+/// The only version.
+const VERSION: u8 = 0;
+
+/// The handshake of one session, first and later ones.
+#[derive(Debug)]
+pub(super) struct Handshake {
+    params: Params,
+    state: State,
+    keyed: bool,
+}
+
+enum State {
+    Kex(Offer),
+    Sig(Offer, [u8; KEX]),
+    Ack,
+    Settled,
+}
+
+/// Our half of a key exchange.
+struct Offer {
+    message: [u8; KEX],
+    ephemeral: SecretKey,
+}
+
+/// What a message leads to, in this order: records to send under the present key, then a change of keys.
+#[derive(Debug, Default)]
+pub(super) struct Step {
+    pub(super) send: Vec<Vec<u8>>,
+    pub(super) change: Change,
+}
+
+/// How keys change.
+#[derive(Debug, Default)]
+pub(super) enum Change {
+    /// Not at all.
+    #[default]
+    None,
+    /// First keys, for both directions: the handshake is done.
+    First(SessionKeys),
+    /// New keys: the sending one at once, the receiving one when the peer's ACK comes.
+    Sending(SessionKeys),
+    /// The peer's ACK: the receiving key changes, and the handshake is done.
+    Receiving,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kex(_) => "Kex",
+            Self::Sig(..) => "Sig",
+            Self::Ack => "Ack",
+            Self::Settled => "Settled",
+        })
+    }
+}
+
+impl Handshake {
+    /// Starts a session; the second value is our KEX.
+    pub(super) fn start(params: Params, rng: &mut Rng) -> (Self, Vec<u8>) {
+        let offer = Offer::draw(rng);
+        let kex = offer.message.to_vec();
+        (Self { params, state: State::Kex(offer), keyed: false }, kex)
+    }
+
+    /// Starts renewing the keys; returns our KEX.
+    pub(super) fn rekey(&mut self, rng: &mut Rng) -> Result<Vec<u8>, SptpsError> {
+        match self.state {
+            State::Settled => {
+                let offer = Offer::draw(rng);
+                let kex = offer.message.to_vec();
+                self.state = State::Kex(offer);
+                Ok(kex)
+            }
+            State::Kex(_) | State::Sig(..) | State::Ack => Err(SptpsError::Busy),
+        }
+    }
+
+    /// Takes a handshake message.
+    pub(super) fn on_message(&mut self, message: &[u8], rng: &mut Rng) -> Result<Step, SptpsError> {
+        match self.state {
+            State::Kex(_) | State::Settled => self.on_kex(message, rng),
+            State::Sig(..) => self.on_sig(message),
+            State::Ack if message.is_empty() => {
+                self.state = State::Settled;
+                Ok(Step { send: Vec::new(), change: Change::Receiving })
+            }
+            State::Ack => Err(SptpsError::BadAck),
+        }
+    }
+
+    fn on_kex(&mut self, message: &[u8], rng: &mut Rng) -> Result<Step, SptpsError> {
+        let theirs = <[u8; KEX]>::try_from(message).map_err(|_| SptpsError::BadKex)?;
+        if theirs[0] != VERSION {
+            return Err(SptpsError::BadKex);
+        }
+        let mut step = Step::default();
+        let offer = match std::mem::replace(&mut self.state, State::Settled) {
+            State::Kex(offer) => offer,
+            State::Sig(..) | State::Ack | State::Settled => {
+                let offer = Offer::draw(rng);
+                step.send.push(offer.message.to_vec());
+                offer
+            }
+        };
+        if self.params.role == Role::Initiator {
+            step.send.push(self.sign(&offer, &theirs));
+        }
+        self.state = State::Sig(offer, theirs);
+        Ok(step)
+    }
+
+    fn on_sig(&mut self, message: &[u8]) -> Result<Step, SptpsError> {
+        let State::Sig(offer, theirs) = &self.state else { return Err(SptpsError::BadSignature) };
+        let signature = message.try_into().map_err(|_| SptpsError::BadSignature)?;
+        let signed = self.signed(self.params.role.other(), theirs, &offer.message);
+        if !self.params.peer.verify(&signed, signature) {
+            return Err(SptpsError::BadSignature);
+        }
+        let keys = self.derive(offer, theirs)?;
+        let mut send = Vec::new();
+        if self.params.role == Role::Responder {
+            send.push(self.sign(offer, theirs));
+        }
+        if self.keyed {
+            send.push(Vec::new());
+            self.state = State::Ack;
+            return Ok(Step { send, change: Change::Sending(keys) });
+        }
+        self.keyed = true;
+        self.state = State::Settled;
+        Ok(Step { send, change: Change::First(keys) })
+    }
+
+    fn sign(&self, offer: &Offer, theirs: &[u8; KEX]) -> Vec<u8> {
+        self.params.key.sign(&self.signed(self.params.role, &offer.message, theirs)).to_vec()
+    }
+
+    /// What the side with `role` signs: its own KEX comes first.
+    fn signed(&self, role: Role, own: &[u8; KEX], other: &[u8; KEX]) -> Vec<u8> {
+        [&[u8::from(role == Role::Initiator)], own.as_slice(), other, &self.params.label].concat()
+    }
+
+    fn derive(&self, offer: &Offer, theirs: &[u8; KEX]) -> Result<SessionKeys, SptpsError> {
+        let (our_nonce, _) = parts(&offer.message);
+        let (their_nonce, their_key) = parts(theirs);
+        let shared = agree(&offer.ephemeral, &PublicKey::from_bytes(their_key)).ok_or(SptpsError::WeakKey)?;
+        let (first, second) = match self.params.role {
+            Role::Initiator => (our_nonce, their_nonce),
+            Role::Responder => (their_nonce, our_nonce),
+        };
+        let seed = [b"key expansion", first.as_slice(), &second, &self.params.label].concat();
+        let mut block = Zeroizing::new([[0; 32]; 4]);
+        prf::derive(shared.as_slice(), &seed, block.as_flattened_mut());
+        let [from_responder, _, from_initiator, _] = &*block;
+        let (sending, receiving) = match self.params.role {
+            Role::Initiator => (from_initiator, from_responder),
+            Role::Responder => (from_responder, from_initiator),
+        };
+        Ok(SessionKeys { sending: Cipher::new(sending), receiving: Cipher::new(receiving) })
+    }
+}
+
+impl Role {
+    const fn other(self) -> Self {
+        match self {
+            Self::Initiator => Self::Responder,
+            Self::Responder => Self::Initiator,
+        }
+    }
+}
+
+impl Offer {
+    /// Draws the nonce, then the ephemeral key.
+    fn draw(rng: &mut Rng) -> Self {
+        let nonce: [u8; 32] = rng.bytes();
+        let ephemeral = SecretKey::generate(rng);
+        let mut message = [VERSION; KEX];
+        message[1..33].copy_from_slice(&nonce);
+        message[33..].copy_from_slice(ephemeral.public().as_bytes());
+        Self { message, ephemeral }
+    }
+}
+
+/// Nonce and ephemeral key of a KEX.
+fn parts(kex: &[u8; KEX]) -> ([u8; 32], [u8; 32]) {
+    let (mut nonce, mut key) = ([0; 32], [0; 32]);
+    nonce.copy_from_slice(&kex[1..33]);
+    key.copy_from_slice(&kex[33..]);
+    (nonce, key)
+}

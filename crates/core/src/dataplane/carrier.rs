@@ -1,0 +1,79 @@
+//! Which way a sealed datagram goes: the choice of relay, and of UDP or TCP (spec: datagrams 7.3).
+
+use crate::dataplane::fib::{Fib, PeerEntry, UdpTarget};
+use crate::dataplane::verdict::{DropReason, Verdict};
+use crate::name::{NodeId, PeerId};
+use crate::packet::Packet;
+use crate::wire::datagram::{self, IDS};
+use crate::wire::options::Options;
+
+/// Bytes that sealing adds to the data of a record: number 4, type 1, tag 16.
+pub(super) const OVERHEAD: usize = 21;
+/// Smallest protocol minor that puts ids in front of datagrams, and so can relay.
+const IDS_MINOR: u8 = 4;
+
+/// How a datagram travels to its next hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Carrier {
+    /// In a UDP datagram.
+    Udp {
+        /// Where to.
+        target: UdpTarget,
+        /// The node that is there.
+        hop: PeerId,
+        /// What to put in front.
+        ids: Option<[u8; IDS]>,
+    },
+    /// Over meta connections, by way of `hop`'s neighbour.
+    Tcp {
+        /// The node that would have received it by UDP.
+        hop: PeerId,
+    },
+}
+
+/// Whether datagrams to and from a peer have ids in front.
+pub(super) const fn has_ids(peer: &PeerEntry) -> bool {
+    peer.options.minor() >= IDS_MINOR
+}
+
+/// Puts the ids in front, if there are any, and the datagram on its way.
+pub(super) fn transmit(target: UdpTarget, ids: Option<[u8; IDS]>, packet: &mut Packet) -> Verdict {
+    if ids.is_none_or(|ids| packet.push_front(&ids)) {
+        Verdict::Transmit(target)
+    } else {
+        Verdict::Drop(DropReason::TooLong)
+    }
+}
+
+impl Fib {
+    /// The node that packets for `owner` are sent to: its static relay, or itself, or the neighbour
+    /// before it when the static relay would be this node.
+    pub(super) fn via(&self, owner: &PeerEntry) -> PeerId {
+        match (owner.peer, owner.via) {
+            (PeerId::ME, _) => PeerId::ME,
+            (_, PeerId::ME) => owner.nexthop,
+            (_, via) => via,
+        }
+    }
+
+    /// Chooses the carrier for a datagram of `origin` with `data` bytes of record data.
+    pub(super) fn carrier(&self, origin: PeerId, to: &PeerEntry, data: usize) -> Option<Carrier> {
+        let hop = self.hop(to, data)?;
+        let origin = self.peer(origin)?;
+        let direct = origin.peer == PeerId::ME && hop.peer == to.peer;
+        let fits = hop.udp_confirmed && data <= usize::from(hop.min_mtu);
+        let tcp_only = self.policy.tcp_only || hop.options.has(Options::TCP_ONLY);
+        let target = hop.udp.filter(|_| fits && !tcp_only && (direct || has_ids(hop)));
+        let Some(target) = target else { return Some(Carrier::Tcp { hop: hop.peer }) };
+        let destination = if direct { NodeId::NULL } else { to.node_id };
+        let ids = has_ids(hop).then(|| datagram::ids(destination, origin.node_id));
+        Some(Carrier::Udp { target, hop: hop.peer, ids })
+    }
+
+    /// The node that a datagram is physically sent to: static relay or destination if the datagram
+    /// is known to arrive there, else the neighbour on the way.
+    fn hop(&self, to: &PeerEntry, data: usize) -> Option<&PeerEntry> {
+        let via = self.peer(to.via).filter(|via| via.peer != PeerId::ME && data <= usize::from(via.min_mtu));
+        via.or_else(|| self.peer(to.nexthop)).map(AsRef::as_ref)
+    }
+}

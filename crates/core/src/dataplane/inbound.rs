@@ -1,0 +1,173 @@
+//! From the network to the device, or onward.
+//!
+//! ```text
+//! UDP ─► inbound ─► who sent it?  confirmed address, else the origin's id: the node's business
+//!                     │
+//!          ┌──────────┴───────────┐
+//!          ▼ for another          ▼ for this node
+//!        relay, unopened        open ─► probe, handshake: the node's business
+//!                                 └───► accept_record: undo, route
+//! ```
+//!
+//! Source: spec datagrams 7.3, 8, 10.
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::dataplane::carrier::{self, Carrier, OVERHEAD};
+use crate::dataplane::fib::{Fib, PeerEntry};
+use crate::dataplane::record::{HANDSHAKE, PROBE};
+use crate::dataplane::scratch::Scratch;
+use crate::dataplane::session::OpenError;
+use crate::dataplane::verdict::{DropReason, Punt, Verdict};
+use crate::name::{NodeId, PeerId};
+use crate::packet::Packet;
+use crate::wire::datagram::{self, IDS};
+
+/// How a datagram for this node came.
+#[derive(Clone, Copy)]
+struct Arrival {
+    from: SocketAddr,
+    /// Whether it came without a relay.
+    direct: bool,
+}
+
+impl Fib {
+    /// Decides what becomes of a UDP datagram, as it came from `from`.
+    pub fn inbound(&self, from: SocketAddr, packet: &mut Packet, scratch: &mut Scratch) -> Verdict {
+        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+        let verdict = match self.by_addr.get(&from).and_then(|&sender| self.peer(sender)) {
+            Some(sender) => self.on_peer(sender, from, packet, scratch),
+            None => self.on_stranger(from, packet),
+        };
+        scratch.counters.count(&verdict);
+        verdict
+    }
+
+    /// A datagram from an address at which no node is confirmed.
+    fn on_stranger(&self, from: SocketAddr, packet: &Packet) -> Verdict {
+        let Some((destination, origin, datagram)) = datagram::split(packet.payload()) else {
+            return Verdict::Drop(DropReason::TooShort);
+        };
+        if datagram.len() < OVERHEAD {
+            return Verdict::Drop(DropReason::TooShort);
+        }
+        match self.by_id.get(&origin).and_then(|&origin| self.peer(origin)) {
+            None => Verdict::Drop(DropReason::UnknownId),
+            Some(_) if destination != NodeId::NULL => Verdict::Drop(DropReason::UnconfirmedRelay),
+            Some(origin) => on_new_address(origin, from, datagram),
+        }
+    }
+
+    fn on_peer(&self, sender: &PeerEntry, from: SocketAddr, packet: &mut Packet, scratch: &mut Scratch) -> Verdict {
+        if !carrier::has_ids(sender) {
+            return self.open(sender, Arrival { from, direct: true }, packet, scratch);
+        }
+        let Some((destination, origin, datagram)) = datagram::split(packet.payload()) else {
+            return Verdict::Drop(DropReason::TooShort);
+        };
+        if datagram.len() < OVERHEAD {
+            return Verdict::Drop(DropReason::TooShort);
+        }
+        let direct = destination == NodeId::NULL;
+        if direct && origin == sender.node_id {
+            return self.open(sender, Arrival { from, direct }, packet, scratch);
+        }
+        let Some(origin) = self.by_id.get(&origin).and_then(|&origin| self.peer(origin)) else {
+            return Verdict::Drop(DropReason::UnknownId);
+        };
+        if direct {
+            return on_new_address(origin, from, datagram);
+        }
+        if origin.peer == PeerId::ME {
+            return Verdict::Drop(DropReason::LoopBack);
+        }
+        match self.by_id.get(&destination).copied() {
+            None => Verdict::Drop(DropReason::UnknownId),
+            Some(PeerId::ME) => {
+                origin.stats.came_relayed.fetch_add(1, Relaxed);
+                self.open(origin, Arrival { from, direct }, packet, scratch)
+            }
+            Some(destination) => {
+                packet.drop_front(IDS);
+                self.forward(sender.peer, origin.peer, destination, packet)
+            }
+        }
+    }
+
+    /// Sends a sealed datagram between two others on; its ids are removed, or never were there.
+    pub fn relay(&self, origin: PeerId, destination: PeerId, packet: &mut Packet) -> Verdict {
+        self.forward(origin, origin, destination, packet)
+    }
+
+    fn forward(&self, sender: PeerId, origin: PeerId, destination: PeerId, packet: &mut Packet) -> Verdict {
+        let Some(to) = self.peer(destination).filter(|entry| entry.reachable) else {
+            return Verdict::Drop(DropReason::Unreachable);
+        };
+        let Some(data) = packet.len().checked_sub(OVERHEAD) else {
+            return Verdict::Drop(DropReason::TooShort);
+        };
+        let Some(carrier) = self.carrier(origin, to, data) else {
+            return Verdict::Drop(DropReason::Unreachable);
+        };
+        let (Carrier::Udp { hop, .. } | Carrier::Tcp { hop }) = carrier;
+        if hop == sender || hop == origin {
+            return Verdict::Drop(DropReason::RoutingLoop);
+        }
+        to.stats.relayed.fetch_add(1, Relaxed);
+        match carrier {
+            Carrier::Udp { target, ids, .. } => carrier::transmit(target, ids, packet),
+            Carrier::Tcp { .. } => Verdict::Punt(Punt::Relay { origin, destination }),
+        }
+    }
+
+    /// Opens a datagram for this node.
+    fn open(&self, origin: &PeerEntry, arrival: Arrival, packet: &mut Packet, scratch: &mut Scratch) -> Verdict {
+        let Arrival { from, direct } = arrival;
+        let Some(session) = origin.session.as_deref() else {
+            return Verdict::Punt(Punt::Datagram { from });
+        };
+        if !direct || carrier::has_ids(origin) {
+            packet.drop_front(IDS);
+        }
+        let kind = match session.open(packet) {
+            Ok(kind) => kind,
+            Err(error) => return refuse(origin, error),
+        };
+        if direct {
+            origin.stats.note_recent_len(packet.len());
+        }
+        match kind {
+            PROBE | HANDSHAKE => Verdict::Punt(Punt::Record { origin: origin.peer, kind, direct, from }),
+            _ => self.accept_record(origin.peer, kind, packet, scratch),
+        }
+    }
+}
+
+/// A datagram that names its origin, from an address where that is not confirmed to be (also one where
+/// another is, as when a NAT gives a port anew). The node sees it only if the origin sealed it.
+fn on_new_address(origin: &PeerEntry, from: SocketAddr, datagram: &[u8]) -> Verdict {
+    if origin.peer == PeerId::ME {
+        return Verdict::Drop(DropReason::LoopBack);
+    }
+    let genuine = origin.session.as_ref().is_none_or(|session| session.would_open(datagram));
+    if genuine {
+        return Verdict::Punt(Punt::Datagram { from });
+    }
+    if origin.udp.is_some_and(|target| target.to == from) {
+        origin.stats.refused.fetch_add(1, Relaxed);
+    }
+    Verdict::Drop(DropReason::BadTag)
+}
+
+fn refuse(origin: &PeerEntry, error: OpenError) -> Verdict {
+    Verdict::Drop(match error {
+        OpenError::TooShort => DropReason::TooShort,
+        OpenError::BadTag => {
+            origin.stats.refused.fetch_add(1, Relaxed);
+            DropReason::BadTag
+        }
+        OpenError::Replayed => DropReason::Replayed,
+        OpenError::BadType(_) => DropReason::BadRecord,
+    })
+}

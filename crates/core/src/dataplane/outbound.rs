@@ -1,0 +1,28 @@
+//! From the device to the network.
+//!
+//! ```text
+//! device ─► outbound ─► route: whose is it? may it pass? does it fit?
+//!                          │
+//!                          ▼
+//!                 send_record: compress, choose the carrier, seal in place, ids in front
+//! ```
+//!
+//! Source: spec routing 4 to 13, datagrams 7.
+
+use crate::dataplane::fib::Fib;
+use crate::dataplane::scratch::Scratch;
+use crate::dataplane::verdict::Verdict;
+use crate::name::PeerId;
+use crate::packet::Packet;
+
+impl Fib {
+    /// Decides what becomes of a packet that the device gave: an IP packet in router mode, else a frame.
+    pub fn outbound(&self, packet: &mut Packet, scratch: &mut Scratch) -> Verdict {
+        if let Some(me) = self.peer(PeerId::ME) {
+            me.stats.count_in(packet.len() + self.policy.mode.missing_header());
+        }
+        let verdict = self.route(PeerId::ME, packet, scratch);
+        scratch.counters.count(&verdict);
+        verdict
+    }
+}

@@ -1,0 +1,165 @@
+//! Records of packets: made of plain packets on the way out, undone on the way in.
+//!
+//! Source: spec datagrams 5, 7.1, 7.2, 10.
+
+use crate::dataplane::carrier::{self, Carrier};
+use crate::dataplane::fib::{Fib, Mode, PeerEntry};
+use crate::dataplane::ip::Family;
+use crate::dataplane::scratch::Scratch;
+use crate::dataplane::session::Session;
+use crate::dataplane::verdict::{DropReason, Punt, Verdict};
+use crate::name::PeerId;
+use crate::packet::{ETHERNET_HEADER, MAX_FRAME, Packet};
+
+/// Record type bit: the data is compressed.
+const COMPRESSED: u8 = 1;
+/// Record type bit: the data starts with an Ethernet header.
+const FRAME: u8 = 2;
+/// Record type of probes.
+pub(super) const PROBE: u8 = 4;
+/// Record type of handshakes.
+pub(super) const HANDSHAKE: u8 = 128;
+
+impl Mode {
+    /// The record type of packets that a node of this mode sends.
+    pub(super) const fn record_kind(self) -> u8 {
+        match self {
+            Self::Router => 0,
+            Self::Switch | Self::Hub => FRAME,
+        }
+    }
+
+    /// Bytes that a frame has more than a packet of this mode.
+    pub(super) const fn missing_header(self) -> usize {
+        match self {
+            Self::Router => ETHERNET_HEADER,
+            Self::Switch | Self::Hub => 0,
+        }
+    }
+}
+
+impl Fib {
+    /// Sends a plain packet that came from `source` to `peer`, in a record of type `kind`.
+    ///
+    /// A packet that must go over TCP, or wait for keys, ends as [`Punt::Plain`], unchanged. A packet
+    /// that waits for keys is not counted: it comes again.
+    pub fn send_record(
+        &self,
+        peer: PeerId,
+        source: PeerId,
+        kind: u8,
+        packet: &mut Packet,
+        scratch: &mut Scratch,
+    ) -> Verdict {
+        let Some(entry) = self.peer(peer).filter(|entry| entry.reachable) else {
+            return Verdict::Drop(DropReason::Unreachable);
+        };
+        let frame = packet.len() + if kind & FRAME == 0 { ETHERNET_HEADER } else { 0 };
+        if peer == PeerId::ME {
+            entry.stats.count_out(frame);
+            return Verdict::Deliver;
+        }
+        if frame > MAX_FRAME {
+            return Verdict::Drop(DropReason::TooLong);
+        }
+        let plain = Verdict::Punt(Punt::Plain { owner: peer, source });
+        let Some(session) = entry.session.as_deref() else {
+            if entry.neighbour {
+                entry.stats.count_out(frame);
+            }
+            return plain;
+        };
+        entry.stats.count_out(frame);
+        let header = frame - packet.len();
+        self.seal(entry, session, Record { kind, header }, packet, scratch).unwrap_or(plain)
+    }
+
+    /// Seals a packet and gives it to its carrier; `None`, and no change, if that must be TCP.
+    fn seal(
+        &self,
+        to: &PeerEntry,
+        session: &Session,
+        record: Record,
+        packet: &mut Packet,
+        scratch: &mut Scratch,
+    ) -> Option<Verdict> {
+        let compressed = scratch.codec.compress(to.compression, packet.payload());
+        let len = compressed.map_or(packet.len(), <[u8]>::len);
+        if to.neighbour && len + record.header > usize::from(to.min_mtu) {
+            return None;
+        }
+        let Carrier::Udp { target, ids, .. } = self.carrier(PeerId::ME, to, len)? else { return None };
+        let kind = match compressed {
+            Some(compressed) => {
+                packet.fill(compressed);
+                record.kind | COMPRESSED
+            }
+            None => record.kind,
+        };
+        if !session.seal(kind, packet) {
+            restore(kind, to.compression, packet, scratch);
+            return None;
+        }
+        Some(carrier::transmit(target, ids, packet))
+    }
+
+    /// Takes the data of an opened record of `origin` that holds a packet, and routes the packet.
+    pub fn accept_record(&self, origin: PeerId, kind: u8, packet: &mut Packet, scratch: &mut Scratch) -> Verdict {
+        match self.unpack(kind, packet, scratch) {
+            Err(reason) => Verdict::Drop(reason),
+            Ok(()) => {
+                if let Some(entry) = self.peer(origin) {
+                    entry.stats.count_in(packet.len() + self.policy.mode.missing_header());
+                }
+                self.route(origin, packet, scratch)
+            }
+        }
+    }
+
+    /// Turns record data into a packet as this node's device has them.
+    fn unpack(&self, kind: u8, packet: &mut Packet, scratch: &mut Scratch) -> Result<(), DropReason> {
+        if kind & !(COMPRESSED | FRAME) != 0 {
+            return Err(DropReason::BadRecord);
+        }
+        if packet.len() > MAX_FRAME {
+            return Err(DropReason::TooLong);
+        }
+        if kind & COMPRESSED != 0 {
+            let plain = scratch.codec.decompress(self.policy.compression, packet.payload());
+            packet.fill(plain.ok_or(DropReason::BadCompression)?);
+        }
+        match self.policy.mode {
+            Mode::Router if kind & FRAME == 0 => Ok(()),
+            Mode::Router => strip_frame(packet),
+            Mode::Switch | Mode::Hub if kind & FRAME == 0 => Err(DropReason::BadRecord),
+            Mode::Switch | Mode::Hub => Ok(()),
+        }
+    }
+}
+
+/// What a packet becomes when it is sealed.
+#[derive(Clone, Copy)]
+struct Record {
+    /// Its type, if it is not compressed.
+    kind: u8,
+    /// Bytes of Ethernet header that the frame has and the packet has not.
+    header: usize,
+}
+
+/// Undoes the compression of a packet that could not be sealed: the node gets it as it was.
+fn restore(kind: u8, level: u8, packet: &mut Packet, scratch: &mut Scratch) {
+    if kind & COMPRESSED != 0
+        && let Some(plain) = scratch.codec.decompress(level, packet.payload())
+    {
+        packet.fill(plain);
+    }
+}
+
+/// Takes the Ethernet header away; its type must be the packet's.
+fn strip_frame(packet: &mut Packet) -> Result<(), DropReason> {
+    let header = packet.payload().first_chunk::<ETHERNET_HEADER>().ok_or(DropReason::TooShort)?;
+    let [.., high, low] = *header;
+    packet.drop_front(ETHERNET_HEADER);
+    let family = Family::of_ether_type([high, low]).ok_or(DropReason::UnknownProtocol)?;
+    if Family::of(packet.payload()) == Some(family) { Ok(()) } else { Err(DropReason::UnknownProtocol) }
+}

@@ -1,0 +1,188 @@
+//! Routing: whose is a packet, may it pass, and does it fit (spec: routing 4, 5, 7)?
+//!
+//! Neighbour solicitations are never routed; a TUN device has no use for an answer either. In switch
+//! and hub mode every frame is for everyone.
+
+use crate::dataplane::fib::{Fib, Forwarding, Mode, PeerEntry};
+use crate::dataplane::icmp::{self, IcmpError};
+use crate::dataplane::ip::{self, DF, Family, ICMPV6, V4_FRAGMENT, V6_HEADER, V6_NEXT};
+use crate::dataplane::scratch::Scratch;
+use crate::dataplane::ttl::{self, Life};
+use crate::dataplane::verdict::{DropReason, Punt, Verdict};
+use crate::dataplane::{fragment, mss};
+use crate::name::PeerId;
+use crate::packet::{ETHERNET_HEADER, Packet};
+use crate::subnet::Owner;
+
+/// Smallest limit for IPv4 frames, in bytes: 576 bytes of IP are never too big (spec: routing 13).
+const MIN_V4_LIMIT: u16 = 590;
+/// Smallest limit for IPv6 frames, in bytes: 1,280 bytes of IP are never too big (spec: routing 13).
+const MIN_V6_LIMIT: u16 = 1294;
+/// ICMPv6 type of neighbour solicitations.
+const NEIGHBOUR_SOLICITATION: u8 = 135;
+
+/// What becomes of a packet that may pass.
+enum Passage<'a> {
+    /// It goes to its owner, by way of `via`.
+    To { owner: &'a PeerEntry, via: &'a PeerEntry },
+    /// It goes to everyone.
+    Everyone,
+    /// It must be cut first.
+    Cut { owner: PeerId },
+}
+
+/// Why a packet may not pass.
+enum Refusal {
+    /// Its source is told.
+    Icmp(IcmpError),
+    /// Nobody is told.
+    Quiet(DropReason),
+}
+
+impl From<IcmpError> for Refusal {
+    fn from(error: IcmpError) -> Self {
+        Self::Icmp(error)
+    }
+}
+
+impl From<DropReason> for Refusal {
+    fn from(reason: DropReason) -> Self {
+        Self::Quiet(reason)
+    }
+}
+
+impl Fib {
+    /// Decides what becomes of a plain packet that `source` sent into the mesh.
+    pub fn route(&self, source: PeerId, packet: &mut Packet, scratch: &mut Scratch) -> Verdict {
+        if source != PeerId::ME && self.policy.forwarding == Forwarding::Kernel {
+            return self.send_record(PeerId::ME, source, self.policy.mode.record_kind(), packet, scratch);
+        }
+        match self.policy.mode {
+            Mode::Router => self.route_ip(source, packet, scratch),
+            Mode::Switch | Mode::Hub if packet.len() < ETHERNET_HEADER => Verdict::Drop(DropReason::TooShort),
+            Mode::Switch | Mode::Hub => self.broadcast(source),
+        }
+    }
+
+    fn broadcast(&self, source: PeerId) -> Verdict {
+        if source == PeerId::ME && !self.policy.broadcast {
+            return Verdict::Drop(DropReason::NoBroadcast);
+        }
+        Verdict::Punt(Punt::Broadcast { source })
+    }
+
+    fn route_ip(&self, source: PeerId, packet: &mut Packet, scratch: &mut Scratch) -> Verdict {
+        let Some(family) = Family::of(packet.payload()) else {
+            let reason = if packet.is_empty() { DropReason::TooShort } else { DropReason::UnknownProtocol };
+            return Verdict::Drop(reason);
+        };
+        match self.passage(source, family, packet) {
+            Ok(Passage::To { owner, via }) => {
+                self.clamp(source, via, packet);
+                self.send_record(owner.peer, source, self.policy.mode.record_kind(), packet, scratch)
+            }
+            Ok(Passage::Everyone) => self.broadcast(source),
+            Ok(Passage::Cut { owner }) => Verdict::Punt(Punt::Fragment { owner, source }),
+            Err(Refusal::Icmp(error)) => self.refuse(source, error, family, packet, scratch),
+            Err(Refusal::Quiet(reason)) => Verdict::Drop(reason),
+        }
+    }
+
+    /// The checks of routing 5.1 and 5.2, in their order.
+    fn passage(&self, source: PeerId, family: Family, packet: &mut Packet) -> Result<Passage<'_>, Refusal> {
+        let destination = family.destination(packet.payload()).ok_or(DropReason::TooShort)?;
+        if family == Family::V6 && is_neighbour_solicitation(packet.payload()) {
+            return Err(DropReason::UnknownProtocol.into());
+        }
+        let is_reachable = |peer| peer == PeerId::ME || self.peer(peer).is_some_and(|entry| entry.reachable);
+        let id = match self.subnets.lookup(&destination, is_reachable) {
+            None => return Err(IcmpError::Unknown.into()),
+            Some(Owner::Broadcast) => {
+                self.age(source, family, packet)?;
+                return Ok(Passage::Everyone);
+            }
+            Some(Owner::Peer { id, .. }) if id == source => return Err(DropReason::LoopBack.into()),
+            Some(Owner::Peer { reachable: false, .. }) => return Err(IcmpError::Unreachable.into()),
+            Some(Owner::Peer { id, reachable: true }) => id,
+        };
+        let owner = self.peer(id).ok_or(IcmpError::Unreachable)?;
+        if source != PeerId::ME && id != PeerId::ME {
+            if self.policy.forwarding == Forwarding::Off {
+                return Err(IcmpError::Forbidden.into());
+            }
+            self.age(source, family, packet)?;
+        }
+        let via = self.peer(self.via(owner)).ok_or(IcmpError::Unreachable)?;
+        if via.peer == source {
+            return Err(DropReason::RoutingLoop.into());
+        }
+        if self.policy.direct_only && owner.peer != via.peer {
+            return Err(IcmpError::Forbidden.into());
+        }
+        match fit(via, family, packet.payload())? {
+            true => Ok(Passage::To { owner, via }),
+            false => Ok(Passage::Cut { owner: owner.peer }),
+        }
+    }
+
+    /// Takes one hop of the life of a packet of another node, if that is wanted.
+    fn age(&self, source: PeerId, family: Family, packet: &mut Packet) -> Result<(), Refusal> {
+        if !self.policy.decrement_ttl || source == PeerId::ME {
+            return Ok(());
+        }
+        match ttl::decrement(family, packet.payload_mut()) {
+            Life::Left => Ok(()),
+            Life::Expired => Err(IcmpError::Expired.into()),
+            Life::Silent => Err(DropReason::Expired.into()),
+        }
+    }
+
+    fn clamp(&self, source: PeerId, via: &PeerEntry, packet: &mut Packet) {
+        if !via.clamp_mss {
+            return;
+        }
+        if let Some(source) = self.peer(source) {
+            let mtu = if via.peer == PeerId::ME { source.mtu } else { source.mtu.min(via.mtu) };
+            mss::clamp(packet.payload_mut(), mtu);
+        }
+    }
+
+    /// Tells the source of a packet what is wrong with it.
+    fn refuse(
+        &self,
+        source: PeerId,
+        error: IcmpError,
+        family: Family,
+        packet: &mut Packet,
+        scratch: &mut Scratch,
+    ) -> Verdict {
+        if !scratch.errors.take(scratch.now) {
+            return Verdict::Drop(DropReason::IcmpLimited);
+        }
+        if !icmp::rewrite(error, family, packet) {
+            return Verdict::Drop(error.reason());
+        }
+        self.send_record(source, PeerId::ME, self.policy.mode.record_kind(), packet, scratch)
+    }
+}
+
+fn is_neighbour_solicitation(packet: &[u8]) -> bool {
+    ip::byte(packet, V6_NEXT) == Some(ICMPV6) && ip::byte(packet, V6_HEADER) == Some(NEIGHBOUR_SOLICITATION)
+}
+
+/// Whether a packet fits on its way; `false` if it must be cut for that.
+fn fit(via: &PeerEntry, family: Family, packet: &[u8]) -> Result<bool, Refusal> {
+    let limit = match family {
+        Family::V4 => via.mtu.max(MIN_V4_LIMIT),
+        Family::V6 => via.mtu.max(MIN_V6_LIMIT),
+    };
+    if via.peer == PeerId::ME || packet.len() + ETHERNET_HEADER <= usize::from(limit) {
+        return Ok(true);
+    }
+    let may_be_cut = family == Family::V4 && ip::word(packet, V4_FRAGMENT).is_some_and(|word| word & DF == 0);
+    if !may_be_cut {
+        return Err(IcmpError::TooBig { limit }.into());
+    }
+    fragment::check(packet)?;
+    Ok(false)
+}

@@ -1,0 +1,37 @@
+//! `Scratch`: what one worker needs beside a `Fib`: buffers, the time, its counters.
+
+use std::fmt;
+
+use crate::dataplane::compress::Codec;
+use crate::dataplane::icmp::ErrorBudget;
+use crate::dataplane::stats::Counters;
+use crate::time::Instant;
+
+/// Working memory of one worker. Nothing is allocated per packet: what a packet needs is here.
+pub struct Scratch {
+    /// The time of the current batch.
+    pub now: Instant,
+    /// How the packets of this worker ended.
+    pub counters: Counters,
+    pub(super) codec: Codec,
+    pub(super) errors: ErrorBudget,
+}
+
+impl Scratch {
+    /// Empty working memory.
+    pub fn new() -> Self {
+        Self { now: Instant::ZERO, counters: Counters::default(), codec: Codec::new(), errors: ErrorBudget::default() }
+    }
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scratch").field("now", &self.now).field("counters", &self.counters).finish_non_exhaustive()
+    }
+}

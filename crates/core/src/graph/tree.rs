@@ -1,0 +1,57 @@
+//! The minimum spanning tree, along which broadcast packets go (spec: meta-protocol 10.2).
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::{Graph, Link, Routes};
+use crate::name::{NodeName, PeerId};
+
+/// A way for the tree to grow; the least one comes first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Growth<'a> {
+    weight: i32,
+    /// Both ends, as the edge is announced that is less.
+    names: (&'a NodeName, &'a NodeName),
+    /// The end that is in the tree.
+    inside: PeerId,
+    /// The end that is not.
+    outside: PeerId,
+}
+
+impl Graph {
+    /// The neighbours to which an edge of the spanning tree leads from here.
+    ///
+    /// The order of edges by weight and names is total, so the tree is the same on every node of
+    /// those that `routes` reaches, wherever it starts.
+    pub fn spanning_tree(&self, routes: &Routes) -> Vec<PeerId> {
+        let mut grown = vec![false; self.vertices.len()];
+        let mut neighbours = Vec::new();
+        let mut heap = BinaryHeap::new();
+        let mut next = Some(PeerId::ME);
+        while let Some(inside) = next {
+            grown[inside.index()] = true;
+            let links = self.links(inside).iter().filter(|link| link.mutual && !grown[link.edge.to.index()]);
+            heap.extend(
+                links
+                    .filter(|link| routes.get(link.edge.to).is_some())
+                    .filter_map(|link| self.growth(inside, link).map(Reverse)),
+            );
+            next = None;
+            while let (None, Some(Reverse(growth))) = (next, heap.pop()) {
+                if !grown[growth.outside.index()] {
+                    next = Some(growth.outside);
+                    neighbours.extend((growth.inside == PeerId::ME).then_some(growth.outside));
+                }
+            }
+        }
+        neighbours
+    }
+
+    fn growth(&self, inside: PeerId, link: &Link) -> Option<Growth<'_>> {
+        let outside = link.edge.to;
+        let back = self.edge(outside, inside)?;
+        let (near, far) = (&self.vertex(inside)?.name, &self.vertex(outside)?.name);
+        let (weight, names) = (link.edge.weight, (near, far)).min((back.weight, (far, near)));
+        Some(Growth { weight, names, inside, outside })
+    }
+}

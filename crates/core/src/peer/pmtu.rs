@@ -1,0 +1,274 @@
+//! `Pmtu`: searches the largest frame that arrives at a peer over UDP.
+//!
+//! Sizes are those of Ethernet frames. `min` is known to arrive, `max` is not known not to. The
+//! first probe is what the system believes of the path, and if that arrives the search is over.
+//! Otherwise twenty probes follow, of sizes that first fall steeply and then creep up from what
+//! arrived: they come as fast as they are answered, or three a second. What is left between the
+//! largest size that arrived and the smallest that did not is halved until nothing is left.
+//!
+//! ```text
+//!            confirmed            20 probes             nothing left
+//!   Start ──────────────► Searching ────────► Refining ──────────────┐
+//!     ▲                       │  ▲                                    │
+//!     │                       │  └─────── a larger size arrived ◄───┐ │
+//!     │ 3 lost, or            │ min = max                           │ ▼
+//!     │ "too big"             └─────────────────────────────────► Fixed
+//!     └─────────────── Doubtful ◄───── verified every minute ────────┘▲
+//!                          └──────────── answered ────────────────────┘
+//! ```
+//!
+//! The sizes and the verification are tinc's; the halving, and the haste, are not, but every peer
+//! answers every size. Source: spec datagrams 13.
+
+use std::time::Duration;
+
+use crate::time::Instant;
+use crate::wire::probe::{MAX_PROBE, MIN_PROBE};
+
+/// Below this UDP is not considered usable.
+const SMALLEST: u16 = 512;
+/// Probes of the first search.
+const PROBES: u8 = 20;
+/// A probe that is not answered for so long counts as lost.
+const PROBE_TIMEOUT: Duration = Duration::from_micros(333_333);
+/// The result is verified so often.
+const VERIFY_INTERVAL: Duration = Duration::from_secs(60);
+/// A verification that is not answered is repeated after so long.
+const REPEAT_INTERVAL: Duration = Duration::from_secs(1);
+/// So many lost verifications start the search again.
+const MAX_LOST: u8 = 3;
+
+/// How far the search has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing was sent yet.
+    Start,
+    /// So many sizes were tried.
+    Searching { probes: u8 },
+    /// The size is between `min` and this.
+    Refining { high: u16 },
+    /// `min` and `max` are the same.
+    Fixed,
+    /// They may be so no longer: so many verifications went out.
+    Doubtful { lost: u8 },
+}
+
+/// The path-MTU search of one tunnel.
+#[derive(Clone, Debug)]
+pub struct Pmtu {
+    phase: Phase,
+    min: u16,
+    max: u16,
+    mtu: u16,
+    /// When a probe was last sent.
+    sent: Option<Instant>,
+    /// The size that was sent last, until it is answered.
+    probe: Option<u16>,
+    /// The smallest size above `min` that was not answered.
+    silent: Option<u16>,
+}
+
+impl Default for Pmtu {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Pmtu {
+    /// A search that has not begun.
+    pub const fn new() -> Self {
+        Self { phase: Phase::Start, min: 0, max: MAX_PROBE, mtu: MAX_PROBE, sent: None, probe: None, silent: None }
+    }
+
+    /// Largest size known to arrive; 0: none.
+    pub const fn min(&self) -> u16 {
+        self.min
+    }
+
+    /// Largest size that may arrive. The search is over when it equals [`Self::min`].
+    pub const fn max(&self) -> u16 {
+        self.max
+    }
+
+    /// The last result, which is kept while a search is under way.
+    pub const fn mtu(&self) -> u16 {
+        self.mtu
+    }
+
+    /// Whether probes are due several times a second.
+    pub const fn is_searching(&self) -> bool {
+        match self.phase {
+            Phase::Start | Phase::Searching { .. } | Phase::Refining { .. } => true,
+            Phase::Fixed | Phase::Doubtful { .. } => false,
+        }
+    }
+
+    /// Forgets everything but the last result: the path is another, or UDP does not work.
+    pub const fn reset(&mut self) {
+        *self = Self { mtu: self.mtu, ..Self::new() };
+    }
+
+    /// There is traffic: gives the sizes of the probes that are due.
+    ///
+    /// `confirmed` tells whether UDP works both ways, `initial` what the system says of the path.
+    pub fn on_tick(&mut self, now: Instant, confirmed: bool, initial: Option<u16>) -> Vec<u16> {
+        if !confirmed {
+            self.reset();
+            return Vec::new();
+        }
+        if !self.is_due(now) {
+            return Vec::new();
+        }
+        self.sent = Some(now);
+        self.give_up_probe();
+        self.conclude();
+        match self.phase {
+            Phase::Fixed => self.verify(),
+            Phase::Doubtful { lost } if lost < MAX_LOST => {
+                self.phase = Phase::Doubtful { lost: lost + 1 };
+                vec![self.max.max(MIN_PROBE)]
+            }
+            Phase::Start | Phase::Doubtful { .. } => {
+                self.min = if self.phase == Phase::Start { self.min } else { 0 };
+                self.max = initial.unwrap_or(MAX_PROBE).min(MAX_PROBE);
+                self.search(0)
+            }
+            Phase::Searching { probes } => self.search(probes),
+            Phase::Refining { high } => {
+                let size = (self.min + high).div_ceil(2);
+                self.probe = Some(size);
+                // Twice, because one loss would cut the range.
+                vec![size, size]
+            }
+        }
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        let waited = |interval| self.sent.is_none_or(|sent| now.since(sent) >= interval);
+        match self.phase {
+            Phase::Start => true,
+            Phase::Searching { .. } | Phase::Refining { .. } => self.probe.is_none() || waited(PROBE_TIMEOUT),
+            Phase::Fixed => waited(VERIFY_INTERVAL),
+            Phase::Doubtful { .. } => waited(REPEAT_INTERVAL),
+        }
+    }
+
+    /// The last size was not answered in time.
+    fn give_up_probe(&mut self) {
+        let Some(size) = self.probe.take().filter(|&size| size > self.min) else { return };
+        self.silent = Some(self.silent.map_or(size, |silent| silent.min(size)));
+        if let Phase::Refining { high } = &mut self.phase {
+            *high = (*high).min(size - 1);
+        }
+    }
+
+    /// Ends the search, or its first part, if nothing is left of it.
+    fn conclude(&mut self) {
+        match self.phase {
+            Phase::Start | Phase::Searching { .. } if self.min >= self.max => self.fix(),
+            Phase::Searching { probes: PROBES.. } => {
+                let high = self.silent.unwrap_or(self.max).min(self.max);
+                if self.min >= SMALLEST && self.min < high {
+                    self.phase = Phase::Refining { high };
+                } else {
+                    self.fix();
+                }
+            }
+            Phase::Refining { high } if self.min >= high => self.fix(),
+            Phase::Start | Phase::Searching { .. } | Phase::Refining { .. } | Phase::Fixed | Phase::Doubtful { .. } => {
+            }
+        }
+    }
+
+    fn fix(&mut self) {
+        self.min = self.min.min(self.max);
+        self.max = self.min;
+        self.mtu = self.min;
+        self.phase = Phase::Fixed;
+        self.probe = None;
+        self.silent = None;
+    }
+
+    /// Asks for the size that is fixed, and for one that would mean that the path has grown.
+    fn verify(&mut self) -> Vec<u16> {
+        self.phase = Phase::Doubtful { lost: 1 };
+        let grown = Some(self.max.max(SMALLEST) + 1).filter(|&size| size < MAX_PROBE);
+        std::iter::once(self.max.max(MIN_PROBE)).chain(grown).collect()
+    }
+
+    fn search(&mut self, probes: u8) -> Vec<u16> {
+        let size = probe_size(self.min, self.max, probes);
+        self.phase = Phase::Searching { probes: probes + 1 };
+        self.probe = Some(size);
+        vec![size]
+    }
+
+    /// A probe of `len` bytes was answered, or the peer told that it received so much.
+    pub fn on_reply(&mut self, now: Instant, len: u16) {
+        let len = len.min(MAX_PROBE);
+        if self.probe.is_some_and(|size| size <= len) {
+            self.probe = None;
+        }
+        self.silent = self.silent.filter(|&silent| silent > len);
+        if len > self.max {
+            self.min = len;
+            self.max = MAX_PROBE;
+            self.phase = Phase::Searching { probes: 1 };
+            return;
+        }
+        match &mut self.phase {
+            phase @ (Phase::Fixed | Phase::Doubtful { .. }) if len == self.max => {
+                *phase = Phase::Fixed;
+                self.sent = Some(now);
+            }
+            // What was taken for too large only got lost.
+            Phase::Refining { high } if len >= *high => *high = self.max,
+            Phase::Start | Phase::Searching { .. } | Phase::Refining { .. } | Phase::Fixed | Phase::Doubtful { .. } => {
+            }
+        }
+        if len > self.min {
+            self.min = len;
+            if self.is_searching() && self.min >= self.max {
+                self.fix();
+            }
+        }
+    }
+
+    /// The system refused to send `len` bytes because the path does not take so much.
+    pub fn on_too_big(&mut self, len: u16) {
+        let limit = len.saturating_sub(1).max(SMALLEST);
+        self.max = self.max.min(limit);
+        self.mtu = self.mtu.min(limit);
+        self.probe = None;
+        if limit < self.min {
+            self.min = 0;
+            self.phase = Phase::Start;
+            return;
+        }
+        match &mut self.phase {
+            // The size was not tried: the next takes its place.
+            Phase::Searching { probes } => *probes = probes.saturating_sub(1),
+            Phase::Refining { high } => *high = (*high).min(limit),
+            Phase::Start | Phase::Fixed | Phase::Doubtful { .. } => {}
+        }
+        if self.is_searching() && self.min >= self.max {
+            self.fix();
+        }
+    }
+}
+
+/// The size to try after so many others. In single precision, because others do so.
+fn probe_size(min: u16, max: u16, probes: u8) -> u16 {
+    let low = min.max(SMALLEST);
+    let range = max.saturating_sub(low);
+    if range == 0 {
+        return low.clamp(MIN_PROBE, MAX_PROBE);
+    }
+    let slope = if max == MAX_PROBE { 0.97 } else { 1.0_f32 };
+    let position = f32::from(7 - probes % 8);
+    let offset = f32::from(range).powf(slope * position / 7.0).round_ties_even();
+    (low + offset as u16).clamp(MIN_PROBE, MAX_PROBE)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! `Device`: a TUN or TAP interface, or a descriptor of one that somebody else opened (spec: routing 2).
+
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketAddrUnix, SocketFlags, SocketType,
+    socket_with,
+};
+
+use crate::process;
+
+#[cfg(test)]
+mod tests;
+
+/// Longest name of an interface.
+const NAME_LEN: usize = libc::IFNAMSIZ - 1;
+
+/// What a device carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Bare IP packets.
+    Tun,
+    /// Ethernet frames.
+    Tap,
+}
+
+/// How to open a device.
+#[derive(Clone, Debug)]
+pub struct DeviceOptions {
+    /// The device node; `None`: `/dev/net/tun`.
+    pub path: Option<PathBuf>,
+    /// The interface's name, cut to 15 bytes; `None`: the kernel chooses one.
+    pub name: Option<String>,
+    /// Packets or frames.
+    pub kind: Kind,
+}
+
+/// An open TUN or TAP interface. It vanishes when its last descriptor is closed.
+#[derive(Debug)]
+pub struct Device {
+    fd: OwnedFd,
+    name: String,
+}
+
+impl Device {
+    /// Makes the interface. It is neither up nor has it an address.
+    pub fn open(options: &DeviceOptions) -> io::Result<Self> {
+        let path = options.path.as_deref().unwrap_or_else(|| Path::new("/dev/net/tun"));
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(path, flags, Mode::empty())?;
+        let name = set_interface(&fd, options.name.as_deref().unwrap_or(""), options.kind)?;
+        Ok(Self { fd, name })
+    }
+
+    /// Takes over a device that was passed to this process as descriptor number `fd`.
+    pub fn from_fd(fd: RawFd) -> io::Result<Self> {
+        Self::adopt(process::adopt_fd(fd)?, format!("fd/{fd}"))
+    }
+
+    /// Asks the UNIX socket at `path` (`@name`: abstract) for a device: one byte with one descriptor.
+    pub fn from_socket(path: &Path) -> io::Result<Self> {
+        let address = match path.as_os_str().as_bytes().strip_prefix(b"@") {
+            Some(name) => SocketAddrUnix::new_abstract_name(name)?,
+            None => SocketAddrUnix::new(path)?,
+        };
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        rustix::net::connect(&socket, &address)?;
+        let fd = receive_descriptor(socket.as_fd())?;
+        let name = format!("fd/{}", fd.as_raw_fd());
+        Self::adopt(fd, name)
+    }
+
+    fn adopt(fd: OwnedFd, name: String) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(&fd, true)?;
+        Ok(Self { fd, name })
+    }
+
+    /// The name of the interface, as the kernel gave it; `fd/N` for a descriptor that somebody else opened.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Reads one packet or frame; what does not fit into `space` is lost. `WouldBlock` if there is none, `EBADFD` once
+    /// the interface is gone.
+    pub fn recv(&self, space: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::io::retry_on_intr(|| rustix::io::read(&self.fd, &mut *space))?)
+    }
+
+    /// Writes one packet or frame.
+    pub fn send(&self, packet: &[u8]) -> io::Result<()> {
+        rustix::io::retry_on_intr(|| rustix::io::write(&self.fd, packet))?;
+        Ok(())
+    }
+}
+
+impl AsFd for Device {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Turns an open `/dev/net/tun` into an interface; returns the name that it got.
+fn set_interface(fd: &OwnedFd, name: &str, kind: Kind) -> io::Result<String> {
+    let mode = match kind {
+        Kind::Tun => libc::IFF_TUN,
+        Kind::Tap => libc::IFF_TAP,
+    };
+    let flags = libc::c_short::try_from(mode | libc::IFF_NO_PI).expect("both flags are below 0x8000");
+    let mut request =
+        libc::ifreq { ifr_name: [0; libc::IFNAMSIZ], ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_flags: flags } };
+    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes().take(NAME_LEN)) {
+        *to = from.cast_signed();
+    }
+    // SAFETY: TUNSETIFF reads and writes one `ifreq`, which lives through the call.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let given: Vec<u8> =
+        request.ifr_name.iter().map(|byte| byte.cast_unsigned()).take_while(|byte| *byte != 0).collect();
+    Ok(String::from_utf8_lossy(&given).into_owned())
+}
+
+fn receive_descriptor(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let mut byte = [0];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut parts = [IoSliceMut::new(&mut byte)];
+    rustix::net::recvmsg(socket, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(mut descriptors) = message
+            && let Some(fd) = descriptors.next()
+        {
+            return Ok(fd);
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidData, "the socket sent no descriptor"))
+}

@@ -1,0 +1,318 @@
+//! The daemon: opens what it needs, starts the threads, and runs until it is told to stop.
+//!
+//! Source: spec configuration 6, 10, 11.
+
+mod control_loop;
+mod control_sockets;
+mod events;
+mod interface;
+pub mod log;
+mod meta_sockets;
+mod names;
+mod opening;
+mod reload;
+mod resolver;
+mod run_files;
+mod scripts;
+mod shared;
+mod store;
+mod token;
+mod worker;
+
+use std::fs::{self, File};
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, atomic::AtomicBool};
+
+use anyhow::{Context, Result, bail};
+use arc_swap::ArcSwap;
+use tinmesh_core::dataplane::verdict::DropReason;
+use tinmesh_core::node::Node;
+use tinmesh_core::time::Instant;
+use tinmesh_os::netlink::{Link as Netlink, Monitor};
+use tinmesh_os::poll::{Interest, Poller, Waker};
+use tinmesh_os::process::{self, Detached, User};
+use tinmesh_os::signals::Signals;
+use tinmesh_os::{clock, signals as _};
+use tracing::{error, info, warn};
+
+use crate::config::{self, DaemonSettings, Loaded, Override};
+use crate::daemon::control_loop::{Clients, ControlLoop, Times};
+use crate::daemon::control_sockets::ControlSockets;
+use crate::daemon::log::{Log, NOTICE, Target};
+use crate::daemon::meta_sockets::{MetaSockets, Outgoing};
+use crate::daemon::names::Names;
+use crate::daemon::opening::Opened;
+use crate::daemon::reload::Reload;
+use crate::daemon::resolver::Resolver;
+use crate::daemon::run_files::RunFiles;
+use crate::daemon::scripts::{Script, ScriptSettings, Scripts};
+use crate::daemon::shared::{Link, PUNT_QUEUE, Shared};
+use crate::daemon::store::Store;
+use crate::daemon::token::Token;
+use crate::daemon::worker::Worker;
+use crate::paths::Paths;
+
+/// What the command line of `tincd` says.
+#[derive(Clone, Debug, Default)]
+pub struct DaemonOptions {
+    /// Stay in the foreground.
+    pub foreground: bool,
+    /// Debug level; `None`: what `LogLevel` says.
+    pub debug: Option<i32>,
+    /// Keep memory out of swap.
+    pub lock_memory: bool,
+    /// Where the log goes; `None`: standard error in the foreground, else the system log.
+    pub log: Option<Target>,
+    /// Change the root directory to the configuration directory.
+    pub chroot: bool,
+    /// Become this user.
+    pub user: Option<String>,
+    /// Settings from the command line.
+    pub overrides: Vec<Override>,
+}
+
+/// Runs the daemon; returns when it has stopped.
+///
+/// # Errors
+/// What kept it from starting, or made it stop.
+pub fn run(paths: &Paths, options: &DaemonOptions) -> Result<()> {
+    std::env::set_current_dir(&paths.confbase).with_context(|| {
+        format!(
+            "Could not change to configuration directory {}; make a configuration with `tinmesh up` or `tinc init`",
+            paths.confbase.display()
+        )
+    })?;
+    let umbilical = take_umbilical();
+    let loaded = config::load(paths, &options.overrides)?;
+    let user = options.user.as_deref().map(find_user).transpose()?;
+    if !options.foreground && process::detach().context("Could not detach from the terminal")? == Detached::Parent {
+        return Ok(());
+    }
+    let log = start_log(paths, options, &loaded.daemon, umbilical);
+    let result = Startup { paths, options, user, log }.run(loaded);
+    if let Err(cause) = &result {
+        error!("{cause:#}");
+    }
+    info!(target: NOTICE, "Terminating");
+    result
+}
+
+fn find_user(name: &str) -> Result<User> {
+    User::find(name).with_context(|| format!("unknown user `{name}'"))
+}
+
+/// The descriptor on which the process that started this one listens (spec: configuration 11).
+fn take_umbilical() -> Option<(File, bool)> {
+    let text = std::env::var("TINC_UMBILICAL").ok()?;
+    let mut words = text.split_whitespace();
+    let fd: RawFd = words.next()?.parse().ok()?;
+    let colour = words.next() == Some("1");
+    Some((process::adopt_fd(fd).ok()?.into(), colour))
+}
+
+fn start_log(paths: &Paths, options: &DaemonOptions, settings: &DaemonSettings, umbilical: Option<(File, bool)>) -> Log {
+    let level = options.debug.unwrap_or(settings.log_level);
+    let log = Log::install(&paths.ident, level);
+    if let Some((file, colour)) = umbilical {
+        log.set_umbilical(file, colour);
+    }
+    let wanted = options.log.clone().unwrap_or(if options.foreground { Target::Stderr } else { Target::Syslog });
+    if let Err(cause) = log.redirect(&wanted) {
+        let fallback = Target::File(paths.log_file.clone());
+        if wanted != Target::Syslog || log.redirect(&fallback).is_err() {
+            warn!("Could not open log {wanted:?}: {cause}");
+        }
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    info!(target: NOTICE, "tincd (tinmesh {version}) starting, debug level {level}");
+    log
+}
+
+/// The steps from a read configuration to a running daemon.
+struct Startup<'a> {
+    paths: &'a Paths,
+    options: &'a DaemonOptions,
+    user: Option<User>,
+    log: Log,
+}
+
+impl Startup<'_> {
+    fn run(self, mut loaded: Loaded) -> Result<()> {
+        for warning in &loaded.warnings {
+            warn!("{warning}");
+        }
+        if self.options.lock_memory {
+            process::lock_memory().context("Could not lock memory: mlockall")?;
+        }
+        // Only a debugger of the same user is kept out by this, so failure is harmless.
+        process::forbid_dumps().ok();
+        let files = RunFiles::claim(self.paths)?;
+        let opened = Opened::open(&loaded.daemon, self.paths)?;
+        loaded.node.port = opened.port;
+        loaded.node.sockets.clone_from(&opened.addresses);
+        let files = files.create(&opened)?;
+        let names = self.open_names(&loaded);
+        let guard = files.guard(self.user.is_some() || self.options.chroot)?;
+        let scripts = self.script_settings(&loaded, &opened);
+        if let Link::Tun(device) = &opened.link {
+            interface::set_up(device.name(), &loaded.daemon)?;
+        }
+        scripts.run(&Script::plain("tinc-up"));
+        if let Some(nice) = loaded.daemon.process_priority {
+            process::set_priority(nice).context("Could not set ProcessPriority")?;
+        }
+        let result = self.serve(loaded, opened, &files, names, scripts.clone());
+        scripts.run(&Script::plain("tinc-down"));
+        drop(guard);
+        result
+    }
+
+    fn open_names(&self, loaded: &Loaded) -> Option<Names> {
+        if !loaded.daemon.hosts_file {
+            return None;
+        }
+        let network = self.paths.netname.clone().unwrap_or_else(|| "tinmesh".to_owned());
+        let ranges = loaded.daemon.ifconfig.clone();
+        Names::new(names::HOSTS_FILE.as_ref(), &network, ranges)
+            .inspect_err(|cause| warn!("Names of members will not be known here: {}: {cause}", names::HOSTS_FILE))
+            .ok()
+    }
+
+    fn script_settings(&self, loaded: &Loaded, opened: &Opened) -> ScriptSettings {
+        let mut environment = vec![("NAME".to_owned(), loaded.node.name.to_string())];
+        if let Some(netname) = &self.paths.netname {
+            environment.push(("NETNAME".to_owned(), netname.clone()));
+        }
+        environment.push(("DEVICE".to_owned(), opened.device.clone()));
+        environment.push(("INTERFACE".to_owned(), opened.interface.clone()));
+        if self.log.level() >= 0 {
+            environment.push(("DEBUG".to_owned(), self.log.level().to_string()));
+        }
+        ScriptSettings {
+            confbase: self.paths.confbase.clone(),
+            extension: loaded.daemon.scripts_extension.clone(),
+            interpreter: loaded.daemon.scripts_interpreter.clone(),
+            environment,
+        }
+    }
+
+    /// Gives up rights, starts threads, and runs the control loop.
+    fn serve(
+        &self,
+        loaded: Loaded,
+        opened: Opened,
+        files: &run_files::Created,
+        names: Option<Names>,
+        script_settings: ScriptSettings,
+    ) -> Result<()> {
+        let monitor = open_monitor(&opened);
+        let confbase = self.drop_rights()?;
+        let script_settings = ScriptSettings { confbase: confbase.clone(), ..script_settings };
+        make_directories(&confbase);
+        let signals = Signals::block().context("Could not block signals")?;
+        let poller = Poller::new().context("Could not make a poller")?;
+        let waker = Waker::new().context("Could not make a waker")?;
+        poller.add(&waker, Token::Waker.into(), Interest::READ)?;
+        poller.add(&signals, Token::Signals.into(), Interest::READ)?;
+        if let Some(monitor) = &monitor {
+            poller.add(monitor, Token::Monitor.into(), Interest::READ)?;
+        }
+        let paths = Paths { confbase: confbase.clone(), ..self.paths.clone() };
+        let reload = Reload::new(paths, self.options.overrides.clone(), &loaded);
+        let outgoing = Outgoing { options: opened.tcp_options(&loaded.daemon), bind: loaded.daemon.outgoing_bind() };
+        let meta = MetaSockets::new(opened.listeners, outgoing, &poller)?;
+        let control = ControlSockets::new(files.listener()?, files.cookie(), &poller)?;
+        let resolver = Resolver::start(waker.clone(), loaded.daemon.address_family)?;
+        let scripts = Scripts::start(script_settings)?;
+        let (node, fib) = make_node(loaded)?;
+        let shared = Arc::new(Shared {
+            fib: ArcSwap::new(fib),
+            sockets: opened.sockets,
+            link: opened.link,
+            drops: DropReason::ALL.iter().map(|_| Default::default()).collect(),
+            active: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            control: waker,
+        });
+        let (words, heard) = sync_channel(PUNT_QUEUE);
+        let worker = Worker::start(Arc::clone(&shared), words)?;
+        info!(target: NOTICE, "Ready");
+        self.log.cut_umbilical();
+        let mut control_loop = ControlLoop {
+            node,
+            shared: Arc::clone(&shared),
+            poller,
+            meta,
+            control,
+            signals,
+            monitor,
+            words: heard,
+            resolver,
+            scripts,
+            store: Store::new(confbase),
+            names,
+            reload,
+            log: self.log.clone(),
+            times: Times::default(),
+            sampler: Default::default(),
+            clients: Clients::default(),
+            stopping: false,
+        };
+        let result = control_loop.run().context("the daemon cannot go on");
+        shared.stop.store(true, Relaxed);
+        worker.join();
+        control_loop.scripts.finish();
+        result
+    }
+
+    /// Becomes another user, and enters another root directory; gives confbase as seen from there.
+    fn drop_rights(&self) -> Result<PathBuf> {
+        let mut confbase = self.paths.confbase.clone();
+        if self.options.chroot {
+            process::chroot(&self.paths.confbase).context("Could not change the root directory")?;
+            confbase = PathBuf::from("/");
+        }
+        if let Some(user) = &self.user {
+            process::drop_privileges(user).context("Could not drop privileges")?;
+        }
+        Ok(confbase)
+    }
+}
+
+/// Changes of addresses are noticed if the system tells them; without it, timeouts notice.
+fn open_monitor(opened: &Opened) -> Option<Monitor> {
+    let own = match &opened.link {
+        Link::Tun(device) => Netlink::open().and_then(|mut link| link.index(device.name())).ok(),
+        Link::Dummy => None,
+    };
+    Monitor::open(own).ok()
+}
+
+fn make_directories(confbase: &std::path::Path) {
+    for name in ["cache", "hosts", "invitations"] {
+        let path = confbase.join(name);
+        if !path.exists() {
+            let mut builder = fs::DirBuilder::new();
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, if name == "invitations" { 0o700 } else { 0o755 });
+            if let Err(cause) = builder.create(&path) {
+                warn!("Could not create directory {}: {cause}", path.display());
+            }
+        }
+    }
+}
+
+/// The node, and its first snapshot.
+fn make_node(loaded: Loaded) -> Result<(Node, Arc<tinmesh_core::dataplane::fib::Fib>)> {
+    let mut seed = zeroize::Zeroizing::new([0; 32]);
+    process::random_bytes(seed.as_mut()).context("Could not get randomness")?;
+    let now = Instant::from_micros(clock::now_micros());
+    let node = Node::new(loaded.node, loaded.key, *seed, now);
+    let fib = node.fib();
+    if fib.peers.is_empty() {
+        bail!("the node made no forwarding table");
+    }
+    Ok((node, fib))
+}

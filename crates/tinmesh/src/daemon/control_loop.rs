@@ -1,0 +1,488 @@
+//! The control thread: waits, tells the node what happened, does what it wants.
+//!
+//! ```text
+//!  poll: meta TCP, control socket, signals, wakes ─► Input ─► Node ─► Output ─► sockets, files, scripts
+//! ```
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use tinmesh_core::dataplane::fib::UdpTarget;
+use tinmesh_core::name::ConnId;
+use tinmesh_core::node::Node;
+use tinmesh_core::node::activity::Sampler;
+use tinmesh_core::node::io::{Command, Event, Input, Output, Reply};
+use tinmesh_core::packet::Packet;
+use tinmesh_core::time::Instant;
+use tinmesh_os::netlink::Monitor;
+use tinmesh_os::poll::{self, Poller};
+use tinmesh_os::signals::{Signal, Signals};
+use tinmesh_os::{clock, udp};
+use tracing::{debug, error, info, warn};
+
+use crate::control::encode;
+use crate::control::request::{ControlRequest, kind};
+use crate::daemon::control_sockets::ControlSockets;
+use crate::daemon::events;
+use crate::daemon::log::{CONNECTIONS, Line, Log, NOTICE};
+use crate::daemon::meta_sockets::{MetaEvent, MetaSockets};
+use crate::daemon::names::Names;
+use crate::daemon::reload::Reload;
+use crate::daemon::resolver::Resolver;
+use crate::daemon::scripts::Scripts;
+use crate::daemon::shared::{FromWorker, Shared};
+use crate::daemon::store::Store;
+use crate::daemon::token::Token;
+
+/// Counters are sampled this often while packets move.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
+/// Changes of the machine's addresses are looked at together.
+const SETTLE_INTERVAL: Duration = Duration::from_millis(300);
+/// Listening sockets rest for so long when the system is out of descriptors.
+const REST: Duration = Duration::from_millis(100);
+/// Time asleep that counts: shorter gaps are the clocks' own differences.
+const SLEEP: Duration = Duration::from_secs(5);
+/// Words of workers handled before sockets get their turn.
+const WORDS_TURN: usize = 256;
+/// Log lines that may wait for subscribers.
+const LINES: usize = 1024;
+/// Id of commands whose reply nobody waits for.
+const NOBODY: u64 = u64::MAX;
+
+/// Everything the control thread owns.
+pub struct ControlLoop {
+    pub(super) node: Node,
+    pub(super) shared: Arc<Shared>,
+    pub(super) poller: Poller,
+    pub(super) meta: MetaSockets,
+    pub(super) control: ControlSockets,
+    pub(super) signals: Signals,
+    pub(super) monitor: Option<Monitor>,
+    pub(super) words: Receiver<FromWorker>,
+    pub(super) resolver: Resolver,
+    pub(super) scripts: Scripts,
+    pub(super) store: Store,
+    pub(super) names: Option<Names>,
+    pub(super) reload: Reload,
+    pub(super) log: Log,
+    pub(super) times: Times,
+    pub(super) sampler: Sampler,
+    pub(super) clients: Clients,
+    pub(super) stopping: bool,
+}
+
+/// Which client waits for which command, and the lines on their way to those who follow the log.
+pub struct Clients {
+    next_command: u64,
+    waiting: Vec<(u64, u64, ControlRequest)>,
+    lines: Receiver<Line>,
+    sender: SyncSender<Line>,
+}
+
+impl Default for Clients {
+    fn default() -> Self {
+        let (sender, lines) = sync_channel(LINES);
+        Self { next_command: 0, waiting: Vec::new(), lines, sender }
+    }
+}
+
+/// Deadlines and clocks of the loop itself.
+#[derive(Debug, Default)]
+pub struct Times {
+    sample: Option<Instant>,
+    settle: Option<Instant>,
+    rest: Option<Instant>,
+    /// Time asleep since boot, in microseconds, when last looked at.
+    asleep: u64,
+}
+
+/// Something for the node that came while its outputs were carried out.
+enum Pending {
+    Meta(MetaEvent),
+    PathMtu(std::net::SocketAddr),
+    TooBig(std::net::SocketAddr, usize),
+    Invitation(ConnId, Option<Vec<u8>>),
+}
+
+fn now() -> Instant {
+    Instant::from_micros(clock::now_micros())
+}
+
+fn asleep() -> u64 {
+    clock::boot_micros().saturating_sub(clock::now_micros())
+}
+
+impl ControlLoop {
+    /// Runs until the daemon is told to stop.
+    ///
+    /// # Errors
+    /// If waiting for events fails, or the device.
+    pub fn run(&mut self) -> io::Result<()> {
+        self.times.asleep = asleep();
+        let mut events = Vec::new();
+        self.drain(VecDeque::new());
+        while !self.stopping {
+            self.poller.wait(self.patience(), &mut events)?;
+            self.notice_sleep();
+            for &event in &events {
+                self.on_ready(event);
+            }
+            self.hear_workers()?;
+            self.on_time();
+            self.publish_lines();
+        }
+        self.stop();
+        Ok(())
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        let times = [self.node.poll_timeout(), self.times.sample, self.times.settle, self.times.rest];
+        times.into_iter().flatten().min().map(|at| at.since(now()))
+    }
+
+    fn notice_sleep(&mut self) {
+        let total = asleep();
+        let slept = Duration::from_micros(total.saturating_sub(self.times.asleep));
+        self.times.asleep = total;
+        if slept >= SLEEP {
+            info!("Awake after {} seconds of sleep: connecting anew", slept.as_secs());
+            self.tell(Input::Woke(slept));
+        }
+    }
+
+    fn on_time(&mut self) {
+        let time = now();
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= time);
+        if self.node.poll_timeout().is_some_and(|at| at <= time) {
+            self.tell(Input::Timeout);
+        }
+        if due(self.times.sample) || self.times.sample.is_none() && self.shared.active.load(std::sync::atomic::Ordering::Relaxed) {
+            self.sample(time);
+        }
+        if due(self.times.settle) {
+            self.times.settle = None;
+            info!("Addresses of this machine changed");
+            self.tell(Input::NetworkChanged);
+        }
+        if due(self.times.rest) {
+            self.times.rest = None;
+            self.meta.listen(true, &self.poller);
+        }
+        if let Some(names) = self.names.as_mut()
+            && let Err(cause) = names.write()
+        {
+            warn!("Could not write names of members: {cause}");
+            self.names = None;
+        }
+    }
+
+    /// Samples counters; goes on doing so while packets move.
+    fn sample(&mut self, time: Instant) {
+        let moved = self.shared.active.swap(false, std::sync::atomic::Ordering::Relaxed);
+        self.times.sample = moved.then(|| time + SAMPLE_INTERVAL);
+        let fib = self.shared.fib.load_full();
+        let mut sampler = std::mem::take(&mut self.sampler);
+        let activity = sampler.sample(&fib);
+        if !activity.is_empty() {
+            self.tell(Input::Activity(activity));
+        }
+        self.sampler = sampler;
+    }
+
+    fn on_ready(&mut self, event: poll::Event) {
+        match Token::parse(event.token) {
+            Some(Token::Waker) => {
+                self.shared.control.drain();
+                while let Some(answer) = self.resolver.next() {
+                    self.tell(Input::Resolved { peer: answer.peer, addresses: answer.addresses });
+                }
+            }
+            Some(Token::Signals) => self.on_signals(),
+            Some(Token::Monitor) => {
+                if self.monitor.as_mut().is_some_and(|monitor| monitor.drain().unwrap_or(false)) {
+                    self.times.settle = Some(now() + SETTLE_INTERVAL);
+                }
+            }
+            Some(Token::Listener(index)) => self.on_connections(index),
+            Some(Token::Meta(conn)) => {
+                let mut happened = Vec::new();
+                self.meta.on_ready(conn, event, &self.poller, &mut happened);
+                self.drain(happened.into_iter().map(Pending::Meta).collect());
+            }
+            Some(Token::ControlListener) => self.control.accept(&self.poller),
+            Some(Token::ControlClient(number)) => {
+                for request in self.control.on_ready(number, event, &self.poller) {
+                    self.on_request(number, request);
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn on_connections(&mut self, index: usize) {
+        match self.meta.accept(index, &self.poller) {
+            Ok(accepted) => {
+                for (conn, remote, local) in accepted {
+                    debug!(target: CONNECTIONS, "Connection from {} port {}", remote.ip(), remote.port());
+                    self.tell(Input::Accepted { conn, remote, local });
+                }
+            }
+            Err(cause) => {
+                warn!("Could not accept a connection: {cause}");
+                self.meta.listen(false, &self.poller);
+                self.times.rest = Some(now() + REST);
+            }
+        }
+    }
+
+    fn hear_workers(&mut self) -> io::Result<()> {
+        for count in 0..=WORDS_TURN {
+            if count == WORDS_TURN {
+                self.shared.control.wake();
+                break;
+            }
+            match self.words.try_recv() {
+                Ok(FromWorker::Punt { punt, payload }) => self.tell(Input::Punt { punt, payload: &payload }),
+                Ok(FromWorker::TooBig { to, len }) => self.tell(Input::TooBig { to, len }),
+                Ok(FromWorker::DeviceFailed(cause)) => {
+                    return Err(io::Error::new(cause.kind(), format!("the network device failed: {cause}")));
+                }
+                Err(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn on_signals(&mut self) {
+        while let Ok(Some(signal)) = self.signals.next() {
+            match signal {
+                Signal::Terminate | Signal::Interrupt | Signal::Quit => {
+                    info!(target: NOTICE, "Got {signal:?} signal");
+                    self.stopping = true;
+                }
+                Signal::HangUp => {
+                    info!(target: NOTICE, "Got HangUp signal");
+                    self.log.reopen();
+                    self.read_configuration();
+                }
+                Signal::Alarm => {
+                    info!(target: NOTICE, "Got Alarm signal");
+                    self.tell(Input::Command { id: NOBODY, command: Command::Retry });
+                }
+            }
+        }
+    }
+
+    /// Reads the configuration anew; on an error the old one stays in force.
+    pub(super) fn read_configuration(&mut self) -> bool {
+        match self.reload.read() {
+            Ok(loaded) => {
+                for warning in &loaded.warnings {
+                    warn!("{warning}");
+                }
+                self.scripts.change(self.reload.script_settings(self.scripts.settings(), &loaded.daemon));
+                self.tell(Input::Reconfigure(Box::new(loaded.node)));
+                true
+            }
+            Err(cause) => {
+                error!("Unable to reread the configuration, the old one stays in force: {cause}");
+                false
+            }
+        }
+    }
+
+    fn on_request(&mut self, client: u64, request: ControlRequest) {
+        let command = match &request {
+            ControlRequest::Nodes | ControlRequest::Traffic => Command::Nodes,
+            ControlRequest::Edges => Command::Edges,
+            ControlRequest::Subnets => Command::Subnets,
+            ControlRequest::Connections => Command::Connections,
+            ControlRequest::Purge => Command::Purge,
+            ControlRequest::Retry => Command::Retry,
+            ControlRequest::Disconnect(Some(name)) => match tinmesh_core::name::NodeName::parse(name) {
+                Ok(name) => Command::Disconnect(name),
+                Err(_) => return self.answer(client, encode::done(kind::DISCONNECT, -2).as_bytes()),
+            },
+            ControlRequest::Greeting
+            | ControlRequest::Stop
+            | ControlRequest::Reload
+            | ControlRequest::Debug(_)
+            | ControlRequest::Disconnect(None)
+            | ControlRequest::Pcap { .. }
+            | ControlRequest::Log { .. }
+            | ControlRequest::Unknown => return self.on_own_request(client, request),
+        };
+        let id = self.clients.next_command;
+        self.clients.next_command += 1;
+        self.clients.waiting.push((id, client, request));
+        self.tell(Input::Command { id, command });
+    }
+
+    /// Requests that the daemon answers without the node.
+    fn on_own_request(&mut self, client: u64, request: ControlRequest) {
+        match request {
+            ControlRequest::Greeting => {
+                let reply = crate::control::server::greeting_reply(self.reload.name(), std::process::id());
+                self.answer(client, reply.as_bytes());
+            }
+            ControlRequest::Stop => self.stopping = true,
+            ControlRequest::Reload => {
+                let result = if self.read_configuration() { 0 } else { rustix::io::Errno::INVAL.raw_os_error() };
+                self.answer(client, encode::done(kind::RELOAD, result).as_bytes());
+            }
+            ControlRequest::Debug(level) => {
+                self.answer(client, encode::done(kind::DEBUG, self.log.level()).as_bytes());
+                if level >= 0 {
+                    self.log.set_level(level);
+                }
+            }
+            ControlRequest::Disconnect(_) => self.answer(client, encode::done(kind::DISCONNECT, -1).as_bytes()),
+            ControlRequest::Log { level, colour } => {
+                self.control.follow_log(client, level, colour);
+                self.follow_log();
+            }
+            _ => self.answer(client, encode::unknown().as_bytes()),
+        }
+    }
+
+    fn follow_log(&mut self) {
+        let level = self.control.log_level(self.log.level());
+        self.log.set_subscribers(level.map(|_| self.clients.sender.clone()), level.unwrap_or(0));
+    }
+
+    fn publish_lines(&mut self) {
+        let mut any = false;
+        while let Ok(line) = self.clients.lines.try_recv() {
+            self.control.publish(&line, self.log.level(), &self.poller);
+            any = true;
+        }
+        if any {
+            self.follow_log();
+        }
+    }
+
+    fn answer(&mut self, client: u64, bytes: &[u8]) {
+        self.control.reply(client, bytes, &self.poller);
+    }
+
+    /// Tells the node, and does what it wants.
+    pub(super) fn tell(&mut self, input: Input<'_>) {
+        self.node.handle(now(), input);
+        self.drain(VecDeque::new());
+    }
+
+    /// Carries out outputs, and tells the node what came of them, until nothing is left.
+    fn drain(&mut self, mut pending: VecDeque<Pending>) {
+        loop {
+            while let Some(output) = self.node.poll_output() {
+                self.on_output(output, &mut pending);
+            }
+            let Some(next) = pending.pop_front() else {
+                let mut happened = Vec::new();
+                self.meta.flush(&self.poller, &mut happened);
+                if happened.is_empty() {
+                    return;
+                }
+                pending.extend(happened.into_iter().map(Pending::Meta));
+                continue;
+            };
+            self.tell_pending(next);
+        }
+    }
+
+    fn tell_pending(&mut self, pending: Pending) {
+        let time = now();
+        match pending {
+            Pending::Meta(MetaEvent::Connected { conn, local }) => self.node.handle(time, Input::Connected { conn, local }),
+            Pending::Meta(MetaEvent::Received { conn, bytes }) => {
+                self.node.handle(time, Input::Received { conn, bytes: &bytes });
+            }
+            Pending::Meta(MetaEvent::Queued { conn, bytes }) => self.node.handle(time, Input::Queued { conn, bytes }),
+            Pending::Meta(MetaEvent::Closed { conn }) => self.node.handle(time, Input::Closed { conn }),
+            Pending::PathMtu(to) => self.node.handle(time, Input::PathMtu { to, mtu: udp::path_mtu(to).ok() }),
+            Pending::TooBig(to, len) => self.node.handle(time, Input::TooBig { to, len }),
+            Pending::Invitation(conn, file) => self.node.handle(time, Input::Invitation { conn, file }),
+        }
+    }
+
+    fn on_output(&mut self, output: Output, pending: &mut VecDeque<Pending>) {
+        match output {
+            Output::Connect { conn, peer, to } => {
+                debug!(target: CONNECTIONS, "Trying to connect to {peer} ({} port {})", to.ip(), to.port());
+                if let Err(cause) = self.meta.connect(conn, to, &self.poller) {
+                    debug!(target: CONNECTIONS, "Could not connect to {peer}: {cause}");
+                    pending.push_back(Pending::Meta(MetaEvent::Closed { conn }));
+                }
+            }
+            Output::Send { conn, bytes } => self.meta.send(conn, &bytes),
+            Output::Close { conn, tarpit } => self.meta.close(conn, tarpit, &self.poller),
+            Output::Transmit { target, packet } => self.transmit(target, &packet, pending),
+            Output::Deliver(packet) => {
+                // A packet that the system does not want is lost, as on any network.
+                self.shared.link.send(packet.payload()).ok();
+            }
+            Output::Publish(fib) => self.shared.fib.store(fib),
+            Output::PathMtu(to) => pending.push_back(Pending::PathMtu(to)),
+            Output::Resolve { peer, host, port } => self.resolver.ask(peer, host, port),
+            Output::Persist(persist) => {
+                if let Err(cause) = self.store.keep(&persist) {
+                    error!("Could not write {cause}");
+                }
+            }
+            Output::Redeem { conn, file_name } => {
+                let file = self.store.redeem(&file_name, self.reload.invitation_expire());
+                pending.push_back(Pending::Invitation(conn, file));
+            }
+            Output::Reply { id, reply } => self.on_reply(id, &reply),
+            Output::Event(event) => self.on_event(&event),
+        }
+    }
+
+    fn transmit(&self, target: UdpTarget, packet: &Packet, pending: &mut VecDeque<Pending>) {
+        if let Err(cause) = self.shared.transmit(target, packet)
+            && cause.raw_os_error() == Some(rustix::io::Errno::MSGSIZE.raw_os_error())
+        {
+            pending.push_back(Pending::TooBig(target.to, packet.len()));
+        }
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        events::log(event);
+        events::run_scripts(event, self.reload.name(), &self.scripts);
+        if let Some(names) = self.names.as_mut() {
+            events::keep_names(event, names);
+        }
+    }
+
+    fn on_reply(&mut self, id: u64, reply: &Reply) {
+        let Some(at) = self.clients.waiting.iter().position(|(waiting, ..)| *waiting == id) else { return };
+        let (_, client, request) = self.clients.waiting.swap_remove(at);
+        let text = match (reply, request) {
+            (Reply::Nodes(nodes), ControlRequest::Traffic) => encode::traffic(nodes),
+            (Reply::Nodes(nodes), _) => {
+                let unix_seconds = |at: Instant| clock::unix_seconds().saturating_sub(now().since(at).as_secs());
+                encode::nodes(nodes, &encode::Local { port: self.reload.port(), unix_seconds: &unix_seconds })
+            }
+            (Reply::Edges(edges), _) => encode::edges(edges),
+            (Reply::Subnets(subnets), _) => encode::subnets(subnets),
+            (Reply::Connections(connections), _) => encode::connections(connections, &self.control.list()),
+            (Reply::Done, ControlRequest::Purge) => encode::done(kind::PURGE, 0),
+            (Reply::Done, ControlRequest::Retry) => encode::done(kind::RETRY, 0),
+            (Reply::Done, _) => encode::done(kind::DISCONNECT, 0),
+            (Reply::NotFound, _) => encode::done(kind::DISCONNECT, -2),
+        };
+        self.answer(client, text.as_bytes());
+    }
+
+    fn stop(&mut self) {
+        self.tell(Input::Command { id: NOBODY, command: Command::Shutdown });
+        if let Some(names) = self.names.as_mut()
+            && let Err(cause) = names.clear()
+        {
+            warn!("Could not remove names of members: {cause}");
+        }
+    }
+}

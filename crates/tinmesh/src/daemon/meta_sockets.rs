@@ -1,0 +1,264 @@
+//! The TCP sockets of meta connections: bytes in, bytes out, bounded by what the node allows.
+//!
+//! Source: spec meta-protocol 2, 3.7.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+use tinmesh_core::name::ConnId;
+use tinmesh_os::poll::{Event, Interest, Poller};
+use tinmesh_os::tcp::{self, TcpOptions};
+
+use crate::daemon::token::Token;
+
+/// Sockets of strangers that are kept open, unread (spec: meta-protocol 2.3).
+const TARPIT: usize = 10;
+/// Bytes read from one connection before the others get their turn.
+const READ_CHUNK: usize = 64 * 1024;
+/// Connections accepted before the others get their turn.
+const ACCEPT_TURN: usize = 16;
+
+/// What happened on a socket.
+#[derive(Debug)]
+pub enum MetaEvent {
+    /// A connection that we asked for is up.
+    Connected { conn: ConnId, local: Option<SocketAddr> },
+    /// Bytes came.
+    Received { conn: ConnId, bytes: Vec<u8> },
+    /// So many bytes still wait to be written.
+    Queued { conn: ConnId, bytes: usize },
+    /// It ended, or did not come about.
+    Closed { conn: ConnId },
+}
+
+/// How outgoing sockets are made.
+#[derive(Clone, Debug, Default)]
+pub struct Outgoing {
+    /// Mark and interface.
+    pub options: TcpOptions,
+    /// Local addresses to bind to, if there is exactly one of the wanted family (spec: meta-protocol 3.2).
+    pub bind: Vec<SocketAddr>,
+}
+
+struct Meta {
+    stream: TcpStream,
+    connecting: bool,
+    output: Vec<u8>,
+    written: usize,
+    interest: Interest,
+}
+
+/// All sockets of meta connections.
+pub struct MetaSockets {
+    listeners: Vec<TcpListener>,
+    metas: BTreeMap<ConnId, Meta>,
+    tarpit: VecDeque<TcpStream>,
+    unflushed: BTreeSet<ConnId>,
+    outgoing: Outgoing,
+    accepted: u64,
+    buffer: Vec<u8>,
+}
+
+impl MetaSockets {
+    /// Waits for connections on `listeners`.
+    ///
+    /// # Errors
+    /// If the system has no more descriptors.
+    pub fn new(listeners: Vec<TcpListener>, outgoing: Outgoing, poller: &Poller) -> io::Result<Self> {
+        for (index, listener) in listeners.iter().enumerate() {
+            poller.add(listener, Token::Listener(index).into(), Interest::READ)?;
+        }
+        Ok(Self {
+            listeners,
+            metas: BTreeMap::new(),
+            tarpit: VecDeque::new(),
+            unflushed: BTreeSet::new(),
+            outgoing,
+            accepted: 0,
+            buffer: vec![0; READ_CHUNK],
+        })
+    }
+
+    /// Takes waiting connections of a listener: their numbers, and both addresses.
+    ///
+    /// # Errors
+    /// If the system has no more descriptors; the listener should be left alone for a moment.
+    pub fn accept(&mut self, index: usize, poller: &Poller) -> io::Result<Vec<(ConnId, SocketAddr, SocketAddr)>> {
+        let mut accepted = Vec::new();
+        let Some(listener) = self.listeners.get(index) else { return Ok(accepted) };
+        for _ in 0..ACCEPT_TURN {
+            let (stream, remote) = match tcp::accept(listener, &self.outgoing.options) {
+                Ok(new) => new,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if is_of_one_connection(&error) => continue,
+                Err(error) if accepted.is_empty() => return Err(error),
+                Err(_) => break,
+            };
+            let Ok(local) = stream.local_addr() else { continue };
+            let conn = ConnId(ConnId::ACCEPTED | self.accepted);
+            self.accepted += 1;
+            if self.insert(conn, stream, false, poller).is_ok() {
+                accepted.push((conn, remote, canonical(local)));
+            }
+        }
+        Ok(accepted)
+    }
+
+    /// Stops or goes on waiting for new connections.
+    pub fn listen(&self, on: bool, poller: &Poller) {
+        let interest = if on { Interest::READ } else { Interest::NONE };
+        for (index, listener) in self.listeners.iter().enumerate() {
+            // The listener was added when this was made, so this cannot fail.
+            poller.modify(listener, Token::Listener(index).into(), interest).ok();
+        }
+    }
+
+    fn insert(&mut self, conn: ConnId, stream: TcpStream, connecting: bool, poller: &Poller) -> io::Result<()> {
+        let interest = if connecting { Interest::WRITE } else { Interest::READ };
+        poller.add(&stream, Token::Meta(conn).into(), interest)?;
+        self.metas.insert(conn, Meta { stream, connecting, output: Vec::new(), written: 0, interest });
+        Ok(())
+    }
+
+    /// Begins to connect.
+    ///
+    /// # Errors
+    /// If that fails at once.
+    pub fn connect(&mut self, conn: ConnId, to: SocketAddr, poller: &Poller) -> io::Result<()> {
+        let mut fitting = self.outgoing.bind.iter().filter(|local| local.is_ipv4() == to.is_ipv4());
+        let local = fitting.next().copied().filter(|_| fitting.next().is_none());
+        let local = local.map(|local| SocketAddr::new(local.ip(), 0));
+        let stream = tcp::connect(to, local, &self.outgoing.options)?;
+        self.insert(conn, stream, true, poller)
+    }
+
+    /// Queues bytes; they are written by [`MetaSockets::flush`].
+    pub fn send(&mut self, conn: ConnId, bytes: &[u8]) {
+        if let Some(meta) = self.metas.get_mut(&conn) {
+            meta.output.extend_from_slice(bytes);
+            self.unflushed.insert(conn);
+        }
+    }
+
+    /// Ends a connection after one more attempt to write what waits.
+    pub fn close(&mut self, conn: ConnId, tarpit: bool, poller: &Poller) {
+        let Some(mut meta) = self.metas.remove(&conn) else { return };
+        // Whatever cannot be written now is lost with the connection.
+        meta.write().ok();
+        poller.remove(&meta.stream).ok();
+        if tarpit {
+            self.tarpit.push_back(meta.stream);
+            if self.tarpit.len() > TARPIT {
+                self.tarpit.pop_front();
+            }
+        }
+    }
+
+    /// Writes what was queued since the last time.
+    pub fn flush(&mut self, poller: &Poller, events: &mut Vec<MetaEvent>) {
+        for conn in std::mem::take(&mut self.unflushed) {
+            self.write(conn, poller, events);
+        }
+    }
+
+    fn write(&mut self, conn: ConnId, poller: &Poller, events: &mut Vec<MetaEvent>) {
+        let Some(meta) = self.metas.get_mut(&conn).filter(|meta| !meta.connecting) else { return };
+        if meta.write().is_err() {
+            self.fail(conn, poller, events);
+            return;
+        }
+        meta.watch(conn, poller);
+        events.push(MetaEvent::Queued { conn, bytes: meta.waiting() });
+    }
+
+    fn fail(&mut self, conn: ConnId, poller: &Poller, events: &mut Vec<MetaEvent>) {
+        if let Some(meta) = self.metas.remove(&conn) {
+            poller.remove(&meta.stream).ok();
+            events.push(MetaEvent::Closed { conn });
+        }
+    }
+
+    /// Serves a socket that is ready.
+    pub fn on_ready(&mut self, conn: ConnId, event: Event, poller: &Poller, events: &mut Vec<MetaEvent>) {
+        let Some(meta) = self.metas.get_mut(&conn) else { return };
+        if meta.connecting {
+            match tcp::finish_connect(&meta.stream) {
+                Ok(false) => {}
+                Ok(true) => {
+                    meta.connecting = false;
+                    let local = meta.stream.local_addr().ok().map(canonical);
+                    meta.watch(conn, poller);
+                    events.push(MetaEvent::Connected { conn, local });
+                }
+                Err(_) => self.fail(conn, poller, events),
+            }
+            return;
+        }
+        if event.writable {
+            self.write(conn, poller, events);
+        }
+        if event.readable || event.hangup {
+            self.read(conn, poller, events);
+        }
+    }
+
+    fn read(&mut self, conn: ConnId, poller: &Poller, events: &mut Vec<MetaEvent>) {
+        let Some(meta) = self.metas.get_mut(&conn) else { return };
+        match meta.stream.read(&mut self.buffer) {
+            Ok(0) => self.fail(conn, poller, events),
+            Ok(count) => {
+                let bytes = self.buffer.get(..count).unwrap_or_default().to_vec();
+                events.push(MetaEvent::Received { conn, bytes });
+            }
+            Err(error) if is_passing(&error) => {}
+            Err(_) => self.fail(conn, poller, events),
+        }
+    }
+}
+
+impl Meta {
+    fn waiting(&self) -> usize {
+        self.output.len() - self.written
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        while self.written < self.output.len() {
+            match self.stream.write(self.output.get(self.written..).unwrap_or_default()) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => self.written += count,
+                Err(error) if is_passing(&error) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if self.waiting() == 0 {
+            self.output.clear();
+            self.output.shrink_to(READ_CHUNK);
+            self.written = 0;
+        } else if self.written > READ_CHUNK {
+            self.output.drain(..self.written);
+            self.written = 0;
+        }
+        Ok(())
+    }
+
+    fn watch(&mut self, conn: ConnId, poller: &Poller) {
+        let interest = if self.waiting() == 0 { Interest::READ } else { Interest::BOTH };
+        if interest != self.interest && poller.modify(&self.stream, Token::Meta(conn).into(), interest).is_ok() {
+            self.interest = interest;
+        }
+    }
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+/// Errors of `accept` that concern one connection which went away again, and not the listener.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted)
+}

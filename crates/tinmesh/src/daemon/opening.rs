@@ -1,0 +1,148 @@
+//! Opens the device and the sockets, as the configuration says (spec: meta-protocol 2.1,
+//! datagrams 21, routing 2).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+
+use anyhow::{Context, Result, bail};
+use tinmesh_os::device::{Device, DeviceOptions, Kind};
+use tinmesh_os::tcp::{self, TcpOptions};
+use tinmesh_os::udp::{UdpOptions, UdpSocket};
+use tracing::{debug, info, warn};
+
+use crate::config::{DaemonSettings, DeviceType};
+use crate::daemon::log::CONNECTIONS;
+use crate::daemon::shared::Link;
+use crate::paths::Paths;
+
+/// Listening address pairs at most (spec: meta-protocol 1).
+const MAX_SOCKETS: usize = 8;
+/// Attempts to find a port that is free for both TCP and UDP.
+const PORT_ATTEMPTS: usize = 20;
+
+/// What the daemon has open before it gives up rights.
+pub struct Opened {
+    /// The device.
+    pub link: Link,
+    /// Its device node or descriptor, for scripts.
+    pub device: String,
+    /// Its interface, for scripts.
+    pub interface: String,
+    /// Listening TCP sockets.
+    pub listeners: Vec<TcpListener>,
+    /// UDP sockets, by index.
+    pub sockets: Vec<UdpSocket>,
+    /// Their local addresses.
+    pub addresses: Vec<SocketAddr>,
+    /// The port to announce.
+    pub port: u16,
+}
+
+impl Opened {
+    /// Opens everything.
+    ///
+    /// # Errors
+    /// What could not be opened, and what to do.
+    pub fn open(settings: &DaemonSettings, paths: &Paths) -> Result<Self> {
+        let (link, device, interface) = open_link(settings, paths)?;
+        let mut opened = Self {
+            link,
+            device,
+            interface,
+            listeners: Vec::new(),
+            sockets: Vec::new(),
+            addresses: Vec::new(),
+            port: settings.port,
+        };
+        for mut address in settings.listen_addresses() {
+            if address.port() == 0 && !opened.addresses.is_empty() {
+                address.set_port(opened.port);
+            }
+            opened.listen(address, settings)?;
+        }
+        if opened.listeners.is_empty() {
+            bail!("Unable to create any listening socket! Is another program using port {}?", settings.port);
+        }
+        Ok(opened)
+    }
+
+    fn listen(&mut self, address: SocketAddr, settings: &DaemonSettings) -> Result<()> {
+        if self.listeners.len() == MAX_SOCKETS {
+            bail!("Too many listening sockets: at most {MAX_SOCKETS} addresses can be listened on");
+        }
+        let pair = if address.port() == 0 {
+            (0..PORT_ATTEMPTS).find_map(|_| open_pair(address, settings).ok()).context("no free port").map_err(std::io::Error::other)
+        } else {
+            open_pair(address, settings)
+        };
+        match pair {
+            Ok((listener, socket)) => {
+                let bound = socket.local_addr().context("Could not read the address of a socket")?;
+                debug!(target: CONNECTIONS, "Listening on {} port {}", bound.ip(), bound.port());
+                if self.listeners.is_empty() && (address.port() == 0 || settings.port == 0) {
+                    self.port = bound.port();
+                }
+                self.listeners.push(listener);
+                self.sockets.push(socket);
+                self.addresses.push(bound);
+            }
+            Err(cause) => warn!("Can't bind to {} port {}: {cause}", address.ip(), address.port()),
+        }
+        Ok(())
+    }
+
+    /// The address of the first listening socket, with a wildcard replaced by loopback.
+    pub fn first_address(&self) -> SocketAddr {
+        let address = self.addresses.first().copied().unwrap_or_else(|| (Ipv4Addr::LOCALHOST, self.port).into());
+        let ip = match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+        };
+        SocketAddr::new(ip, address.port())
+    }
+
+    /// Options of TCP sockets.
+    pub fn tcp_options(&self, settings: &DaemonSettings) -> TcpOptions {
+        tcp_options(settings)
+    }
+}
+
+fn tcp_options(settings: &DaemonSettings) -> TcpOptions {
+    TcpOptions { mark: settings.fwmark, interface: settings.bind_to_interface.clone() }
+}
+
+fn open_pair(address: SocketAddr, settings: &DaemonSettings) -> std::io::Result<(TcpListener, UdpSocket)> {
+    let listener = tcp::listen(address, &tcp_options(settings))?;
+    let options = UdpOptions {
+        rcvbuf: settings.udp_rcvbuf,
+        sndbuf: settings.udp_sndbuf,
+        mark: settings.fwmark,
+        interface: settings.bind_to_interface.clone(),
+        dont_fragment: true,
+    };
+    let socket = UdpSocket::bind(SocketAddr::new(address.ip(), listener.local_addr()?.port()), &options)?;
+    Ok((listener, socket))
+}
+
+fn open_link(settings: &DaemonSettings, paths: &Paths) -> Result<(Link, String, String)> {
+    match settings.device_type {
+        DeviceType::Dummy => {
+            info!("dummy (dummy) is a dummy device");
+            Ok((Link::Dummy, "dummy".to_owned(), "dummy".to_owned()))
+        }
+        DeviceType::Tun => {
+            let path = settings.device.clone().unwrap_or_else(|| "/dev/net/tun".into());
+            let name = settings.interface.clone().or_else(|| paths.netname.clone());
+            let options = DeviceOptions { path: Some(path.clone()), name, kind: Kind::Tun };
+            let device = Device::open(&options).with_context(|| {
+                format!(
+                    "Could not create a tun/tap interface from {}; it needs root and the kernel module tun",
+                    path.display()
+                )
+            })?;
+            let interface = device.name().to_owned();
+            info!("{} is a Linux tun/tap device (tun mode)", path.display());
+            Ok((Link::Tun(device), path.display().to_string(), interface))
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What the daemon must remember to read its configuration anew (spec: configuration 5).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::config::{self, ConfigError, DaemonSettings, Loaded, Override};
+use crate::daemon::scripts::ScriptSettings;
+use crate::paths::Paths;
+
+/// Where the configuration is, and what stays as it was at the start.
+pub struct Reload {
+    paths: Paths,
+    overrides: Vec<Override>,
+    name: String,
+    port: u16,
+    sockets: Vec<SocketAddr>,
+    invitation_expire: Duration,
+}
+
+impl Reload {
+    /// For a daemon that was started with `loaded`; `port` and `sockets` are the real ones.
+    pub fn new(paths: Paths, overrides: Vec<Override>, loaded: &Loaded) -> Self {
+        Self {
+            paths,
+            overrides,
+            name: loaded.node.name.to_string(),
+            port: loaded.node.port,
+            sockets: loaded.node.sockets.clone(),
+            invitation_expire: loaded.daemon.invitation_expire,
+        }
+    }
+
+    /// This node's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The port that it announces.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Variable `InvitationExpire`.
+    pub const fn invitation_expire(&self) -> Duration {
+        self.invitation_expire
+    }
+
+    /// Reads the configuration anew.
+    ///
+    /// # Errors
+    /// What is wrong with it; nothing changes then.
+    pub fn read(&mut self) -> Result<Loaded, ConfigError> {
+        let mut loaded = config::load(&self.paths, &self.overrides)?;
+        if loaded.node.name.as_str() != self.name {
+            loaded.warnings.push(format!("Name needs a restart: still {}", self.name));
+            if let Ok(name) = tinmesh_core::name::NodeName::parse(&self.name) {
+                loaded.node.name = name;
+            }
+        }
+        loaded.node.port = self.port;
+        loaded.node.sockets.clone_from(&self.sockets);
+        self.invitation_expire = loaded.daemon.invitation_expire;
+        Ok(loaded)
+    }
+
+    /// The settings of scripts that follow from a configuration.
+    pub fn script_settings(&self, old: &ScriptSettings, settings: &DaemonSettings) -> ScriptSettings {
+        ScriptSettings {
+            extension: settings.scripts_extension.clone(),
+            interpreter: settings.scripts_interpreter.clone(),
+            ..old.clone()
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What the control thread and the workers share: snapshot, sockets, device, and the queue of punts.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{SyncSender, TrySendError};
+
+use arc_swap::ArcSwap;
+use tinmesh_core::dataplane::fib::{Fib, UdpTarget};
+use tinmesh_core::dataplane::verdict::{DropReason, Punt};
+use tinmesh_core::packet::Packet;
+use tinmesh_os::device::Device;
+use tinmesh_os::poll::Waker;
+use tinmesh_os::udp::UdpSocket;
+
+/// Punts that may wait for the node.
+pub const PUNT_QUEUE: usize = 1024;
+
+/// A worker's word to the node.
+#[derive(Debug)]
+pub enum FromWorker {
+    /// A packet that the data plane could not finish.
+    Punt {
+        /// Why, and what the payload is.
+        punt: Punt,
+        /// The packet's payload.
+        payload: Box<[u8]>,
+    },
+    /// The system refused a datagram as too long.
+    TooBig {
+        /// Where it should have gone.
+        to: SocketAddr,
+        /// Its UDP payload in bytes.
+        len: usize,
+    },
+    /// The device is gone or broken.
+    DeviceFailed(io::Error),
+}
+
+/// The virtual network device, if there is one.
+#[derive(Debug)]
+pub enum Link {
+    /// A TUN interface.
+    Tun(Device),
+    /// `DeviceType = dummy`: gives nothing, swallows everything.
+    Dummy,
+}
+
+impl Link {
+    /// Hands a packet to the system.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn send(&self, packet: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Tun(device) => device.send(packet),
+            Self::Dummy => Ok(()),
+        }
+    }
+}
+
+/// What the threads share. No lock: a snapshot, atomics, and objects that the kernel guards.
+pub struct Shared {
+    /// What packets are forwarded by.
+    pub fib: ArcSwap<Fib>,
+    /// The UDP sockets, by index.
+    pub sockets: Vec<UdpSocket>,
+    /// The device.
+    pub link: Link,
+    /// Drops by reason, in the order of [`DropReason::ALL`].
+    pub drops: Vec<AtomicU64>,
+    /// Set by workers when packets moved; taken by the control thread.
+    pub active: AtomicBool,
+    /// Tells workers to end.
+    pub stop: AtomicBool,
+    /// Wakes the control thread.
+    pub control: Waker,
+}
+
+impl Shared {
+    /// Notes that packets moved, and wakes the control thread if that is news.
+    pub fn note_activity(&self) {
+        if !self.active.load(Relaxed) && !self.active.swap(true, Relaxed) {
+            self.control.wake();
+        }
+    }
+
+    /// Counts packets dropped for `reason`.
+    pub fn count_drops(&self, reason: DropReason, count: u64) {
+        if let Some(counter) = self.drops.get(reason as usize) {
+            counter.fetch_add(count, Relaxed);
+        }
+    }
+
+    /// Puts a word into the queue to the node, or counts that it was full.
+    pub fn tell(&self, queue: &SyncSender<FromWorker>, word: FromWorker) {
+        if let Err(TrySendError::Full(_)) = queue.try_send(word) {
+            self.count_drops(DropReason::PuntQueueFull, 1);
+        }
+    }
+
+    /// Sends one datagram.
+    ///
+    /// # Errors
+    /// What the system says; also if there is no such socket.
+    pub fn transmit(&self, target: UdpTarget, packet: &Packet) -> io::Result<()> {
+        let socket = self.sockets.get(usize::from(target.socket)).ok_or(io::ErrorKind::NotFound)?;
+        socket.send_to(packet.payload(), target.to)
+    }
+}

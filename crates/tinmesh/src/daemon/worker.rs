@@ -1,0 +1,232 @@
+//! A worker: reads a batch, works it, sends it, then the next. Run to completion; no state of the
+//! mesh, no lock, no allocation per packet.
+//!
+//! ```text
+//!  device ─► Fib::outbound ─► UDP socket
+//!  UDP socket ─► Fib::inbound ─► device, or UDP socket (relayed)
+//!                     └─► punt queue ─► node
+//! ```
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::SyncSender;
+use std::thread::{Builder, JoinHandle};
+
+use tinmesh_core::dataplane::fib::Fib;
+use tinmesh_core::dataplane::scratch::Scratch;
+use tinmesh_core::dataplane::verdict::{DropReason, Verdict};
+use tinmesh_core::packet::Packet;
+use tinmesh_core::time::Instant;
+use tinmesh_os::clock;
+use tinmesh_os::poll::{Interest, Poller, Waker};
+
+use crate::daemon::shared::{FromWorker, Link, Shared};
+
+/// Packets worked together.
+const BATCH: usize = 64;
+/// Batches read from one source before the others get their turn.
+const TURNS: usize = 4;
+const DEVICE: u64 = u64::MAX;
+const WAKE: u64 = u64::MAX - 1;
+
+/// A running worker.
+pub struct Worker {
+    thread: JoinHandle<()>,
+    waker: Waker,
+}
+
+impl Worker {
+    /// Starts a worker on the device and all sockets of `shared`.
+    ///
+    /// # Errors
+    /// If the system has no more threads or descriptors.
+    pub fn start(shared: Arc<Shared>, queue: SyncSender<FromWorker>) -> io::Result<Self> {
+        let waker = Waker::new()?;
+        let mut poller = Poller::new()?;
+        poller.add(waker.as_fd(), WAKE, Interest::READ)?;
+        if let Link::Tun(device) = &shared.link {
+            poller.add(device.as_fd(), DEVICE, Interest::READ)?;
+        }
+        for (index, socket) in (0..).zip(&shared.sockets) {
+            poller.add(socket.as_fd(), index, Interest::READ)?;
+        }
+        let mut work = Work::new(shared, queue, poller);
+        let thread = Builder::new().name("worker".to_owned()).spawn(move || work.run())?;
+        Ok(Self { thread, waker })
+    }
+
+    /// Ends the worker; [`Shared::stop`] must be set.
+    pub fn join(self) {
+        self.waker.wake();
+        // A panic of the worker was already reported by the panic hook.
+        self.thread.join().ok();
+    }
+}
+
+struct Work {
+    shared: Arc<Shared>,
+    queue: SyncSender<FromWorker>,
+    poller: Poller,
+    scratch: Scratch,
+    packets: Vec<Packet>,
+    sources: [Option<SocketAddr>; BATCH],
+    verdicts: [Option<Verdict>; BATCH],
+}
+
+impl Work {
+    fn new(shared: Arc<Shared>, queue: SyncSender<FromWorker>, poller: Poller) -> Self {
+        let packets = (0..BATCH).map(|_| Packet::new()).collect();
+        let scratch = Scratch::new();
+        Self { shared, queue, poller, scratch, packets, sources: [None; BATCH], verdicts: [None; BATCH] }
+    }
+
+    fn run(&mut self) {
+        let mut events = Vec::with_capacity(BATCH);
+        while !self.shared.stop.load(Relaxed) {
+            if self.poller.wait(None, &mut events).is_err() {
+                return;
+            }
+            for event in &events {
+                match event.token {
+                    WAKE => {}
+                    DEVICE => self.serve_device(),
+                    index => self.serve_socket(usize::try_from(index).unwrap_or(usize::MAX)),
+                }
+            }
+        }
+    }
+
+    fn serve_device(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        for _ in 0..TURNS {
+            let count = self.read_device();
+            if count == 0 {
+                return;
+            }
+            self.scratch.now = Instant::from_micros(clock::now_micros());
+            let fib = shared.fib.load();
+            for at in 0..count {
+                self.verdicts[at] = Some(fib.outbound(&mut self.packets[at], &mut self.scratch));
+            }
+            self.finish(count, &fib);
+            if count < BATCH {
+                return;
+            }
+        }
+    }
+
+    fn read_device(&mut self) -> usize {
+        let Link::Tun(device) = &self.shared.link else { return 0 };
+        for (at, packet) in self.packets.iter_mut().enumerate() {
+            match device.recv(packet.space()) {
+                Ok(len) => packet.set_len(len),
+                Err(error) => {
+                    let fatal = !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted);
+                    if fatal {
+                        self.shared.tell(&self.queue, FromWorker::DeviceFailed(error));
+                        self.shared.control.wake();
+                    }
+                    return at;
+                }
+            }
+        }
+        self.packets.len()
+    }
+
+    fn serve_socket(&mut self, index: usize) {
+        let shared = Arc::clone(&self.shared);
+        let Some(socket) = shared.sockets.get(index) else { return };
+        for _ in 0..TURNS {
+            let mut lens = [0; BATCH];
+            let sources = &mut self.sources;
+            let spaces = self.packets.iter_mut().map(Packet::space);
+            // An error of a datagram socket tells of an earlier datagram, not of this read.
+            let count = socket
+                .recv_batch(spaces, |at, len, from| {
+                    lens[at] = len;
+                    sources[at] = Some(from);
+                })
+                .unwrap_or(0);
+            if count == 0 {
+                return;
+            }
+            self.scratch.now = Instant::from_micros(clock::now_micros());
+            let fib = shared.fib.load();
+            for at in 0..count {
+                self.packets[at].set_len(lens[at]);
+                self.verdicts[at] = self.sources[at].map(|from| fib.inbound(from, &mut self.packets[at], &mut self.scratch));
+            }
+            self.finish(count, &fib);
+            if count < BATCH {
+                return;
+            }
+        }
+    }
+
+    /// Carries out the verdicts of the first `count` packets.
+    fn finish(&mut self, count: usize, _: &Fib) {
+        let mut punted = false;
+        let mut transmits = 0_u64;
+        for at in 0..count {
+            let Some(verdict) = self.verdicts[at] else { continue };
+            match verdict {
+                Verdict::Transmit(target) => transmits |= 1 << (target.socket & 63),
+                Verdict::Deliver => {
+                    if self.shared.link.send(self.packets[at].payload()).is_err() {
+                        self.shared.count_drops(DropReason::SendFailed, 1);
+                    }
+                }
+                Verdict::Punt(punt) => {
+                    let payload = self.packets[at].payload().into();
+                    self.shared.tell(&self.queue, FromWorker::Punt { punt, payload });
+                    punted = true;
+                }
+                Verdict::Drop(reason) => self.shared.count_drops(reason, 1),
+            }
+        }
+        if transmits != 0 {
+            punted |= self.transmit(count, transmits);
+        }
+        if punted {
+            self.shared.control.wake();
+        }
+        self.shared.note_activity();
+    }
+
+    /// Sends what is to be sent, socket by socket; tells whether the node has to be woken.
+    fn transmit(&self, count: usize, sockets: u64) -> bool {
+        let mut told = false;
+        for (index, socket) in self.shared.sockets.iter().enumerate().filter(|(index, _)| sockets >> index & 1 == 1) {
+            let chosen = |at: &usize| match self.verdicts[*at] {
+                Some(Verdict::Transmit(target)) => usize::from(target.socket) == index,
+                Some(Verdict::Deliver | Verdict::Punt(_) | Verdict::Drop(_)) | None => false,
+            };
+            let mut places = [0_usize; BATCH];
+            let mut used = 0;
+            for at in (0..count).filter(chosen) {
+                places[used] = at;
+                used += 1;
+            }
+            let datagrams = places[..used].iter().filter_map(|&at| match self.verdicts[at] {
+                Some(Verdict::Transmit(target)) => Some((self.packets[at].payload(), target.to)),
+                Some(Verdict::Deliver | Verdict::Punt(_) | Verdict::Drop(_)) | None => None,
+            });
+            socket.send_batch(datagrams, |nth, error| told |= self.on_refused(places[nth], &error));
+        }
+        told
+    }
+
+    fn on_refused(&self, at: usize, error: &io::Error) -> bool {
+        let Some(Verdict::Transmit(target)) = self.verdicts[at] else { return false };
+        self.shared.count_drops(DropReason::SendFailed, 1);
+        let too_big = error.raw_os_error() == Some(rustix::io::Errno::MSGSIZE.raw_os_error());
+        if too_big {
+            let len = self.packets[at].len();
+            self.shared.tell(&self.queue, FromWorker::TooBig { to: target.to, len });
+        }
+        too_big
+    }
+}

@@ -8,28 +8,38 @@ use anyhow::{Result, bail};
 
 use crate::shell::{cargo, run, say};
 
-/// Runs all checks.
+/// Runs all checks, also after one that failed, and fails with the names of those.
 pub(crate) fn run_all() -> Result<()> {
-    say("format");
-    run(&mut cargo(&["fmt", "--all", "--check"]))?;
-    say("lints");
-    run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))?;
-    say("documentation");
-    run(cargo(&["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))?;
-    say("house rules");
-    refuse(house::breaches()?)?;
-    say("layers: what each crate may depend on");
-    refuse(layers::breaches()?)?;
-    say("licences of all dependencies");
-    refuse(licences::breaches()?)
+    let checks: [(&str, fn() -> Result<()>); 6] = [
+        ("format", || run(&mut cargo(&["fmt", "--all", "--check"]))),
+        ("lints", || run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))),
+        ("documentation", || {
+            run(cargo(&["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))
+        }),
+        ("house rules", || refuse(&house::breaches()?)),
+        ("layers: what each crate may depend on", || refuse(&layers::breaches()?)),
+        ("licences of all dependencies", || refuse(&licences::breaches()?)),
+    ];
+    let mut failed = Vec::new();
+    for (name, check) in checks {
+        say(name);
+        if let Err(error) = check() {
+            println!("  {error:#}");
+            failed.push(name);
+        }
+    }
+    if !failed.is_empty() {
+        bail!("checks that did not pass: {}", failed.join("; "));
+    }
+    Ok(())
 }
 
-fn refuse(breaches: Vec<String>) -> Result<()> {
-    for breach in &breaches {
+fn refuse(breaches: &[String]) -> Result<()> {
+    for breach in breaches {
         println!("  {breach}");
     }
     match breaches.len() {
         0 => Ok(()),
-        count => bail!("{count} rules broken"),
+        count => bail!("broken {count} times"),
     }
 }

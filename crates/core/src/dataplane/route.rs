@@ -31,6 +31,14 @@ enum Passage<'a> {
     Cut { owner: PeerId },
 }
 
+/// How a packet fits on its way.
+enum Fit {
+    /// As it is.
+    Whole,
+    /// In fragments.
+    Cut,
+}
+
 /// Why a packet may not pass.
 enum Refusal {
     /// Its source is told.
@@ -90,23 +98,11 @@ impl Fib {
 
     /// The checks of routing 5.1 and 5.2, in their order.
     fn passage(&self, source: PeerId, family: Family, packet: &mut Packet) -> Result<Passage<'_>, Refusal> {
-        let destination = family.destination(packet.payload()).ok_or(DropReason::TooShort)?;
-        if family == Family::V6 && is_neighbour_solicitation(packet.payload()) {
-            return Err(DropReason::UnknownProtocol.into());
-        }
-        let is_reachable = |peer| peer == PeerId::ME || self.peer(peer).is_some_and(|entry| entry.reachable);
-        let id = match self.subnets.lookup(&destination, is_reachable) {
-            None => return Err(IcmpError::Unknown.into()),
-            Some(Owner::Broadcast) => {
-                self.age(source, family, packet)?;
-                return Ok(Passage::Everyone);
-            }
-            Some(Owner::Peer { id, .. }) if id == source => return Err(DropReason::LoopBack.into()),
-            Some(Owner::Peer { reachable: false, .. }) => return Err(IcmpError::Unreachable.into()),
-            Some(Owner::Peer { id, reachable: true }) => id,
+        let Some(owner) = self.owner(source, family, packet.payload())? else {
+            self.age(source, family, packet)?;
+            return Ok(Passage::Everyone);
         };
-        let owner = self.peer(id).ok_or(IcmpError::Unreachable)?;
-        if source != PeerId::ME && id != PeerId::ME {
+        if source != PeerId::ME && owner.peer != PeerId::ME {
             if self.policy.forwarding == Forwarding::Off {
                 return Err(IcmpError::Forbidden.into());
             }
@@ -120,8 +116,24 @@ impl Fib {
             return Err(IcmpError::Forbidden.into());
         }
         match fit(via, family, packet.payload())? {
-            true => Ok(Passage::To { owner, via }),
-            false => Ok(Passage::Cut { owner: owner.peer }),
+            Fit::Whole => Ok(Passage::To { owner, via }),
+            Fit::Cut => Ok(Passage::Cut { owner: owner.peer }),
+        }
+    }
+
+    /// The reachable owner of a packet's destination; nothing if that is everyone.
+    fn owner(&self, source: PeerId, family: Family, packet: &[u8]) -> Result<Option<&PeerEntry>, Refusal> {
+        let destination = family.destination(packet).ok_or(DropReason::TooShort)?;
+        if family == Family::V6 && is_neighbour_solicitation(packet) {
+            return Err(DropReason::UnknownProtocol.into());
+        }
+        let is_reachable = |peer| peer == PeerId::ME || self.peer(peer).is_some_and(|entry| entry.reachable);
+        match self.subnets.lookup(&destination, is_reachable) {
+            None => Err(IcmpError::Unknown.into()),
+            Some(Owner::Broadcast) => Ok(None),
+            Some(Owner::Peer { id, .. }) if id == source => Err(DropReason::LoopBack.into()),
+            Some(Owner::Peer { reachable: false, .. }) => Err(IcmpError::Unreachable.into()),
+            Some(Owner::Peer { id, reachable: true }) => Ok(Some(self.peer(id).ok_or(IcmpError::Unreachable)?)),
         }
     }
 
@@ -170,19 +182,19 @@ fn is_neighbour_solicitation(packet: &[u8]) -> bool {
     ip::byte(packet, V6_NEXT) == Some(ICMPV6) && ip::byte(packet, V6_HEADER) == Some(NEIGHBOUR_SOLICITATION)
 }
 
-/// Whether a packet fits on its way; `false` if it must be cut for that.
-fn fit(via: &PeerEntry, family: Family, packet: &[u8]) -> Result<bool, Refusal> {
+/// Whether a packet fits on its way, or must be cut for that.
+fn fit(via: &PeerEntry, family: Family, packet: &[u8]) -> Result<Fit, Refusal> {
     let limit = match family {
         Family::V4 => via.mtu.max(MIN_V4_LIMIT),
         Family::V6 => via.mtu.max(MIN_V6_LIMIT),
     };
     if via.peer == PeerId::ME || packet.len() + ETHERNET_HEADER <= usize::from(limit) {
-        return Ok(true);
+        return Ok(Fit::Whole);
     }
     let may_be_cut = family == Family::V4 && ip::word(packet, V4_FRAGMENT).is_some_and(|word| word & DF == 0);
     if !may_be_cut {
         return Err(IcmpError::TooBig { limit }.into());
     }
     fragment::check(packet)?;
-    Ok(false)
+    Ok(Fit::Cut)
 }

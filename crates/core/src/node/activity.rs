@@ -21,6 +21,7 @@ pub struct Sampler {
 struct Seen {
     sent: u64,
     relayed: u64,
+    came_relayed: u64,
     refused: u64,
 }
 
@@ -38,6 +39,7 @@ impl Sampler {
                     peer: entry.peer,
                     sent: before.sent != seen.sent,
                     relayed: before.relayed != seen.relayed,
+                    came_relayed: before.came_relayed != seen.came_relayed,
                     max_recent_len,
                     refused: before.refused != seen.refused,
                 });
@@ -52,6 +54,7 @@ impl Seen {
         Self {
             sent: stats.out_packets.load(Relaxed),
             relayed: stats.relayed.load(Relaxed),
+            came_relayed: stats.came_relayed.load(Relaxed),
             refused: stats.refused.load(Relaxed),
         }
     }

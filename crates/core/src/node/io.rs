@@ -117,6 +117,8 @@ pub struct Activity {
     pub sent: bool,
     /// Whether datagrams were relayed towards it.
     pub relayed: bool,
+    /// Whether datagrams of it came through a relay.
+    pub came_relayed: bool,
     /// Longest frame that came from it by UDP, in bytes; 0: none.
     pub max_recent_len: u16,
     /// Whether datagrams of it failed to open.

@@ -288,7 +288,7 @@ impl Node {
         self.refresh_routes();
         self.publish_if_dirty();
         for kept in waiting {
-            self.route_packet(kept.source, kept.packet);
+            self.send_plain(peer, kept.source, kept.packet);
         }
         let at = self.now;
         self.timers.set_earlier(Wake::Attend(peer), at);

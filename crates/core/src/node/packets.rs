@@ -42,10 +42,11 @@ impl Node {
         }
     }
 
-    /// Routes a plain packet through the current snapshot.
-    pub(super) fn route_packet(&mut self, source: PeerId, mut packet: Packet) {
+    /// Sends a plain packet that was routed before to its owner.
+    pub(super) fn send_plain(&mut self, owner: PeerId, source: PeerId, mut packet: Packet) {
         let fib = std::sync::Arc::clone(&self.fib);
-        let verdict = fib.route(source, &mut packet, &mut self.scratch);
+        let kind = self.plain_kind();
+        let verdict = fib.send_record(owner, source, kind, &mut packet, &mut self.scratch);
         self.on_verdict(verdict, packet);
     }
 
@@ -124,7 +125,7 @@ impl Node {
         let relay = self.relay_of(owner).unwrap_or(owner);
         let mtu = self.entry_mtu(relay).max(MIN_IPV4_FRAME);
         for fragment in fragment::split(packet.payload(), usize::from(mtu) - ETHERNET_HEADER) {
-            self.route_packet(source, fragment);
+            self.send_plain(owner, source, fragment);
         }
     }
 
@@ -143,10 +144,7 @@ impl Node {
         let behind = self.nexthop(source);
         let fib = std::sync::Arc::clone(&self.fib);
         for &peer in fib.tree.iter().filter(|&&peer| Some(peer) != behind) {
-            let mut copy = packet.clone();
-            let kind = self.plain_kind();
-            let verdict = fib.send_record(peer, source, kind, &mut copy, &mut self.scratch);
-            self.on_verdict(verdict, copy);
+            self.send_plain(peer, source, packet.clone());
         }
     }
 
@@ -275,13 +273,16 @@ impl Node {
         source.copy_from_slice(&ids[6..]);
         let direct = ids[..6] == NodeId::NULL.0;
         let Some(&origin) = self.fib.by_id.get(&NodeId(source)) else { return };
-        if !direct || origin == PeerId::ME {
+        if origin == PeerId::ME {
             return;
         }
         let Some(session) = self.tunnel(origin).and_then(|tunnel| tunnel.session()) else {
             self.on_unknown_datagram(origin);
             return;
         };
+        if !direct {
+            return;
+        }
         packet.drop_front(IDS);
         match session.open(&mut packet) {
             Ok(kind @ (PROBE | HANDSHAKE)) => self.on_record(origin, kind, &packet, true, from),

@@ -40,6 +40,10 @@ impl Node {
             if activity.sent || activity.relayed {
                 self.use_tunnel(peer);
             }
+            if activity.came_relayed {
+                self.consider_udp_info(PeerId::ME, peer);
+                self.consider_mtu_info(PeerId::ME, peer, MAX_FRAME as i32);
+            }
             if activity.refused {
                 self.restart_session(peer);
             }
@@ -116,9 +120,8 @@ impl Node {
         }
         let probing = &mut tunnel.probing;
         let lead = timing.udp_keepalive.saturating_sub(GRATUITOUS_LEAD);
-        let gratuitous = minor >= 3
-            && tunnel.confirmed
-            && probing.reply_sent.is_none_or(|sent| now.since(sent) >= lead);
+        let gratuitous =
+            minor >= 3 && tunnel.confirmed && probing.reply_sent.is_none_or(|sent| now.since(sent) >= lead);
         let mut reply = None;
         if gratuitous {
             probing.reply_sent = Some(now);
@@ -373,9 +376,8 @@ impl Node {
     }
 
     fn peers_at(&self, address: SocketAddr) -> Vec<PeerId> {
-        let at = |peer: &PeerId| {
-            self.peer(*peer).is_some_and(|known| known.udp.is_some_and(|target| target.to == address))
-        };
+        let at =
+            |peer: &PeerId| self.peer(*peer).is_some_and(|known| known.udp.is_some_and(|target| target.to == address));
         self.mesh.graph.ids().into_iter().filter(at).collect()
     }
 

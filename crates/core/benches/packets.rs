@@ -1,0 +1,76 @@
+//! Nanoseconds per packet: one worker, one core.
+
+#[path = "../tests/packets/keys.rs"]
+mod keys;
+#[expect(dead_code, reason = "the tests use the rest")]
+#[path = "../tests/packets/lab.rs"]
+mod lab;
+
+use divan::Bencher;
+use divan::counter::BytesCount;
+use lab::{ALICE, BOB, Lab, ME, address, id, v4};
+use tinmesh_core::name::NodeId;
+use tinmesh_core::packet::Packet;
+
+const LENGTHS: [usize; 2] = [64, 1400];
+
+fn main() {
+    divan::main();
+}
+
+#[divan::bench(args = LENGTHS)]
+fn outbound(bencher: Bencher<'_, '_>, len: usize) {
+    bench_outbound(bencher, Lab::new(), len);
+}
+
+#[divan::bench(args = [10, 1_000, 100_000])]
+fn outbound_among_subnets(bencher: Bencher<'_, '_>, subnets: u32) {
+    let mut lab = Lab::new();
+    for number in 0..subnets {
+        let [_, a, b, c] = number.to_be_bytes();
+        lab = lab.subnet(Some(BOB), &format!("{}.{b}.{c}.0/24", 20 + a));
+    }
+    bench_outbound(bencher, lab, 64);
+}
+
+#[divan::bench(args = [1, 6, 10, 12])]
+fn outbound_compressed(bencher: Bencher<'_, '_>, level: u8) {
+    bench_outbound(bencher, Lab::new().with(ALICE, |alice| alice.compression = level), 1400);
+}
+
+fn bench_outbound(bencher: Bencher<'_, '_>, mut lab: Lab, len: usize) {
+    let payload = v4(ME, ALICE, len);
+    let mut packet = Packet::new();
+    bencher.counter(BytesCount::new(len)).bench_local(|| {
+        packet.fill(&payload);
+        lab.fib.outbound(&mut packet, &mut lab.scratch)
+    });
+}
+
+/// Each datagram is opened once, as numbers are not accepted twice; sealing them is not measured.
+#[divan::bench(args = LENGTHS)]
+fn inbound(bencher: Bencher<'_, '_>, len: usize) {
+    let mut lab = Lab::new();
+    let payload = v4(ALICE, ME, len);
+    let far = lab.remote[&ALICE].clone();
+    let ids = [NodeId::NULL.0, id(ALICE).0].concat();
+    bencher
+        .counter(BytesCount::new(len))
+        .with_inputs(|| {
+            let mut packet = Packet::from_payload(&payload);
+            assert!(far.seal(0, &mut packet) && packet.push_front(&ids));
+            packet
+        })
+        .bench_local_refs(|packet| lab.fib.inbound(address(ALICE), packet, &mut lab.scratch));
+}
+
+#[divan::bench(args = LENGTHS)]
+fn relayed(bencher: Bencher<'_, '_>, len: usize) {
+    let mut lab = Lab::new();
+    let datagram = lab.sealed(id(BOB), ALICE, 0, &v4(ALICE, BOB, len));
+    let mut packet = Packet::new();
+    bencher.counter(BytesCount::new(len)).bench_local(|| {
+        packet.fill(&datagram);
+        lab.fib.inbound(address(ALICE), &mut packet, &mut lab.scratch)
+    });
+}

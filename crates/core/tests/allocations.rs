@@ -1,0 +1,120 @@
+//! The packet path allocates nothing, once every buffer has been used.
+#![expect(unsafe_code, reason = "counting allocations takes an allocator, and that trait is unsafe")]
+
+#[path = "packets/keys.rs"]
+mod keys;
+#[expect(dead_code, reason = "the other tests use the rest")]
+#[path = "packets/lab.rs"]
+mod lab;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use lab::{ALICE, BOB, Lab, ME, NOBODY, address, id, v4, v6};
+use tinmesh_core::dataplane::verdict::{Punt, Verdict};
+use tinmesh_core::name::NodeId;
+use tinmesh_core::packet::Packet;
+use tinmesh_core::time::Instant;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: all calls go to the system's allocator unchanged; counting does not allocate.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promises are those that the system's allocator asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations(work: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.with(Cell::get);
+    work();
+    ALLOCATIONS.with(Cell::get) - before
+}
+
+#[test]
+fn the_count_counts() {
+    assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(7)))), 1);
+}
+
+#[test]
+fn packets_of_the_device_allocate_nothing() {
+    for level in 0..=12 {
+        let mut lab = Lab::new().with(ALICE, |alice| {
+            alice.compression = level;
+            alice.clamp_mss = true;
+        });
+        let payloads = [v4(ME, ALICE, 64), v6(ME, ALICE, 1400), v4(ME, ALICE, 1500), v4(ME, NOBODY, 100)];
+        let mut packet = Packet::new();
+        let mut round = |lab: &mut Lab, second: u64| {
+            lab.scratch.now = Instant::from_micros(second * 1_000_000);
+            for payload in &payloads {
+                packet.fill(payload);
+                let verdict = lab.fib.outbound(&mut packet, &mut lab.scratch);
+                assert!(matches!(verdict, Verdict::Transmit(_) | Verdict::Deliver), "{verdict:?}");
+            }
+        };
+        round(&mut lab, 1);
+        let count = allocations(|| (2..50).for_each(|second| round(&mut lab, second)));
+        assert_eq!(count, 0, "level {level}");
+    }
+}
+
+#[test]
+fn datagrams_allocate_nothing() {
+    let mut lab = Lab::new();
+    let rounds: Vec<[Vec<u8>; 4]> = (0..50)
+        .map(|_| {
+            [
+                lab.sealed(NodeId::NULL, ALICE, 0, &v4(ALICE, ME, 1400)),
+                lab.sealed(id(BOB), ALICE, 0, &v4(ALICE, BOB, 1400)),
+                lab.sealed(NodeId::NULL, ALICE, 0, &v6(ALICE, BOB, 64)),
+                lab.sealed(NodeId::NULL, ALICE, 4, &[0; 18]),
+            ]
+        })
+        .collect();
+    let mut packet = Packet::new();
+    let mut round = |lab: &mut Lab, datagrams: &[Vec<u8>]| {
+        for datagram in datagrams {
+            packet.fill(datagram);
+            let verdict = lab.fib.inbound(address(ALICE), &mut packet, &mut lab.scratch);
+            let probe = matches!(verdict, Verdict::Punt(Punt::Record { .. }));
+            assert!(probe || matches!(verdict, Verdict::Transmit(_) | Verdict::Deliver), "{verdict:?}");
+        }
+    };
+    round(&mut lab, &rounds[0]);
+    assert_eq!(allocations(|| rounds[1..].iter().for_each(|datagrams| round(&mut lab, datagrams))), 0);
+}
+
+#[test]
+fn compressed_packets_allocate_nothing() {
+    for level in 1..=12 {
+        let mut near = Lab::new().with(ALICE, |alice| alice.compression = level);
+        let mut far = Lab::new().policy(|policy| policy.compression = level);
+        let (_, sent) = near.outbound(&v4(ME, ALICE, 1400));
+        let (kind, data) = near.opened(ALICE, &sent.payload()[12..]);
+        assert_eq!(kind, 1);
+        let mut packet = Packet::new();
+        let mut round = || {
+            packet.fill(&data);
+            let verdict = far.fib.accept_record(BOB, kind, &mut packet, &mut far.scratch);
+            assert!(matches!(verdict, Verdict::Transmit(_)), "{verdict:?}");
+        };
+        round();
+        let count = allocations(|| (0..50).for_each(|_| round()));
+        assert_eq!(count, 0, "level {level}");
+    }
+}

@@ -1,0 +1,181 @@
+//! Configuration: from files and options to what the node and the daemon use.
+//!
+//! ```text
+//! -o, tinc.conf, conf.d, hosts/ME ─ syntax ─► Settings ─ Reader, kind ─► own (node) + daemon
+//! hosts/*, cache/*                ─ syntax ─────────────────────────► hosts
+//! ```
+//!
+//! Nothing is ignored in silence: what tinmesh does not do yet, and what it does not know, is told as a warning, or as
+//! an error where going on would break what the operator asked for. Source: spec configuration 3, 4.
+
+mod daemon;
+pub mod edit;
+mod hosts;
+pub mod kind;
+mod own;
+mod reader;
+mod sources;
+pub mod syntax;
+pub mod variables;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::PathBuf;
+
+use tinmesh_core::crypto::keys::{PublicKey, SecretKey};
+use tinmesh_core::node::config::Config;
+
+pub use self::daemon::{AddressFamily, DaemonSettings, DeviceType};
+use self::reader::Reader;
+pub use self::sources::own_name;
+pub use self::syntax::Override;
+use self::syntax::{Place, Settings, SyntaxError};
+use self::variables::{Support, Variable};
+use crate::files::{self, keys};
+use crate::paths::Paths;
+
+/// A configuration, read and checked.
+#[derive(Debug)]
+pub struct Loaded {
+    /// For the node. Sockets are not known yet, and the port is 0 if any will do.
+    pub node: Config,
+    /// For the daemon around it.
+    pub daemon: DaemonSettings,
+    /// The node's key.
+    pub key: SecretKey,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be opened.
+    #[error("Cannot open config file {}: {}", path.display(), files::reason(cause))]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// There is no configuration at all.
+    #[error("Cannot open config file {}: No such file or directory. Make a configuration with `tinmesh up`, \
+             `tinmesh join` or `tinc init`.", .0.display())]
+    Missing(PathBuf),
+    /// A file is not what it should be.
+    #[error("Failed to read `{}': {}", path.display(), files::reason(cause))]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// A line has no value.
+    #[error(transparent)]
+    Syntax(#[from] SyntaxError),
+    /// There is no name.
+    #[error("Name for tinc daemon required! Put a line `Name = NAME` into {}.", .0.display())]
+    NoName(PathBuf),
+    /// The name comes from an environment variable that is not set.
+    #[error("Invalid Name: environment variable {0} does not exist")]
+    NoVariable(String),
+    /// The name is no node name.
+    #[error("Invalid name for myself! {0:?} is not made of A-Z, a-z, 0-9 and _ ({1})")]
+    BadName(String, Place),
+    /// A value that is not allowed.
+    #[error("{message} {variable} = {value} in {place}; {right}")]
+    Invalid {
+        /// tinc's words.
+        message: String,
+        /// The variable.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+        /// Where it stands.
+        place: Place,
+        /// What would be right.
+        right: String,
+    },
+    /// Something that tinmesh cannot do yet and must not leave out.
+    #[error("{variable} = {value} in {place} is not supported yet by tinmesh, and must not be ignored: {reason}")]
+    Unsupported {
+        /// The variable.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+        /// Where it stands.
+        place: Place,
+        /// What would happen if it were ignored.
+        reason: &'static str,
+    },
+    /// There is no key.
+    #[error("{0}. Make one with `tinc generate-ed25519-keys`.")]
+    Key(#[from] keys::KeyError),
+}
+
+/// Reads the configuration of an instance.
+///
+/// # Errors
+/// If it does not say what a daemon needs, or says something that is not possible.
+pub fn load(paths: &Paths, overrides: &[Override]) -> Result<Loaded, ConfigError> {
+    let mut warnings = Vec::new();
+    let (name, settings) = sources::own_settings(paths, overrides, &mut warnings)?;
+    let hosts = hosts::read(paths, overrides, &name, &mut warnings);
+    warn_of_unused(&settings, &mut warnings);
+    let mut reader = Reader::new(&settings, &mut warnings);
+    let daemon = daemon::settings(&mut reader)?;
+    let node = own::config(name, daemon.port, hosts, &mut reader)?;
+    let key_file = reader.text("Ed25519PrivateKeyFile").unwrap_or("ed25519_key.priv");
+    let key = keys::read_private(&paths.confbase.join(key_file), &mut warnings)?;
+    let invitation_key = read_invitation_key(paths, &mut warnings);
+    warn_of_other_key(paths, &node, &key.public(), &mut warnings);
+    let node = Config { invitation_key, ..node };
+    Ok(Loaded { node, daemon, key, warnings })
+}
+
+fn read_invitation_key(paths: &Paths, warnings: &mut Vec<String>) -> Option<SecretKey> {
+    let path = paths.invitation_key();
+    if !path.exists() {
+        return None;
+    }
+    keys::read_private(&path, warnings).map_err(|error| warnings.push(format!("{error}; nobody can be invited"))).ok()
+}
+
+/// Others know this node by its host file: it must have the key that the node uses.
+fn warn_of_other_key(paths: &Paths, node: &Config, key: &PublicKey, warnings: &mut Vec<String>) {
+    let path = paths.host_file(&node.name);
+    let told = files::read(&path).ok().and_then(|text| keys::public_in(&text));
+    if told.is_some_and(|told| told != *key) {
+        let path = path.display();
+        warnings
+            .push(format!("The public key in {path} does not belong to the private key: nodes that have it refuse us"));
+    }
+}
+
+/// Tells of everything that will have no effect.
+fn warn_of_unused(settings: &Settings, warnings: &mut Vec<String>) {
+    for setting in settings.iter() {
+        let (name, place) = (&setting.variable, &setting.place);
+        if name.is_empty() {
+            warnings.push(format!("The line begins with a blank and is ignored: {place}"));
+            continue;
+        }
+        let Some(known) = Variable::find(name) else {
+            let hint = Variable::like(name).map(|like| format!("; did you mean {}?", like.name)).unwrap_or_default();
+            warnings.push(format!("Unknown variable {name} in {place}, ignored{hint}"));
+            continue;
+        };
+        if setting.value.eq_ignore_ascii_case(known.default) {
+            continue;
+        }
+        match known.support {
+            Support::Honoured => {}
+            Support::Later => {
+                warnings.push(format!("{} is not supported yet by tinmesh, ignored ({place})", known.name));
+            }
+            Support::Pointless => warnings.push(format!("{} has no effect ({place})", known.name)),
+        }
+    }
+}

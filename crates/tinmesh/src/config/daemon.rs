@@ -1,0 +1,277 @@
+//! What the daemon around the node uses: device, interface, sockets, scripts (spec: configuration 4, 4.1).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::ConfigError;
+use super::kind::{self, Endpoint, Range};
+use super::reader::Reader;
+use super::syntax::Setting;
+use crate::files;
+
+const DEFAULT_PORT: u16 = 655;
+const DEFAULT_BUFFER: u32 = 1 << 20;
+const DEFAULT_INVITATION_EXPIRE: u64 = 604_800;
+
+/// What carries packets between the system and the mesh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceType {
+    /// A TUN interface.
+    Tun,
+    /// Nothing: the node only relays.
+    Dummy,
+}
+
+/// Which addresses are used outside the mesh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AddressFamily {
+    /// All.
+    #[default]
+    Any,
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+}
+
+impl AddressFamily {
+    /// Whether an address may be used.
+    pub const fn admits(self, address: &SocketAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::V4 => address.is_ipv4(),
+            Self::V6 => address.is_ipv6(),
+        }
+    }
+}
+
+/// Settings of the daemon around the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaemonSettings {
+    /// Variable `DeviceType`.
+    pub device_type: DeviceType,
+    /// Variable `Device`.
+    pub device: Option<PathBuf>,
+    /// Variable `Interface`.
+    pub interface: Option<String>,
+    /// Variable `Ifconfig`.
+    pub ifconfig: Vec<Range>,
+    /// Variable `Route`.
+    pub routes: Vec<(Range, Option<IpAddr>)>,
+    /// Variable `InterfaceMTU`.
+    pub interface_mtu: Option<u32>,
+    /// Variable `HostsFile`.
+    pub hosts_file: bool,
+    /// Variable `Port`; 0: any.
+    pub port: u16,
+    /// Variable `AddressFamily`.
+    pub address_family: AddressFamily,
+    /// Variable `UDPRcvBuf`.
+    pub udp_rcvbuf: usize,
+    /// Variable `UDPSndBuf`.
+    pub udp_sndbuf: usize,
+    /// Variable `FWMark`.
+    pub fwmark: u32,
+    /// Variable `BindToInterface`.
+    pub bind_to_interface: Option<String>,
+    /// Variable `ScriptsExtension`.
+    pub scripts_extension: String,
+    /// Variable `ScriptsInterpreter`.
+    pub scripts_interpreter: Option<String>,
+    /// Variable `ProcessPriority`, as a nice value.
+    pub process_priority: Option<i32>,
+    /// Variable `LogLevel`.
+    pub log_level: i32,
+    /// Variable `InvitationExpire`.
+    pub invitation_expire: Duration,
+    /// Variables `BindToAddress` and `ListenAddress`.
+    listen: Vec<SocketAddr>,
+    /// Variable `BindToAddress`.
+    outgoing: Vec<SocketAddr>,
+}
+
+impl DaemonSettings {
+    /// Addresses to listen on; port 0 means any.
+    pub fn listen_addresses(&self) -> Vec<SocketAddr> {
+        self.listen.clone()
+    }
+
+    /// Addresses that outgoing connections come from, with port 0.
+    pub fn outgoing_bind(&self) -> Vec<SocketAddr> {
+        self.outgoing.clone()
+    }
+}
+
+pub(super) fn settings(reader: &mut Reader<'_>) -> Result<DaemonSettings, ConfigError> {
+    refuse_dangers(reader)?;
+    let port = port(reader)?;
+    let address_family = address_family(reader)?;
+    let bound = endpoints(reader, "BindToAddress", port, address_family)?;
+    let also = endpoints(reader, "ListenAddress", port, address_family)?;
+    let owned = |reader: &Reader<'_>, variable: &str| reader.text(variable).map(str::to_owned);
+    let size = |count: Option<u32>| count.unwrap_or(DEFAULT_BUFFER) as usize;
+    let expire = reader.int("InvitationExpire").map(|seconds| u64::try_from(seconds).unwrap_or(0));
+    Ok(DaemonSettings {
+        device_type: device_type(reader)?,
+        device: reader.text("Device").map(PathBuf::from),
+        interface: owned(reader, "Interface"),
+        ifconfig: reader.all("Ifconfig").map(interface_address).collect::<Result<_, _>>()?,
+        routes: reader.all("Route").map(route).collect::<Result<_, _>>()?,
+        interface_mtu: interface_mtu(reader)?,
+        hosts_file: reader.bool("HostsFile").unwrap_or(false),
+        port,
+        address_family,
+        udp_rcvbuf: size(reader.count("UDPRcvBuf")?),
+        udp_sndbuf: size(reader.count("UDPSndBuf")?),
+        fwmark: reader.int("FWMark").map_or(0, i32::cast_unsigned),
+        bind_to_interface: owned(reader, "BindToInterface"),
+        scripts_extension: owned(reader, "ScriptsExtension").unwrap_or_default(),
+        scripts_interpreter: owned(reader, "ScriptsInterpreter"),
+        process_priority: process_priority(reader)?,
+        log_level: reader.int("LogLevel").unwrap_or(0),
+        invitation_expire: Duration::from_secs(expire.unwrap_or(DEFAULT_INVITATION_EXPIRE)),
+        listen: listen(&bound, &also, port, address_family),
+        outgoing: bound.iter().filter(|address| !address.ip().is_unspecified()).map(without_port).collect(),
+    })
+}
+
+/// What tinmesh cannot do yet and the operator relies on.
+fn refuse_dangers(reader: &mut Reader<'_>) -> Result<(), ConfigError> {
+    let kind = reader.text("Proxy").unwrap_or("none").split(' ').next().unwrap_or_default().to_ascii_lowercase();
+    if !["none", "socks4", "socks4a", "socks5", "http", "exec"].contains(&kind.as_str()) {
+        let right = "it is one of: none, socks4, socks4a, socks5, http, exec".to_owned();
+        return Err(reader.invalid("Proxy", format!("Unknown proxy type {kind}!"), right));
+    }
+    if kind != "none" {
+        return Err(reader.unsupported("Proxy", "connections would go past the proxy"));
+    }
+    let sandbox = reader.text("Sandbox").unwrap_or("off").to_owned();
+    if !reader.word("Sandbox", &format!("Bad sandbox value {sandbox}!"))?.is_none_or(|word| word == "off") {
+        return Err(reader.unsupported("Sandbox", "the daemon would keep rights that it should not have"));
+    }
+    if reader.bool("ExperimentalProtocol") == Some(false) {
+        return Err(reader.unsupported("ExperimentalProtocol", "the node would not speak the protocol of tinc 1.0"));
+    }
+    Ok(())
+}
+
+fn device_type(reader: &Reader<'_>) -> Result<DeviceType, ConfigError> {
+    const OTHERS: [&str; 6] = ["tap", "raw_socket", "multicast", "fd", "uml", "vde"];
+    let word = reader.text("DeviceType").unwrap_or("tun").to_ascii_lowercase();
+    match word.as_str() {
+        "tun" => Ok(DeviceType::Tun),
+        "dummy" => Ok(DeviceType::Dummy),
+        other if OTHERS.contains(&other) => {
+            Err(reader.unsupported("DeviceType", "packets would go to another device than was asked for"))
+        }
+        other => {
+            Err(reader.invalid("DeviceType", format!("Unknown device type {other}!"), "it is tun or dummy".to_owned()))
+        }
+    }
+}
+
+fn port(reader: &Reader<'_>) -> Result<u16, ConfigError> {
+    let Some(text) = reader.text("Port") else { return Ok(DEFAULT_PORT) };
+    let right = "it is a number from 0 to 65535 or the name of a TCP service".to_owned();
+    kind::port(text).ok_or_else(|| reader.invalid("Port", "Invalid port!".to_owned(), right))
+}
+
+fn address_family(reader: &Reader<'_>) -> Result<AddressFamily, ConfigError> {
+    Ok(match reader.word("AddressFamily", "Invalid address family!")? {
+        Some("ipv4") => AddressFamily::V4,
+        Some("ipv6") => AddressFamily::V6,
+        Some(_) | None => AddressFamily::Any,
+    })
+}
+
+fn process_priority(reader: &Reader<'_>) -> Result<Option<i32>, ConfigError> {
+    let value = reader.text("ProcessPriority").unwrap_or_default();
+    let word = reader.word("ProcessPriority", &format!("Invalid priority `{value}`!"))?;
+    Ok(word.map(|word| match word {
+        "low" => 10,
+        "high" => -10,
+        _ => 0,
+    }))
+}
+
+fn interface_address(setting: &Setting) -> Result<Range, ConfigError> {
+    kind::range(&setting.value)
+        .ok_or_else(|| invalid_setting("Ifconfig", setting, "it looks like 10.1.2.3/16 or fd00:1::3/64"))
+}
+
+fn route(setting: &Setting) -> Result<(Range, Option<IpAddr>), ConfigError> {
+    let right = "it looks like 10.1.0.0/16, or 10.1.0.0/16 10.2.0.1 with a gateway";
+    kind::route(&setting.value).ok_or_else(|| invalid_setting("Route", setting, right))
+}
+
+fn invalid_setting(variable: &'static str, setting: &Setting, right: &str) -> ConfigError {
+    ConfigError::Invalid {
+        message: format!("Invalid {variable}!"),
+        variable,
+        value: setting.value.clone(),
+        place: setting.place.clone(),
+        right: right.to_owned(),
+    }
+}
+
+fn interface_mtu(reader: &mut Reader<'_>) -> Result<Option<u32>, ConfigError> {
+    let Some(mtu) = reader.count("InterfaceMTU")? else { return Ok(None) };
+    if (576..=65_535).contains(&mtu) {
+        return Ok(Some(mtu));
+    }
+    let right = "it is a number from 576 to 65535".to_owned();
+    Err(reader.invalid("InterfaceMTU", "Invalid InterfaceMTU!".to_owned(), right))
+}
+
+/// The addresses of all values of a variable.
+fn endpoints(
+    reader: &Reader<'_>,
+    variable: &'static str,
+    port: u16,
+    family: AddressFamily,
+) -> Result<Vec<SocketAddr>, ConfigError> {
+    let mut found = Vec::new();
+    for setting in reader.all(variable) {
+        let right = "it is an address or a host name, and a port if it is not that of Port";
+        let wrong = || invalid_setting(variable, setting, right);
+        let endpoint = Endpoint::parse(&setting.value).ok_or_else(wrong)?;
+        let port = endpoint.port.as_deref().map_or(Some(port), kind::port).ok_or_else(wrong)?;
+        if endpoint.host == "*" {
+            found.extend(wildcards(port, family));
+            continue;
+        }
+        let resolved = (endpoint.host.as_str(), port).to_socket_addrs().map_err(|cause| {
+            let message = format!("Could not look up the address: {}!", files::reason(&cause));
+            ConfigError::Invalid {
+                message,
+                variable,
+                value: setting.value.clone(),
+                place: setting.place.clone(),
+                right: right.to_owned(),
+            }
+        })?;
+        found.extend(resolved.filter(|address| family.admits(address)));
+    }
+    Ok(found)
+}
+
+fn wildcards(port: u16, family: AddressFamily) -> impl Iterator<Item = SocketAddr> {
+    let all = [SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))];
+    all.into_iter().filter(move |address| family.admits(address))
+}
+
+/// Where to listen: what was asked for, without duplicates, or everywhere.
+fn listen(bound: &[SocketAddr], also: &[SocketAddr], port: u16, family: AddressFamily) -> Vec<SocketAddr> {
+    let mut found = Vec::new();
+    for address in bound.iter().chain(also) {
+        if !found.contains(address) {
+            found.push(*address);
+        }
+    }
+    if found.is_empty() { wildcards(port, family).collect() } else { found }
+}
+
+fn without_port(address: &SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip(), 0)
+}

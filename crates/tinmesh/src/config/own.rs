@@ -1,0 +1,155 @@
+//! What the node itself uses of this node's settings (spec: configuration 4, 4.1).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tinmesh_core::dataplane::fib::{Forwarding, Mode, Policy};
+use tinmesh_core::name::NodeName;
+use tinmesh_core::node::config::{Config, HostConfig, LinkPolicy, MeshPolicy, Timing};
+
+use super::ConfigError;
+use super::reader::{self, Reader};
+
+/// PingInterval when it is switched off: a day.
+const NO_PINGS: Duration = Duration::from_secs(86_400);
+
+pub(super) fn config(
+    name: NodeName,
+    port: u16,
+    hosts: BTreeMap<NodeName, HostConfig>,
+    reader: &mut Reader<'_>,
+) -> Result<Config, ConfigError> {
+    let subnets = |variable: &'static str, reader: &Reader<'_>| {
+        reader.all(variable).map(|setting| reader::subnet(variable, setting)).collect::<Result<Vec<_>, _>>()
+    };
+    let link = link(reader);
+    Ok(Config {
+        port,
+        sockets: Vec::new(),
+        subnets: subnets("Subnet", reader)?,
+        broadcast_subnets: subnets("BroadcastSubnet", reader)?,
+        connect_to: connect_to(&name, reader),
+        hosts,
+        invitation_key: None,
+        policy: policy(link.tcp_only, reader)?,
+        link,
+        mesh: mesh(reader)?,
+        timing: timing(reader)?,
+        name,
+    })
+}
+
+fn connect_to(own: &NodeName, reader: &mut Reader<'_>) -> Vec<NodeName> {
+    let mut names: Vec<NodeName> = Vec::new();
+    for setting in reader.all("ConnectTo") {
+        match NodeName::parse(&setting.value) {
+            Ok(name) if name == *own || names.contains(&name) => {}
+            Ok(name) => names.push(name),
+            Err(_) => reader.warn(format!("Invalid name for outgoing connection in {}", setting.place)),
+        }
+    }
+    names
+}
+
+fn policy(tcp_only: bool, reader: &mut Reader<'_>) -> Result<Policy, ConfigError> {
+    let broadcast = reader.word("Broadcast", "Invalid broadcast mode!")?;
+    if broadcast == Some("direct") {
+        reader.warn("Broadcast = direct is not supported yet by tinmesh, mst is used".to_owned());
+    }
+    Ok(Policy {
+        mode: mode(reader)?,
+        forwarding: match reader.word("Forwarding", "Invalid forwarding mode!")? {
+            Some("off") => Forwarding::Off,
+            Some("kernel") => Forwarding::Kernel,
+            Some(_) | None => Forwarding::Internal,
+        },
+        decrement_ttl: reader.bool("DecrementTTL").unwrap_or(false),
+        direct_only: reader.bool("DirectOnly").unwrap_or(false),
+        compression: compression(reader)?,
+        tcp_only,
+        broadcast: broadcast != Some("no"),
+    })
+}
+
+fn mode(reader: &Reader<'_>) -> Result<Mode, ConfigError> {
+    match reader.word("Mode", "Invalid routing mode!")? {
+        Some("switch" | "hub") => Err(reader.unsupported("Mode", "packets would not arrive")),
+        Some(_) | None => Ok(Mode::Router),
+    }
+}
+
+fn compression(reader: &mut Reader<'_>) -> Result<u8, ConfigError> {
+    let level = reader.int("Compression").unwrap_or(0);
+    u8::try_from(level).ok().filter(|level| *level <= 12).ok_or_else(|| {
+        let message = format!("Bogus compression level! Compression level {level} is unrecognized by this node.");
+        reader.invalid("Compression", message, "it is a number from 0 to 12".to_owned())
+    })
+}
+
+fn link(reader: &mut Reader<'_>) -> LinkPolicy {
+    let tcp_only = reader.bool("TCPOnly").unwrap_or(false);
+    LinkPolicy {
+        indirect: reader.bool("IndirectData").unwrap_or(false) || tcp_only,
+        tcp_only,
+        pmtu_discovery: reader.bool("PMTUDiscovery").unwrap_or(!tcp_only),
+        clamp_mss: reader.bool("ClampMSS").unwrap_or(true),
+        weight: reader.int("Weight"),
+        pmtu: reader.int("PMTU").map(|pmtu| u16::try_from(pmtu.max(0)).unwrap_or(u16::MAX)),
+    }
+}
+
+fn mesh(reader: &mut Reader<'_>) -> Result<MeshPolicy, ConfigError> {
+    let default = MeshPolicy::default();
+    let tunnel_server = reader.bool("TunnelServer").unwrap_or(default.tunnel_server);
+    let window = reader.count("ReplayWindow")?;
+    let burst = reader.int("MaxConnectionBurst");
+    let burst = match burst.map(u32::try_from) {
+        None => default.max_connection_burst,
+        Some(Ok(burst)) if burst > 0 => burst,
+        Some(_) => {
+            let (message, right) = ("MaxConnectionBurst cannot be negative!", "it is a number from 1");
+            return Err(reader.invalid("MaxConnectionBurst", message.to_owned(), right.to_owned()));
+        }
+    };
+    Ok(MeshPolicy {
+        auto_connect: reader.bool("AutoConnect").unwrap_or(default.auto_connect),
+        strict_subnets: reader.bool("StrictSubnets").unwrap_or(default.strict_subnets) || tunnel_server,
+        tunnel_server,
+        udp_discovery: reader.bool("UDPDiscovery").unwrap_or(default.udp_discovery),
+        local_discovery: reader.bool("LocalDiscovery").unwrap_or(default.local_discovery),
+        replay_window: window.map_or(default.replay_window, |bytes| u16::try_from(bytes).unwrap_or(u16::MAX)),
+        max_connection_burst: burst,
+        max_output_buffer: reader
+            .count("MaxOutputBufferSize")?
+            .map_or(default.max_output_buffer, |bytes| bytes as usize),
+    })
+}
+
+fn timing(reader: &mut Reader<'_>) -> Result<Timing, ConfigError> {
+    let default = Timing::default();
+    let interval = reader.int("PingInterval").map(|seconds| u64::try_from(seconds).unwrap_or(0));
+    let ping_interval = match interval {
+        None => default.ping_interval,
+        Some(0) => NO_PINGS,
+        Some(seconds) => Duration::from_secs(seconds),
+    };
+    let timeout = reader.int("PingTimeout").map(|seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
+    let timeout = timeout.unwrap_or(default.ping_timeout);
+    let usable = !timeout.is_zero() && timeout <= ping_interval;
+    if reader.int("MaxTimeout").is_some_and(|seconds| seconds <= 0) {
+        let right = "it is a number of seconds from 1".to_owned();
+        return Err(reader.invalid("MaxTimeout", "Bogus maximum timeout!".to_owned(), right));
+    }
+    Ok(Timing {
+        ping_interval,
+        ping_timeout: if usable { timeout } else { ping_interval },
+        max_timeout: reader.seconds("MaxTimeout", default.max_timeout),
+        key_expire: reader.seconds("KeyExpire", default.key_expire),
+        udp_interval: reader.seconds("UDPDiscoveryInterval", default.udp_interval),
+        udp_keepalive: reader.seconds("UDPDiscoveryKeepaliveInterval", default.udp_keepalive),
+        udp_timeout: reader.seconds("UDPDiscoveryTimeout", default.udp_timeout),
+        udp_info: reader.seconds("UDPInfoInterval", default.udp_info),
+        mtu_info: reader.seconds("MTUInfoInterval", default.mtu_info),
+        mac_expire: reader.seconds("MACExpire", default.mac_expire),
+    })
+}

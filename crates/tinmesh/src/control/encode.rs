@@ -1,0 +1,157 @@
+//! Replies of the daemon, as bytes for the control socket (spec: cli C.2 to C.4).
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering::Relaxed;
+
+use tinmesh_core::name::{ConnId, NodeName};
+use tinmesh_core::node::io::{ConnectionInfo, EdgeInfo, NodeInfo};
+use tinmesh_core::subnet::Subnet;
+use tinmesh_core::time::Instant;
+use tinmesh_core::wire::address::WireAddress;
+
+use super::request::{CONTROL, kind};
+
+/// What a list cannot tell by itself of this node and of time.
+pub struct Local<'a> {
+    /// The port that this node announces.
+    pub port: u16,
+    /// Seconds since 1970 of an instant.
+    pub unix_seconds: &'a dyn Fn(Instant) -> u64,
+}
+
+/// The whole reply to [`Nodes`](super::request::ControlRequest::Nodes).
+pub fn nodes(nodes: &[NodeInfo], local: &Local<'_>) -> String {
+    list(kind::NODES, nodes, |node, out| node_line(node, local, out))
+}
+
+fn node_line(node: &NodeInfo, local: &Local<'_>, out: &mut String) -> std::fmt::Result {
+    let address = if node.me { format!("MYSELF port {}", local.port) } else { socket_address(node.address) };
+    let name = |name: &Option<NodeName>| name.as_ref().map_or_else(|| "-".to_owned(), NodeName::to_string);
+    let (mtu, min_mtu, max_mtu) = node.mtu;
+    let changed = node.changed.map_or(0, local.unix_seconds);
+    let rtt = node.rtt.map_or(-1, |rtt| i64::try_from(rtt.as_micros()).unwrap_or(i64::MAX));
+    write!(out, "{} {} {address} 0 0 0 {} ", node.name, node.node_id, node.compression)?;
+    write!(out, "{} {:x} {} {} ", node.options, node.status, name(&node.nexthop), name(&node.via))?;
+    write!(out, "{} {mtu} {min_mtu} {max_mtu} {changed} {rtt} ", node.distance)?;
+    traffic_words(node, out)
+}
+
+fn traffic_words(node: &NodeInfo, out: &mut String) -> std::fmt::Result {
+    let stats = &node.stats;
+    let counters = [&stats.in_packets, &stats.in_bytes, &stats.out_packets, &stats.out_bytes];
+    let [in_packets, in_bytes, out_packets, out_bytes] = counters.map(|counter| counter.load(Relaxed));
+    write!(out, "{in_packets} {in_bytes} {out_packets} {out_bytes}")
+}
+
+/// The whole reply to [`Traffic`](super::request::ControlRequest::Traffic).
+pub fn traffic(nodes: &[NodeInfo]) -> String {
+    list(kind::TRAFFIC, nodes, |node, out| {
+        write!(out, "{} ", node.name)?;
+        traffic_words(node, out)
+    })
+}
+
+/// The whole reply to [`Edges`](super::request::ControlRequest::Edges).
+pub fn edges(edges: &[EdgeInfo]) -> String {
+    list(kind::EDGES, edges, |edge, out| {
+        let address = wire_address(Some(&edge.address));
+        let local = wire_address(edge.local.as_ref());
+        write!(out, "{} {} {address} {local} {} {}", edge.from, edge.to, edge.options, edge.weight)
+    })
+}
+
+/// The whole reply to [`Subnets`](super::request::ControlRequest::Subnets).
+pub fn subnets(subnets: &[(Subnet, Option<NodeName>)]) -> String {
+    list(kind::SUBNETS, subnets, |(subnet, owner), out| match owner {
+        Some(owner) => write!(out, "{subnet} {owner}"),
+        None => write!(out, "{subnet} (broadcast)"),
+    })
+}
+
+/// A control connection, for the list of connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ControlConnection {
+    /// Number, shown where tinc shows a socket.
+    pub number: u32,
+    /// Whether it receives packets.
+    pub pcap: bool,
+    /// Whether it receives log lines.
+    pub log: bool,
+}
+
+/// The whole reply to [`Connections`](super::request::ControlRequest::Connections): those of the node, then the
+/// control connections of this machine.
+pub fn connections(connections: &[ConnectionInfo], controls: &[ControlConnection]) -> String {
+    let mut out = String::new();
+    for conn in connections {
+        let name = conn.name.as_ref().map_or("<unknown>", NodeName::as_str);
+        let address = socket_address(Some(conn.remote));
+        let number = (conn.conn.0 & !ConnId::ACCEPTED).min(i32::MAX as u64);
+        let (options, status) = (conn.options, conn.status);
+        let _ = writeln!(out, "{CONTROL} {} {name} {address} {options} {number} {status:x}", kind::CONNECTIONS);
+    }
+    for control in controls {
+        let status = 0x200 | u32::from(control.pcap) << 10 | u32::from(control.log) << 11;
+        let start = format_args!("{CONTROL} {} <control> localhost port unix 0", kind::CONNECTIONS);
+        let _ = writeln!(out, "{start} {} {status:x}", control.number);
+    }
+    let _ = writeln!(out, "{CONTROL} {}", kind::CONNECTIONS);
+    out
+}
+
+/// The reply to a request that lists nothing: `18 TYPE RESULT`.
+pub fn done(kind: u32, result: i32) -> String {
+    format!("{CONTROL} {kind} {result}\n")
+}
+
+/// The reply to a request that is not implemented.
+pub fn unknown() -> String {
+    format!("{CONTROL} -1\n")
+}
+
+/// One message for a client that follows the log.
+pub fn log_line(message: &str) -> Vec<u8> {
+    record(kind::LOG, message.as_bytes())
+}
+
+/// One packet for a client that captures packets, cut to `snap_len` bytes unless that is 0.
+pub fn pcap_record(packet: &[u8], snap_len: u32) -> Vec<u8> {
+    let cut = packet.get(..snap_len as usize).filter(|_| snap_len > 0).unwrap_or(packet);
+    record(kind::PCAP, cut)
+}
+
+fn record(kind: u32, content: &[u8]) -> Vec<u8> {
+    let mut bytes = format!("{CONTROL} {kind} {}\n", content.len()).into_bytes();
+    bytes.extend_from_slice(content);
+    bytes
+}
+
+fn list<T>(kind: u32, items: &[T], line: impl Fn(&T, &mut String) -> std::fmt::Result) -> String {
+    let mut out = String::new();
+    for item in items {
+        let _ = write!(out, "{CONTROL} {kind} ");
+        let _ = line(item, &mut out);
+        out.push('\n');
+    }
+    let _ = writeln!(out, "{CONTROL} {kind}");
+    out
+}
+
+fn socket_address(address: Option<SocketAddr>) -> String {
+    address.map_or_else(
+        || "unknown port unknown".to_owned(),
+        |address| format!("{} port {}", address.ip(), address.port()),
+    )
+}
+
+fn wire_address(address: Option<&WireAddress>) -> String {
+    match address {
+        Some(WireAddress::Ip(address)) => socket_address(Some(*address)),
+        Some(WireAddress::Text(text)) => format!("{} port {}", text.0, text.1),
+        Some(WireAddress::Unspecified) | None => "unspec port unspec".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

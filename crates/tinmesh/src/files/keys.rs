@@ -1,0 +1,188 @@
+//! Key files: private ones with mode 0600, public ones inside host files; old keys stay as comments.
+//!
+//! Source: spec cli B.3, configuration 4.1.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use tinmesh_core::crypto::key_file::KeyFileError;
+use tinmesh_core::crypto::keys::{PublicKey, SecretKey};
+use zeroize::Zeroizing;
+
+use crate::config::edit;
+use crate::files;
+
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The file cannot be read.
+    #[error("Error reading Ed25519 private key file {}: {}", path.display(), files::reason(cause))]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The file holds no usable key.
+    #[error("No usable Ed25519 private key in {}: {cause}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: KeyFileError,
+    },
+}
+
+/// Reads a private key; a mode that lets others read it is told in `warnings`.
+///
+/// # Errors
+/// If there is no usable key.
+pub fn read_private(path: &Path, warnings: &mut Vec<String>) -> Result<SecretKey, KeyError> {
+    let unreadable = |cause| KeyError::Unreadable { path: path.to_owned(), cause };
+    let text = files::read(path).map_err(unreadable)?;
+    let mode = fs::metadata(path).map_err(unreadable)?.mode();
+    if mode & 0o7777 & !0o700 != 0 {
+        let path = path.display();
+        warnings.push(format!("Warning: insecure file permissions for Ed25519 private key file '{path}'!"));
+    }
+    let unusable = |cause| KeyError::Unusable { path: path.to_owned(), cause };
+    let text = Zeroizing::new(String::from_utf8_lossy(&text).into_owned());
+    SecretKey::parse_file(&text).map_err(unusable)
+}
+
+/// Puts a private key at the end of a file, which nobody else may read if it is a new one.
+///
+/// The result says whether the file had a key before, which is a comment now.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn append_private(path: &Path, key: &SecretKey) -> io::Result<bool> {
+    let old = files::read_or_empty(path)?;
+    append(path, &old, key.to_file().as_bytes(), 0o600)
+}
+
+/// Puts a public key at the end of a host file; the result is as for [`append_private`].
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn append_public(path: &Path, key: &PublicKey) -> io::Result<bool> {
+    let old = files::read_or_empty(path)?;
+    append(path, &old, public_line(key).as_bytes(), 0o644)
+}
+
+fn append(path: &Path, old: &[u8], new: &[u8], mode: u32) -> io::Result<bool> {
+    let (kept, disabled) = disable_keys(old);
+    let mut text = Zeroizing::new(Vec::with_capacity(kept.len() + new.len() + 1));
+    text.extend_from_slice(&kept);
+    if !text.is_empty() && !text.ends_with(b"\n") {
+        text.push(b'\n');
+    }
+    text.extend_from_slice(new);
+    files::replace(path, ".tmp", &text, mode)?;
+    Ok(disabled)
+}
+
+/// The line of a host file that holds a public key.
+pub fn public_line(key: &PublicKey) -> String {
+    format!("Ed25519PublicKey = {}\n", key.to_base64())
+}
+
+/// The text with every Ed25519 key made a comment, and whether there was one.
+fn disable_keys(text: &[u8]) -> (Zeroizing<Vec<u8>>, bool) {
+    let lines: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();
+    let mut kept = Zeroizing::new(Vec::with_capacity(text.len() + lines.len()));
+    let (mut in_block, mut disabled) = (false, false);
+    for line in lines {
+        let begins = line.starts_with(b"-----BEGIN ") && line.windows(9).any(|window| window == b" ED25519 ");
+        in_block |= begins;
+        let is_line = !in_block && !edit::values(line, "Ed25519PublicKey").is_empty();
+        if in_block || is_line {
+            kept.push(b'#');
+            disabled = true;
+        }
+        kept.extend_from_slice(line);
+        in_block &= !line.starts_with(b"-----END ");
+    }
+    (kept, disabled)
+}
+
+/// The public key that a host file tells, by line or by block.
+pub fn public_in(text: &[u8]) -> Option<PublicKey> {
+    match edit::values(text, "Ed25519PublicKey").first() {
+        Some(value) => PublicKey::from_base64(value).ok(),
+        None => PublicKey::parse_file(&String::from_utf8_lossy(text)).ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn key(seed: u8) -> SecretKey {
+        SecretKey::from_seed(&[seed; 32])
+    }
+
+    #[test]
+    fn a_private_key_is_kept_from_others_and_reads_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ed25519_key.priv");
+        let mut warnings = Vec::new();
+
+        let disabled = append_private(&path, &key(1)).unwrap();
+
+        let read = read_private(&path, &mut warnings).unwrap();
+        assert_eq!((read.public(), disabled), (key(1).public(), false));
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        assert!(warnings.is_empty());
+    }
+
+    #[test]
+    fn a_file_that_others_may_read_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        append_private(&path, &key(1)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let mut warnings = Vec::new();
+
+        read_private(&path, &mut warnings).unwrap();
+
+        let expected = format!("Warning: insecure file permissions for Ed25519 private key file '{}'!", path.display());
+        assert_eq!(warnings, [expected]);
+    }
+
+    #[test]
+    fn the_last_key_counts_and_older_ones_are_comments() {
+        let dir = tempfile::tempdir().unwrap();
+        let (private, public) = (dir.path().join("key"), dir.path().join("host"));
+        fs::write(&public, "Port = 1\nEd25519PublicKey=abc\n# mine").unwrap();
+        append_private(&private, &key(1)).unwrap();
+
+        assert!(append_private(&private, &key(2)).unwrap());
+        assert!(append_public(&public, &key(2).public()).unwrap());
+
+        assert_eq!(read_private(&private, &mut Vec::new()).unwrap().public(), key(2).public());
+        let host = fs::read_to_string(&public).unwrap();
+        let line = public_line(&key(2).public());
+        assert_eq!(host, format!("Port = 1\n#Ed25519PublicKey=abc\n# mine\n{line}"));
+        assert_eq!(fs::read_to_string(&private).unwrap().matches("#-----").count(), 2);
+    }
+
+    #[test]
+    fn keys_of_other_kinds_stay() {
+        let text = b"-----BEGIN RSA PUBLIC KEY-----\nabc\n-----END RSA PUBLIC KEY-----\n";
+        let (kept, disabled) = disable_keys(text);
+        assert_eq!((kept.as_slice(), disabled), (text.as_slice(), false));
+    }
+
+    #[test]
+    fn a_public_key_is_found_as_a_line_or_as_a_block() {
+        let public = key(1).public();
+        assert_eq!(public_in(public_line(&public).as_bytes()), Some(public));
+        assert_eq!(public_in(format!("Port = 1\n{}", public.to_file()).as_bytes()), Some(public));
+        assert_eq!(public_in(b"Ed25519PublicKey = abc\n"), None);
+    }
+}

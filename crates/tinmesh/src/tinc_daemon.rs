@@ -1,0 +1,90 @@
+//! Commands of `tinc` that speak with the daemon, start it or stop it; `tinmesh` calls the same functions.
+//!
+//! Results go to `out`; a failure is an error whose text is for standard error. Source: spec cli B.4 to B.7.
+
+pub mod dump;
+pub mod graph;
+mod info;
+pub mod launch;
+mod run;
+mod stream;
+
+use std::io::Write;
+
+use anyhow::{Result, anyhow, bail};
+
+use crate::cli::tinc::{TincOptions, try_line};
+use crate::control::client::{Client, ClientError};
+use crate::paths::Paths;
+
+/// What every command needs to know of how it was called.
+#[derive(Clone, Copy, Debug)]
+pub struct Tool<'a> {
+    /// The program's name, for messages.
+    pub program: &'a str,
+    /// The options in front of the command.
+    pub options: &'a TincOptions,
+    /// Where everything is.
+    pub paths: &'a Paths,
+}
+
+impl Tool<'_> {
+    /// Connects to the daemon.
+    fn connect(&self) -> Result<Client> {
+        Ok(Client::connect(self.paths)?)
+    }
+}
+
+/// Carries out a command, or says with `None` that it is none of these.
+pub fn run(tool: &Tool<'_>, words: &[String], out: &mut dyn Write) -> Option<Result<()>> {
+    let (command, arguments) = words.split_first()?;
+    Some(match command.to_ascii_lowercase().as_str() {
+        "start" => run::start(tool, arguments),
+        "stop" => without_arguments(arguments).and_then(|()| run::stop(tool)),
+        "restart" => run::restart(tool, arguments),
+        "reload" => without_arguments(arguments).and_then(|()| run::reload(tool)),
+        "retry" => without_arguments(arguments).and_then(|()| run::retry(tool)),
+        "purge" => without_arguments(arguments).and_then(|()| run::purge(tool)),
+        "debug" => one_argument(arguments).and_then(|level| run::debug(tool, level)),
+        "disconnect" => one_argument(arguments).and_then(|name| run::disconnect(tool, name)),
+        "connect" => one_argument(arguments).and_then(|name| bail!("Could not connect to {name}.")),
+        "pid" => without_arguments(arguments).and_then(|()| run::pid(tool, out)),
+        "dump" | "list" if !dump::is_of_files(arguments) => dump::run(tool, arguments, out),
+        "info" => one_argument(arguments).and_then(|item| info::run(tool, item, out)),
+        "log" => at_most_one(arguments).and_then(|level| stream::log(tool, level, out)),
+        "pcap" => at_most_one(arguments).and_then(|length| stream::pcap(tool, length, out)),
+        _ => return None,
+    })
+}
+
+/// The message about a command that does not exist.
+pub fn unknown_command(program: &str, command: &str) -> anyhow::Error {
+    anyhow!("Unknown command `{command}'.\n{}", try_line(program).trim_end())
+}
+
+fn without_arguments(arguments: &[String]) -> Result<()> {
+    if arguments.is_empty() { Ok(()) } else { bail!("Too many arguments!") }
+}
+
+fn one_argument(arguments: &[String]) -> Result<&str> {
+    match arguments {
+        [argument] => Ok(argument),
+        _ => bail!("Invalid number of arguments."),
+    }
+}
+
+fn at_most_one(arguments: &[String]) -> Result<Option<&str>> {
+    match arguments {
+        [] => Ok(None),
+        [argument] => Ok(Some(argument)),
+        _ => bail!("Too many arguments!"),
+    }
+}
+
+/// Writes a line for the user, and tells whether anybody still reads.
+fn print_line(out: &mut dyn Write, line: impl std::fmt::Display) -> Result<()> {
+    Ok(writeln!(out, "{line}")?)
+}
+
+#[cfg(test)]
+mod tests;

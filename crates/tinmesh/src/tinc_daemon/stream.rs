@@ -1,0 +1,61 @@
+//! Following the daemon: its log and the packets that it routes (spec: cli B.7).
+
+use std::io::{self, IsTerminal as _, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Result;
+
+use super::Tool;
+use crate::cli::tincd::lenient_number;
+use crate::control::request::ControlRequest;
+
+/// Snapshot length that the header of a capture names when none was asked for, in bytes.
+const DEFAULT_SNAP_LEN: u32 = 9018;
+
+/// Copies log lines until the daemon ends or nobody reads.
+pub(super) fn log(tool: &Tool<'_>, level: Option<&str>, out: &mut dyn Write) -> Result<()> {
+    let request = ControlRequest::Log {
+        level: level.map_or(-1, lenient_number),
+        colour: io::stdout().is_terminal() && crate::user::colour_wanted(),
+    };
+    tool.connect()?.follow(&request, |line| out.write_all(line).and_then(|()| out.write_all(b"\n")).is_ok())?;
+    Ok(())
+}
+
+/// Copies packets, as a capture file, until the daemon ends or nobody reads.
+pub(super) fn pcap(tool: &Tool<'_>, snap_len: Option<&str>, out: &mut dyn Write) -> Result<()> {
+    let snap_len = snap_len.and_then(|text| u32::try_from(lenient_number(text)).ok()).unwrap_or(0);
+    let mut client = tool.connect()?;
+    out.write_all(&capture_header(if snap_len == 0 { DEFAULT_SNAP_LEN } else { snap_len }))?;
+    out.flush()?;
+    client.follow(&ControlRequest::Pcap { snap_len }, |packet| {
+        let arrival = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let len = u32::try_from(packet.len()).unwrap_or(u32::MAX);
+        let seconds = u32::try_from(arrival.as_secs()).unwrap_or(u32::MAX);
+        let header = [seconds, arrival.subsec_micros(), len, len].map(u32::to_ne_bytes).concat();
+        out.write_all(&header).and_then(|()| out.write_all(packet)).and_then(|()| out.flush()).is_ok()
+    })?;
+    Ok(())
+}
+
+/// Magic number, version 2.4, no zone, no accuracy, snapshot length, Ethernet.
+fn capture_header(snap_len: u32) -> Vec<u8> {
+    let version = [2_u16, 4].map(u16::to_ne_bytes).concat();
+    let mut header = 0xa1b2_c3d4_u32.to_ne_bytes().to_vec();
+    header.extend_from_slice(&version);
+    header.extend_from_slice(&[0, 0, snap_len, 1].map(u32::to_ne_bytes).concat());
+    header
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_capture_starts_with_the_header_of_an_ethernet_capture() {
+        let header = capture_header(96);
+        assert_eq!(header.len(), 24);
+        assert_eq!(header[16..20], 96_u32.to_ne_bytes());
+        assert_eq!(header[20..], 1_u32.to_ne_bytes());
+    }
+}

@@ -1,0 +1,49 @@
+//! `tinmesh down`: stops the daemon, and waits until it is gone with all that it made.
+
+use std::io::Write;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use tinmesh_os::process;
+use tinmesh_os::signals::Signal;
+
+use super::place::Place;
+use crate::control::client::Client;
+
+/// How long the daemon may take to end once it has said goodbye.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often to look.
+const INTERVAL: Duration = Duration::from_millis(20);
+
+pub(super) fn run(place: &Place, out: &mut dyn Write) -> Result<()> {
+    let pid = match Client::connect(&place.paths) {
+        Ok(client) => {
+            let pid = client.pid;
+            client.stop()?;
+            pid
+        }
+        Err(error) if error.is_absence() => return Ok(writeln!(out, "Already down.")?),
+        Err(error) => match error.silent_pid() {
+            Some(pid) if process::is_root() => {
+                eprintln!("The daemon does not answer ({error}): sending it the signal to stop.");
+                process::send_signal(i32::try_from(pid)?, Signal::Terminate)?;
+                pid
+            }
+            Some(_) | None => return place.connect().map(drop),
+        },
+    };
+    wait_for_end(pid)?;
+    Ok(writeln!(out, "Down.")?)
+}
+
+fn wait_for_end(pid: u32) -> Result<()> {
+    let end = Instant::now() + PATIENCE;
+    while i32::try_from(pid).is_ok_and(process::process_exists) {
+        if Instant::now() > end {
+            bail!("The daemon still runs, as process {pid}: see its log, or end it with `sudo kill -9 {pid}`");
+        }
+        sleep(INTERVAL);
+    }
+    Ok(())
+}

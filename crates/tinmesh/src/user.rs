@@ -4,12 +4,16 @@
 
 mod down;
 pub mod exchange;
+mod invite;
+mod join;
 mod list;
 mod outside;
 mod overview;
 mod place;
+mod start;
 pub mod status;
 mod units;
+mod up;
 mod watch;
 
 use std::ffi::OsString;
@@ -55,7 +59,9 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<u8> {
     let network = &cli.network;
     match &cli.command {
         None => overview::run(&Place::find(network)?, out)?,
-        Some(Command::Up(_) | Command::Join(_) | Command::Invite(_)) => {}
+        Some(Command::Up(options)) => up::run(&Place::find(network)?, options, out)?,
+        Some(Command::Join(options)) => join::run(&Place::named(network)?, options, out)?,
+        Some(Command::Invite(options)) => invite::run(&Place::find(network)?, options, out)?,
         Some(Command::Down) => down::run(&Place::find(network)?, out)?,
         Some(Command::Status(options)) => watch::run(&Place::find(network)?, options, out)?,
         Some(Command::Dump(DumpOptions { what, json: true })) => list::run(&Place::find(network)?, what, out)?,

@@ -4,10 +4,14 @@
 //! numbers and the window of the old one. Those are atomic, so sealing and opening need no lock.
 //!
 //! ```text
-//!  Session (first keys) ─── own SIG and ACK sent ──► Session (sends with the new key,
-//!        │                                                    opens with old or new)
-//!        └─ numbers, window: shared ───────────────► ─── ACK came ──► Session (new keys)
+//!  Session (first keys) ─── own SIG and ACK sent ──► Session (opens with old or new key)
+//!        │                                               │
+//!        └─ numbers, window: shared ───────────────►     └─ ACK came ──► Session (sends with the new key)
 //! ```
+//!
+//! tinc expects packets under the new key right after our ACK; a patient session goes on with the old key until the
+//! peer's ACK proves that it has the new one, because packets overtake the messages of the handshake. Then no packet is
+//! lost, if the peer, too, opens with both keys for a while after the last ACK.
 //!
 //! Source: spec sptps 9.2, 13 to 15.
 
@@ -57,8 +61,12 @@ impl OpenError {
 #[derive(Debug)]
 pub struct Session {
     sending: Key,
+    /// Takes over when the peer's ACK comes.
+    next_sending: Option<Cipher>,
     receiving: Key,
-    coming: Option<Coming>,
+    coming: Option<Arc<Coming>>,
+    /// Whether the peer's ACK came, so that most packets come under the `coming` key.
+    renewed: bool,
     numbers: Arc<Numbers>,
 }
 
@@ -96,31 +104,53 @@ impl Session {
     pub(crate) fn new(keys: SessionKeys, next: u64, window_bytes: u16) -> Self {
         Self {
             sending: Key { cipher: keys.sending, since: next },
+            next_sending: None,
             receiving: Key { cipher: keys.receiving, since: next },
             coming: None,
+            renewed: false,
             numbers: Arc::new(Numbers { out: AtomicU64::new(next), window: ReplayWindow::new(window_bytes, next) }),
         }
     }
 
-    /// The session after our ACK: it seals with the new key, and opens what came under either.
-    pub(crate) fn after_own_ack(&self, keys: SessionKeys) -> Self {
+    /// The session after our ACK: it opens what came under either key, and seals with the new one unless it is `patient`.
+    pub(crate) fn after_own_ack(&self, keys: SessionKeys, patient: bool) -> Self {
         let since = self.numbers.window.next();
+        let (sending, next_sending) =
+            if patient { (self.sending.clone(), Some(keys.sending)) } else { (self.from_here_on(keys.sending), None) };
+        let coming = Coming { key: Key { cipher: keys.receiving, since }, lowest: AtomicU64::new(u64::MAX) };
+        let receiving = self.newest().clone();
+        Self { sending, next_sending, receiving, coming: Some(Arc::new(coming)), renewed: false, ..self.same() }
+    }
+
+    /// The session after the peer's ACK: it seals with the new key, and still opens late packets under the old one.
+    pub(crate) fn after_peers_ack(&self) -> Self {
+        let sending = self.next_sending.clone().map_or_else(|| self.sending.clone(), |key| self.from_here_on(key));
+        Self { sending, next_sending: None, renewed: true, ..self.same() }
+    }
+
+    /// The session without the old receiving key, if the peer's ACK came.
+    pub(crate) fn without_old_key(&self) -> Option<Self> {
+        let coming = self.coming.as_ref().filter(|_| self.renewed)?;
+        Some(Self { receiving: coming.key.clone(), coming: None, renewed: false, ..self.same() })
+    }
+
+    fn same(&self) -> Self {
         Self {
-            sending: Key { cipher: keys.sending, since: self.numbers.out.load(Relaxed) },
+            sending: self.sending.clone(),
+            next_sending: self.next_sending.clone(),
             receiving: self.receiving.clone(),
-            coming: Some(Coming { key: Key { cipher: keys.receiving, since }, lowest: AtomicU64::new(u64::MAX) }),
+            coming: self.coming.clone(),
+            renewed: self.renewed,
             numbers: Arc::clone(&self.numbers),
         }
     }
 
-    /// The session after the peer's ACK: the old receiving key is gone.
-    pub(crate) fn after_peers_ack(&self) -> Self {
-        Self {
-            sending: self.sending.clone(),
-            receiving: self.coming.as_ref().map_or(&self.receiving, |coming| &coming.key).clone(),
-            coming: None,
-            numbers: Arc::clone(&self.numbers),
-        }
+    fn from_here_on(&self, cipher: Cipher) -> Key {
+        Key { cipher, since: self.numbers.out.load(Relaxed) }
+    }
+
+    fn newest(&self) -> &Key {
+        self.coming.as_ref().map_or(&self.receiving, |coming| &coming.key)
     }
 
     /// Makes `packet`, which holds the data of a record of type `kind`, the datagram to send.
@@ -207,11 +237,10 @@ impl Session {
     }
 
     fn verify(&self, number: u32, body: &[u8], tag: &[u8; TAG]) -> Option<(Genuine, Opener<'_>)> {
-        if let Some(genuine) = self.receiving.cipher.verify(number, body, tag) {
-            return Some((genuine, Opener::Receiving));
-        }
-        let coming = self.coming.as_ref()?;
-        Some((coming.key.cipher.verify(number, body, tag)?, Opener::Coming(coming)))
+        let old = || Some((self.receiving.cipher.verify(number, body, tag)?, Opener::Receiving));
+        let Some(coming) = self.coming.as_deref() else { return old() };
+        let new = || Some((coming.key.cipher.verify(number, body, tag)?, Opener::Coming(coming)));
+        if self.renewed { new().or_else(old) } else { old().or_else(new) }
     }
 
     fn admit(&self, number: u32, opener: Opener<'_>) -> Result<(), Refusal> {
@@ -244,4 +273,191 @@ fn seal_in_place(cipher: &Cipher, number: u32, datagram: &mut [u8]) {
     let Some((body, tag)) = sealed.split_last_chunk_mut::<TAG>() else { return };
     *front = number.to_be_bytes();
     *tag = cipher.seal(number, body);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::crypto::keys::SecretKey;
+    use crate::crypto::rng::Rng;
+    use crate::crypto::sptps::datagram::{Datagram, HandshakeProgress};
+    use crate::crypto::sptps::{Params, Role};
+
+    /// Both sides of a session, and the randomness they draw from.
+    struct Pair {
+        one: Datagram,
+        other: Datagram,
+        rng: Rng,
+    }
+
+    impl Pair {
+        fn established() -> Self {
+            let mut rng = Rng::from_seed([1; 32]);
+            let (key, peer) = (SecretKey::from_seed(&[2; 32]), SecretKey::from_seed(&[3; 32]));
+            let params = |role, key: &SecretKey, peer: &SecretKey| Params {
+                role,
+                key: key.clone(),
+                peer: peer.public(),
+                label: b"label".to_vec(),
+            };
+            let (one, kex) = Datagram::start(params(Role::Initiator, &key, &peer), 16, &mut rng);
+            let (other, answer) = Datagram::start(params(Role::Responder, &peer, &key), 16, &mut rng);
+            let mut pair = Self { one, other, rng };
+            pair.tell_other(&kex);
+            let sig = pair.tell_one(&answer).send.remove(0);
+            let sig = pair.tell_other(&sig).send.remove(0);
+            assert!(pair.tell_one(&sig).established);
+            pair
+        }
+
+        fn tell_one(&mut self, datagram: &[u8]) -> HandshakeProgress {
+            self.one.on_handshake(datagram, &mut self.rng).unwrap()
+        }
+
+        fn tell_other(&mut self, datagram: &[u8]) -> HandshakeProgress {
+            self.other.on_handshake(datagram, &mut self.rng).unwrap()
+        }
+
+        fn sessions(&self) -> (Arc<Session>, Arc<Session>) {
+            (self.one.session().unwrap(), self.other.session().unwrap())
+        }
+
+        /// A rekey that `one` starts, up to the ACK of `other`, which is returned and not yet delivered.
+        fn rekey_up_to_ack(&mut self) -> Vec<u8> {
+            let kex = self.one.rekey(&mut self.rng).unwrap();
+            let kex = self.tell_other(&kex).send.remove(0);
+            let sig = self.tell_one(&kex).send.remove(0);
+            let mut sig_and_ack = self.tell_other(&sig).send;
+            let ack = self.tell_one(&sig_and_ack.remove(0)).send.remove(0);
+            assert!(self.tell_other(&ack).established);
+            sig_and_ack.remove(0)
+        }
+    }
+
+    fn sealed(session: &Session, data: &[u8]) -> Packet {
+        let mut packet = Packet::from_payload(data);
+        assert!(session.seal(0, &mut packet));
+        packet
+    }
+
+    #[test]
+    fn packets_open_once_on_the_other_side_only() {
+        let (one, other) = Pair::established().sessions();
+        let mut packet = sealed(&one, b"data");
+        let mut copy = packet.clone();
+        assert!(other.would_open(packet.payload()) && !one.would_open(packet.payload()));
+
+        assert_eq!(one.open(&mut packet.clone()), Err(OpenError::BadTag));
+        assert_eq!((other.open(&mut packet), packet.payload()), (Ok(0), b"data".as_slice()));
+        assert!(!other.would_open(copy.payload()));
+        assert_eq!(other.open(&mut copy), Err(OpenError::Replayed));
+        assert_eq!(other.open(&mut Packet::from_payload(&[0; 20])), Err(OpenError::TooShort));
+    }
+
+    #[test]
+    fn a_packet_without_room_for_a_tag_is_left_alone() {
+        let (one, other) = Pair::established().sessions();
+        let mut full = Packet::from_payload(&[7; crate::packet::CAPACITY]);
+        while full.push_back(&[7]) {}
+        let before = full.payload().to_vec();
+
+        assert!(!one.seal(0, &mut full));
+
+        assert_eq!(full.payload(), before);
+        assert_eq!(other.open(&mut sealed(&one, b"next")), Ok(0));
+        assert_eq!(other.numbers.window.next(), 3);
+    }
+
+    #[test]
+    fn packets_under_the_new_key_may_overtake_the_ack() {
+        let mut pair = Pair::established();
+        let mut late = sealed(&pair.other.session().unwrap(), b"old key");
+        let ack = pair.rekey_up_to_ack();
+        let (one, other) = pair.sessions();
+
+        for _ in 0..500 {
+            assert_eq!(one.open(&mut sealed(&other, b"new key")), Ok(0));
+        }
+        let progress = pair.tell_one(&ack);
+
+        assert!(progress.established);
+        assert_eq!(one.open(&mut late), Err(OpenError::Replayed));
+        assert_eq!(progress.session.unwrap().open(&mut sealed(&other, b"new key")), Ok(0));
+    }
+
+    #[test]
+    fn the_old_key_opens_late_packets_until_it_is_forgotten_and_none_after_that() {
+        let mut pair = Pair::established();
+        let old = pair.other.session().unwrap();
+        let [mut late, mut later, mut latest] = [b"1", b"2", b"3"].map(|data| sealed(&old, data));
+        let ack = pair.rekey_up_to_ack();
+        let (one, other) = pair.sessions();
+        assert_eq!(one.open(&mut sealed(&other, b"new key")), Ok(0));
+
+        assert_eq!(one.open(&mut late), Ok(0));
+        assert_eq!(one.open(&mut sealed(&old, b"old key after the new one")), Err(OpenError::Replayed));
+        let renewed = pair.tell_one(&ack).session.unwrap();
+
+        assert_eq!(renewed.open(&mut later), Ok(0));
+        assert!(pair.one.forget_old_key());
+        assert_eq!(pair.one.session().unwrap().open(&mut latest), Err(OpenError::BadTag));
+    }
+
+    #[test]
+    fn a_rekey_goes_on_counting() {
+        let mut pair = Pair::established();
+        let first = sealed(&pair.one.session().unwrap(), b"").payload()[..4].to_vec();
+        let ack = pair.rekey_up_to_ack();
+        pair.tell_one(&ack);
+
+        let second = sealed(&pair.one.session().unwrap(), b"").payload()[..4].to_vec();
+
+        assert_eq!((first, second), (vec![0, 0, 0, 2], vec![0, 0, 0, 6]));
+    }
+
+    #[test]
+    fn a_key_that_served_for_too_long_still_seals_its_own_renewal() {
+        let mut pair = Pair::established();
+        let (one, _) = pair.sessions();
+        one.numbers.out.store(2 + NUMBERS - RESERVE, Relaxed);
+        let mut packet = Packet::from_payload(b"data");
+
+        assert!(!one.seal(0, &mut packet));
+        assert_eq!(packet.payload(), b"data");
+        let ack = pair.rekey_up_to_ack();
+        pair.tell_one(&ack);
+
+        assert!(pair.one.session().unwrap().seal(0, &mut packet));
+    }
+
+    #[test]
+    fn threads_never_seal_with_the_same_number() {
+        let (one, _) = Pair::established().sessions();
+        let numbers = || -> Vec<Vec<u8>> { (0..500).map(|_| sealed(&one, b"").payload()[..4].to_vec()).collect() };
+
+        let (some, others) = std::thread::scope(|scope| {
+            let others = scope.spawn(numbers);
+            (numbers(), others.join().unwrap())
+        });
+
+        let all: BTreeSet<_> = some.iter().chain(&others).collect();
+        assert_eq!(all.len(), 1000);
+    }
+
+    proptest! {
+        #[test]
+        fn any_datagram_opens_or_is_refused_and_left_alone(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let (one, _) = Pair::established().sessions();
+            let mut packet = Packet::from_payload(&bytes);
+
+            let opened = one.open(&mut packet);
+
+            prop_assert!(matches!(opened, Err(OpenError::TooShort | OpenError::BadTag)));
+            prop_assert_eq!(packet.payload(), bytes);
+        }
+    }
 }

@@ -60,6 +60,8 @@ pub struct Tunnel {
     pub keying: Keying,
     /// When a session was last started by either side.
     pub last_start: Option<Instant>,
+    /// Since when the keys are being renewed.
+    pub rekeying: Option<Instant>,
     /// When the peer's public key was last asked for.
     pub last_question: Option<Instant>,
     /// Whether UDP works both ways with the peer's address.
@@ -76,6 +78,8 @@ pub struct Tunnel {
     pub info_sent: (Option<Instant>, Option<Instant>),
     /// Packets that wait for the first handshake.
     pub waiting: VecDeque<Waiting>,
+    /// Sealed datagrams that overtook the end of the first handshake.
+    pub early: VecDeque<Vec<u8>>,
 }
 
 /// When probes went out and what came back.
@@ -111,6 +115,7 @@ impl Tunnel {
         Self {
             keying: Keying::Absent,
             last_start: None,
+            rekeying: None,
             last_question: None,
             confirmed: false,
             pmtu: Pmtu::new(),
@@ -119,6 +124,7 @@ impl Tunnel {
             used: None,
             info_sent: (None, None),
             waiting: VecDeque::new(),
+            early: VecDeque::new(),
         }
     }
 
@@ -144,6 +150,11 @@ impl Tunnel {
         self.last_start.is_none_or(|start| now.since(start) > KEY_TIMEOUT)
     }
 
+    /// Notes that the keys are being renewed; tells whether they have been for too long, because a message was lost.
+    pub fn rekey_is_stuck(&mut self, now: Instant) -> bool {
+        now.since(*self.rekeying.get_or_insert(now)) > KEY_TIMEOUT
+    }
+
     /// Whether the peer's public key may be asked for (again); notes that it is.
     pub fn may_ask_key(&mut self, now: Instant) -> bool {
         let due = self.last_question.is_none_or(|asked| now.since(asked) >= KEY_QUESTION_INTERVAL);
@@ -151,6 +162,17 @@ impl Tunnel {
             self.last_question = Some(now);
         }
         due
+    }
+
+    /// Keeps a sealed datagram while the first handshake runs, as its last message travels by TCP and is often overtaken.
+    pub fn keep_early(&mut self, datagram: &[u8]) {
+        if !matches!(self.keying, Keying::Waiting { .. }) {
+            return;
+        }
+        if self.early.len() >= WAITING_PACKETS {
+            self.early.pop_front();
+        }
+        self.early.push_back(datagram.to_vec());
     }
 
     /// Keeps a packet until there are keys; the oldest goes when there are too many.

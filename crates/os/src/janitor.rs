@@ -4,7 +4,7 @@
 //! waits on a pipe whose other end only the daemon holds; when that closes, however the daemon
 //! ended, it cleans up and ends too.
 
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -44,7 +44,7 @@ fn wait_and_clean(waiting: OwnedFd, clean: impl FnOnce()) -> ! {
     }
     close_all_but(waiting.as_raw_fd());
     // Whatever ends the wait, the other process is gone or will never say more.
-    std::fs::File::from(waiting).read(&mut [0]).ok();
+    io::copy(&mut std::fs::File::from(waiting), &mut io::sink()).ok();
     clean();
     // SAFETY: ends the process without running what the parent registered to run at exit.
     unsafe { libc::_exit(0) }

@@ -31,11 +31,11 @@ use arc_swap::ArcSwap;
 use tinmesh_core::dataplane::verdict::DropReason;
 use tinmesh_core::node::Node;
 use tinmesh_core::time::Instant;
+use tinmesh_os::clock;
 use tinmesh_os::netlink::{Link as Netlink, Monitor};
 use tinmesh_os::poll::{Interest, Poller, Waker};
 use tinmesh_os::process::{self, Detached, User};
 use tinmesh_os::signals::Signals;
-use tinmesh_os::{clock, signals as _};
 use tracing::{error, info, warn};
 
 use crate::config::{self, DaemonSettings, Loaded, Override};
@@ -113,7 +113,12 @@ fn take_umbilical() -> Option<(File, bool)> {
     Some((process::adopt_fd(fd).ok()?.into(), colour))
 }
 
-fn start_log(paths: &Paths, options: &DaemonOptions, settings: &DaemonSettings, umbilical: Option<(File, bool)>) -> Log {
+fn start_log(
+    paths: &Paths,
+    options: &DaemonOptions,
+    settings: &DaemonSettings,
+    umbilical: Option<(File, bool)>,
+) -> Log {
     let level = options.debug.unwrap_or(settings.log_level);
     let log = Log::install(&paths.ident, level);
     if let Some((file, colour)) = umbilical {

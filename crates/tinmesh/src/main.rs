@@ -1,9 +1,22 @@
-//! tinmesh: daemon and command line.
+//! tinmesh: daemon and command line in one program, which behaves as it is called: `tinmesh`,
+//! `tinc` or `tincd`.
 #![forbid(unsafe_code)]
-#![allow(dead_code, unreachable_pub)]
 
+mod cli;
 mod config;
+mod control;
+mod daemon;
 mod files;
 mod paths;
+mod program;
+mod tinc;
+mod tinc_daemon;
+mod user;
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let program = words.next().unwrap_or_else(|| "tinmesh".to_owned());
+    program::run(&program, &words.collect::<Vec<_>>())
+}

@@ -3,7 +3,7 @@
 //! The record's number is the nonce. Block 0 of the key stream is the one-time key of the tag, the data begins at block 1.
 //! This is not the AEAD of RFC 8439: its tag also covers padding and lengths. Source: spec sptps 7.
 //!
-//! ChaCha20 backends work on [`LANES`] blocks at a time and take as long for fewer, so block 0 is made together with the
+//! ChaCha20 backends work on several blocks at a time and take as long for fewer, so block 0 is made together with the
 //! first blocks of the data, and the rest of the data in whole groups.
 
 use chacha20::cipher::array::Array;

@@ -245,3 +245,188 @@ fn seal_in_place(cipher: &Cipher, number: u32, datagram: &mut [u8]) {
     *front = number.to_be_bytes();
     *tag = cipher.seal(number, body);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::crypto::keys::SecretKey;
+    use crate::crypto::rng::Rng;
+    use crate::crypto::sptps::datagram::{Datagram, HandshakeProgress};
+    use crate::crypto::sptps::{Params, Role};
+
+    /// Both sides of a session, and the randomness they draw from.
+    struct Pair {
+        one: Datagram,
+        other: Datagram,
+        rng: Rng,
+    }
+
+    impl Pair {
+        fn established() -> Self {
+            let mut rng = Rng::from_seed([1; 32]);
+            let (key, peer) = (SecretKey::from_seed(&[2; 32]), SecretKey::from_seed(&[3; 32]));
+            let params = |role, key: &SecretKey, peer: &SecretKey| Params {
+                role,
+                key: key.clone(),
+                peer: peer.public(),
+                label: b"label".to_vec(),
+            };
+            let (one, kex) = Datagram::start(params(Role::Initiator, &key, &peer), 16, &mut rng);
+            let (other, answer) = Datagram::start(params(Role::Responder, &peer, &key), 16, &mut rng);
+            let mut pair = Self { one, other, rng };
+            pair.tell_other(&kex);
+            let sig = pair.tell_one(&answer).send.remove(0);
+            let sig = pair.tell_other(&sig).send.remove(0);
+            assert!(pair.tell_one(&sig).established);
+            pair
+        }
+
+        fn tell_one(&mut self, datagram: &[u8]) -> HandshakeProgress {
+            self.one.on_handshake(datagram, &mut self.rng).unwrap()
+        }
+
+        fn tell_other(&mut self, datagram: &[u8]) -> HandshakeProgress {
+            self.other.on_handshake(datagram, &mut self.rng).unwrap()
+        }
+
+        fn sessions(&self) -> (Arc<Session>, Arc<Session>) {
+            (self.one.session().unwrap(), self.other.session().unwrap())
+        }
+
+        /// A rekey that `one` starts, up to the ACK of `other`, which is returned and not yet delivered.
+        fn rekey_up_to_ack(&mut self) -> Vec<u8> {
+            let kex = self.one.rekey(&mut self.rng).unwrap();
+            let kex = self.tell_other(&kex).send.remove(0);
+            let sig = self.tell_one(&kex).send.remove(0);
+            let mut sig_and_ack = self.tell_other(&sig).send;
+            let ack = self.tell_one(&sig_and_ack.remove(0)).send.remove(0);
+            assert!(self.tell_other(&ack).established);
+            sig_and_ack.remove(0)
+        }
+    }
+
+    fn sealed(session: &Session, data: &[u8]) -> Packet {
+        let mut packet = Packet::from_payload(data);
+        assert!(session.seal(0, &mut packet));
+        packet
+    }
+
+    #[test]
+    fn packets_open_once_on_the_other_side_only() {
+        let (one, other) = Pair::established().sessions();
+        let mut packet = sealed(&one, b"data");
+        let mut copy = packet.clone();
+        assert!(other.would_open(packet.payload()) && !one.would_open(packet.payload()));
+
+        assert_eq!(one.open(&mut packet.clone()), Err(OpenError::BadTag));
+        assert_eq!((other.open(&mut packet), packet.payload()), (Ok(0), b"data".as_slice()));
+        assert!(!other.would_open(copy.payload()));
+        assert_eq!(other.open(&mut copy), Err(OpenError::Replayed));
+        assert_eq!(other.open(&mut Packet::from_payload(&[0; 20])), Err(OpenError::TooShort));
+    }
+
+    #[test]
+    fn a_packet_without_room_for_a_tag_is_left_alone() {
+        let (one, other) = Pair::established().sessions();
+        let mut full = Packet::from_payload(&[7; crate::packet::CAPACITY]);
+        while full.push_back(&[7]) {}
+        let before = full.payload().to_vec();
+
+        assert!(!one.seal(0, &mut full));
+
+        assert_eq!(full.payload(), before);
+        assert_eq!(other.open(&mut sealed(&one, b"next")), Ok(0));
+        assert_eq!(other.numbers.window.next(), 3);
+    }
+
+    #[test]
+    fn packets_under_the_new_key_may_overtake_the_ack() {
+        let mut pair = Pair::established();
+        let mut late = sealed(&pair.other.session().unwrap(), b"old key");
+        let ack = pair.rekey_up_to_ack();
+        let (one, other) = pair.sessions();
+
+        for _ in 0..500 {
+            assert_eq!(one.open(&mut sealed(&other, b"new key")), Ok(0));
+        }
+        let progress = pair.tell_one(&ack);
+
+        assert!(progress.established);
+        assert_eq!(one.open(&mut late), Err(OpenError::Replayed));
+        assert_eq!(progress.session.unwrap().open(&mut sealed(&other, b"new key")), Ok(0));
+    }
+
+    #[test]
+    fn the_old_key_opens_late_packets_until_the_ack_and_none_after_it() {
+        let mut pair = Pair::established();
+        let old = pair.other.session().unwrap();
+        let (mut late, mut later) = (sealed(&old, b"late"), sealed(&old, b"later"));
+        let ack = pair.rekey_up_to_ack();
+        let (one, other) = pair.sessions();
+        assert_eq!(one.open(&mut sealed(&other, b"new key")), Ok(0));
+
+        assert_eq!(one.open(&mut late), Ok(0));
+        assert_eq!(one.open(&mut sealed(&old, b"old key after the new one")), Err(OpenError::Replayed));
+        let renewed = pair.tell_one(&ack).session.unwrap();
+
+        assert_eq!(renewed.open(&mut later), Err(OpenError::BadTag));
+    }
+
+    #[test]
+    fn a_rekey_goes_on_counting() {
+        let mut pair = Pair::established();
+        let first = sealed(&pair.one.session().unwrap(), b"").payload()[..4].to_vec();
+        let ack = pair.rekey_up_to_ack();
+        pair.tell_one(&ack);
+
+        let second = sealed(&pair.one.session().unwrap(), b"").payload()[..4].to_vec();
+
+        assert_eq!((first, second), (vec![0, 0, 0, 2], vec![0, 0, 0, 6]));
+    }
+
+    #[test]
+    fn a_key_that_served_for_too_long_still_seals_its_own_renewal() {
+        let mut pair = Pair::established();
+        let (one, _) = pair.sessions();
+        one.numbers.out.store(2 + NUMBERS - RESERVE, Relaxed);
+        let mut packet = Packet::from_payload(b"data");
+
+        assert!(!one.seal(0, &mut packet));
+        assert_eq!(packet.payload(), b"data");
+        let ack = pair.rekey_up_to_ack();
+        pair.tell_one(&ack);
+
+        assert!(pair.one.session().unwrap().seal(0, &mut packet));
+    }
+
+    #[test]
+    fn threads_never_seal_with_the_same_number() {
+        let (one, _) = Pair::established().sessions();
+        let numbers = || -> Vec<Vec<u8>> { (0..500).map(|_| sealed(&one, b"").payload()[..4].to_vec()).collect() };
+
+        let (some, others) = std::thread::scope(|scope| {
+            let others = scope.spawn(numbers);
+            (numbers(), others.join().unwrap())
+        });
+
+        let all: BTreeSet<_> = some.iter().chain(&others).collect();
+        assert_eq!(all.len(), 1000);
+    }
+
+    proptest! {
+        #[test]
+        fn any_datagram_opens_or_is_refused_and_left_alone(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let (one, _) = Pair::established().sessions();
+            let mut packet = Packet::from_payload(&bytes);
+
+            let opened = one.open(&mut packet);
+
+            prop_assert!(matches!(opened, Err(OpenError::TooShort | OpenError::BadTag)));
+            prop_assert_eq!(packet.payload(), bytes);
+        }
+    }
+}

@@ -31,7 +31,9 @@ pub enum PeerError {
     #[error("speaks protocol {0}, we speak 17.7")]
     Version(i32),
     /// tinc 1.0, or 1.1 without an Ed25519 key that we know.
-    #[error("speaks only the protocol of tinc 1.0, which this node does not speak yet: upgrade that node to tinc 1.1 or tinmesh")]
+    #[error(
+        "speaks only the protocol of tinc 1.0, which this node does not speak yet: upgrade that node to tinc 1.1 or tinmesh"
+    )]
     Legacy,
     /// Not the name that we dialled.
     #[error("is {got}, but we wanted to reach {wanted}")]

@@ -198,9 +198,7 @@ impl Node {
         let changed: Vec<NodeName> = old
             .hosts
             .iter()
-            .filter(|(name, host)| {
-                self.config.hosts.get(*name).is_none_or(|new| !same_identity(host, new))
-            })
+            .filter(|(name, host)| self.config.hosts.get(*name).is_none_or(|new| !same_identity(host, new)))
             .map(|(name, _)| name.clone())
             .collect();
         self.adopt_hosts();

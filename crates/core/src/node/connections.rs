@@ -329,7 +329,11 @@ impl Node {
 
     /// Connections on which all requests are allowed, but for `except`.
     pub(super) fn active(&self, except: Option<ConnId>) -> Vec<ConnId> {
-        self.connections.values().filter(|conn| conn.is_active() && Some(conn.id) != except).map(|conn| conn.id).collect()
+        self.connections
+            .values()
+            .filter(|conn| conn.is_active() && Some(conn.id) != except)
+            .map(|conn| conn.id)
+            .collect()
     }
 
     /// Ends a connection from our side.
@@ -357,7 +361,7 @@ impl Node {
         let reason = error.to_string();
         if strange && matches!(conn.phase, Phase::Connecting) {
             let name = conn.name.as_ref().map_or("a node", NodeName::as_str);
-            self.event(Event::Note(format!("Could not connect to {name} at {remote}: {reason}")));
+            self.event(Event::Note(format!("Could not connect to {name} ({} port {})", remote.ip(), remote.port())));
         } else if strange && error.deserves_tarpit() {
             self.event(Event::Refused { remote, reason: format!("peer {reason}") });
         } else {

@@ -2,6 +2,7 @@
 //!
 //! Source: spec meta-protocol 3, 13, 14.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -62,8 +63,7 @@ impl Node {
     pub(super) fn forget_dialling(&mut self) {
         let wanted: BTreeSet<PeerId> =
             self.config.connect_to.iter().filter_map(|name| self.mesh.graph.find(name)).collect();
-        let stale: Vec<PeerId> =
-            self.dialling.outgoing.keys().copied().filter(|peer| !wanted.contains(peer)).collect();
+        let stale: Vec<PeerId> = self.dialling.outgoing.keys().copied().filter(|peer| !wanted.contains(peer)).collect();
         for peer in stale {
             self.stop_dialling(peer);
         }
@@ -129,7 +129,9 @@ impl Node {
 
     fn try_next(&mut self, peer: PeerId) {
         let Some(name) = self.peer(peer).map(|known| known.name.clone()) else { return };
-        let Some(round) = self.dialling.outgoing.get_mut(&peer).and_then(|record| record.round.as_mut()) else { return };
+        let Some(round) = self.dialling.outgoing.get_mut(&peer).and_then(|record| record.round.as_mut()) else {
+            return;
+        };
         while let Some(address) = round.addresses.pop_front() {
             if round.tried.insert(address) {
                 self.connect(peer, name, address);
@@ -282,8 +284,8 @@ impl Node {
     }
 
     fn dial_new(&mut self, peer: PeerId) {
-        if !self.dialling.outgoing.contains_key(&peer) {
-            self.dialling.outgoing.insert(peer, Outgoing::default());
+        if let Entry::Vacant(place) = self.dialling.outgoing.entry(peer) {
+            place.insert(Outgoing::default());
             self.dial(peer);
         }
     }

@@ -45,9 +45,10 @@ impl Node {
         let request = Request::parse(text)?;
         let active = self.connections.get(&conn).is_some_and(crate::meta::connection::Connection::is_active);
         if !active {
-            return match request {
-                Request::Ack { port, weight, options } => self.on_ack(conn, &port, weight, options),
-                other => Err(PeerError::Unexpected { got: other.label(), expected: "ACK" }),
+            return if let Request::Ack { port, weight, options } = request {
+                self.on_ack(conn, &port, weight, options)
+            } else {
+                Err(PeerError::Unexpected { got: request.label(), expected: "ACK" })
             };
         }
         let from = Gossiped { conn, text };
@@ -66,8 +67,16 @@ impl Node {
             Request::Id { .. } | Request::Ack { .. } => {
                 Err(PeerError::Unexpected { got: request.label(), expected: "a request of an active connection" })
             }
-            other => {
-                self.on_gossip(&from, other);
+            Request::AddSubnet { .. }
+            | Request::DelSubnet { .. }
+            | Request::AddEdge { .. }
+            | Request::DelEdge { .. }
+            | Request::KeyChanged { .. }
+            | Request::ReqKey { .. }
+            | Request::AnsKey(_)
+            | Request::UdpInfo { .. }
+            | Request::MtuInfo { .. } => {
+                self.on_gossip(&from, request);
                 Ok(())
             }
         }
@@ -162,7 +171,9 @@ impl Node {
     /// A tunnel server believes only what its neighbour says of itself.
     fn is_foreign(&self, from: &Gossiped<'_>, name: &NodeName) -> bool {
         let told = self.mesh.graph.find(name);
-        self.config.mesh.tunnel_server && told != Some(PeerId::ME) && (told.is_none() || told != self.neighbour(from.conn))
+        self.config.mesh.tunnel_server
+            && told != Some(PeerId::ME)
+            && (told.is_none() || told != self.neighbour(from.conn))
     }
 
     fn on_add_subnet(&mut self, from: &Gossiped<'_>, owner: &NodeName, subnet: Subnet) {
@@ -404,8 +415,7 @@ impl Node {
 
     /// Forgets what is known of unreachable nodes (spec: meta-protocol 15.5).
     pub(super) fn purge(&mut self) {
-        let gone: Vec<PeerId> =
-            self.mesh.graph.ids().into_iter().filter(|&peer| !self.is_reachable(peer)).collect();
+        let gone: Vec<PeerId> = self.mesh.graph.ids().into_iter().filter(|&peer| !self.is_reachable(peer)).collect();
         for &peer in &gone {
             for subnet in self.subnets_of(peer) {
                 self.tell_subnet(peer, subnet, false);

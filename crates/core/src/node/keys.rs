@@ -283,6 +283,7 @@ impl Node {
             Keying::Waiting { handshake, .. } | Keying::Ready(handshake) => Keying::Ready(handshake),
             Keying::Absent => Keying::Absent,
         };
+        tunnel.rekeying = None;
         let waiting = std::mem::take(&mut tunnel.waiting);
         self.touch(peer);
         self.refresh_routes();
@@ -304,14 +305,18 @@ impl Node {
     }
 
     pub(super) fn rekey(&mut self, peer: PeerId) {
-        let mut rng = self.rng.clone();
-        let kex = match self.tunnel_mut(peer).map(|tunnel| &mut tunnel.keying) {
-            Some(Keying::Ready(handshake)) => handshake.rekey(&mut rng).ok(),
-            Some(Keying::Absent | Keying::Waiting { .. }) | None => None,
+        let (mut rng, now) = (self.rng.clone(), self.now);
+        let Some(tunnel) = self.tunnel_mut(peer) else { return };
+        let kex = match &mut tunnel.keying {
+            Keying::Ready(handshake) => handshake.rekey(&mut rng),
+            Keying::Absent | Keying::Waiting { .. } => return,
         };
+        let stuck = tunnel.rekey_is_stuck(now);
         self.rng = rng;
-        if let Some(kex) = kex {
-            self.send_handshake(peer, &kex);
+        match kex {
+            Ok(kex) => self.send_handshake(peer, &kex),
+            Err(_) if stuck => self.start_session(peer),
+            Err(_) => {}
         }
     }
 

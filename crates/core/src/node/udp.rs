@@ -120,9 +120,8 @@ impl Node {
         }
         let probing = &mut tunnel.probing;
         let lead = timing.udp_keepalive.saturating_sub(GRATUITOUS_LEAD);
-        let gratuitous = minor >= 3
-            && tunnel.confirmed
-            && probing.reply_sent.is_none_or(|sent| now.since(sent) >= lead);
+        let gratuitous =
+            minor >= 3 && tunnel.confirmed && probing.reply_sent.is_none_or(|sent| now.since(sent) >= lead);
         let mut reply = None;
         if gratuitous {
             probing.reply_sent = Some(now);
@@ -377,9 +376,8 @@ impl Node {
     }
 
     fn peers_at(&self, address: SocketAddr) -> Vec<PeerId> {
-        let at = |peer: &PeerId| {
-            self.peer(*peer).is_some_and(|known| known.udp.is_some_and(|target| target.to == address))
-        };
+        let at =
+            |peer: &PeerId| self.peer(*peer).is_some_and(|known| known.udp.is_some_and(|target| target.to == address));
         self.mesh.graph.ids().into_iter().filter(at).collect()
     }
 

@@ -60,6 +60,8 @@ pub struct Tunnel {
     pub keying: Keying,
     /// When a session was last started by either side.
     pub last_start: Option<Instant>,
+    /// Since when the keys are being renewed.
+    pub rekeying: Option<Instant>,
     /// When the peer's public key was last asked for.
     pub last_question: Option<Instant>,
     /// Whether UDP works both ways with the peer's address.
@@ -111,6 +113,7 @@ impl Tunnel {
         Self {
             keying: Keying::Absent,
             last_start: None,
+            rekeying: None,
             last_question: None,
             confirmed: false,
             pmtu: Pmtu::new(),
@@ -142,6 +145,11 @@ impl Tunnel {
     /// Whether the last session start was so long ago that a failure may start another.
     pub fn start_is_old(&self, now: Instant) -> bool {
         self.last_start.is_none_or(|start| now.since(start) > KEY_TIMEOUT)
+    }
+
+    /// Notes that the keys are being renewed; tells whether they have been for too long, because a message was lost.
+    pub fn rekey_is_stuck(&mut self, now: Instant) -> bool {
+        now.since(*self.rekeying.get_or_insert(now)) > KEY_TIMEOUT
     }
 
     /// Whether the peer's public key may be asked for (again); notes that it is.

@@ -30,9 +30,9 @@ impl Probe {
     /// Reads the data of a record of type 4.
     pub fn parse(data: &[u8]) -> Option<Self> {
         let len = u16::try_from(data.len()).ok().filter(|&len| len >= MIN_PROBE)?;
-        Some(match data.first()? {
-            &REQUEST => Self::Request { len },
-            &SHORT_REPLY => Self::Reply { len: u16::from_be_bytes([*data.get(1)?, *data.get(2)?]) },
+        Some(match *data.first()? {
+            REQUEST => Self::Request { len },
+            SHORT_REPLY => Self::Reply { len: u16::from_be_bytes([*data.get(1)?, *data.get(2)?]) },
             _ => Self::Reply { len },
         })
     }

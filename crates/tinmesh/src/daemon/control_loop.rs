@@ -159,7 +159,9 @@ impl ControlLoop {
         if self.node.poll_timeout().is_some_and(|at| at <= time) {
             self.tell(Input::Timeout);
         }
-        if due(self.times.sample) || self.times.sample.is_none() && self.shared.active.load(std::sync::atomic::Ordering::Relaxed) {
+        if due(self.times.sample)
+            || self.times.sample.is_none() && self.shared.active.load(std::sync::atomic::Ordering::Relaxed)
+        {
             self.sample(time);
         }
         if due(self.times.settle) {
@@ -396,7 +398,9 @@ impl ControlLoop {
     fn tell_pending(&mut self, pending: Pending) {
         let time = now();
         match pending {
-            Pending::Meta(MetaEvent::Connected { conn, local }) => self.node.handle(time, Input::Connected { conn, local }),
+            Pending::Meta(MetaEvent::Connected { conn, local }) => {
+                self.node.handle(time, Input::Connected { conn, local })
+            }
             Pending::Meta(MetaEvent::Received { conn, bytes }) => {
                 self.node.handle(time, Input::Received { conn, bytes: &bytes });
             }

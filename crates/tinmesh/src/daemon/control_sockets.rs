@@ -121,14 +121,17 @@ impl ControlSockets {
 
     /// The highest level that any client follows; `None`: nobody does.
     pub fn log_level(&self, own: i32) -> Option<i32> {
-        self.clients.values().filter_map(|client| client.log).map(|(level, _)| if level < 0 { own } else { level }).max()
+        self.clients
+            .values()
+            .filter_map(|client| client.log)
+            .map(|(level, _)| if level < 0 { own } else { level })
+            .max()
     }
 
     /// Sends a log line to those who follow its level.
     pub fn publish(&mut self, line: &Line, own: i32, poller: &Poller) {
-        let follows = |client: &Client| {
-            client.log.is_some_and(|(level, _)| line.level <= if level < 0 { own } else { level })
-        };
+        let follows =
+            |client: &Client| client.log.is_some_and(|(level, _)| line.level <= if level < 0 { own } else { level });
         let numbers: Vec<u64> =
             self.clients.iter().filter(|(_, client)| follows(client)).map(|(&number, _)| number).collect();
         for number in numbers {

@@ -91,7 +91,7 @@ pub fn subnet_script(name: &str, owner: &str, own_name: &str, address: Option<So
         script.variables.truncate(1);
     }
     let weight = if subnet.weight() == DEFAULT_WEIGHT { String::new() } else { subnet.weight().to_string() };
-    script.with("SUBNET", subnet.without_weight().to_string()).with("WEIGHT", weight)
+    script.with("SUBNET", subnet.with_weight(DEFAULT_WEIGHT).to_string()).with("WEIGHT", weight)
 }
 
 /// Keeps the names of members up to date.

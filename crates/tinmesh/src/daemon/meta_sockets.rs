@@ -9,7 +9,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use tinmesh_core::name::ConnId;
 use tinmesh_os::poll::{Event, Interest, Poller};
 use tinmesh_os::tcp::{self, TcpOptions};
+use tracing::debug;
 
+use crate::daemon::log::CONNECTIONS;
 use crate::daemon::token::Token;
 
 /// Sockets of strangers that are kept open, unread (spec: meta-protocol 2.3).
@@ -86,8 +88,8 @@ impl MetaSockets {
     /// If the system has no more descriptors; the listener should be left alone for a moment.
     pub fn accept(&mut self, index: usize, poller: &Poller) -> io::Result<Vec<(ConnId, SocketAddr, SocketAddr)>> {
         let mut accepted = Vec::new();
-        let Some(listener) = self.listeners.get(index) else { return Ok(accepted) };
         for _ in 0..ACCEPT_TURN {
+            let Some(listener) = self.listeners.get(index) else { break };
             let (stream, remote) = match tcp::accept(listener, &self.outgoing.options) {
                 Ok(new) => new,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -191,7 +193,10 @@ impl MetaSockets {
                     meta.watch(conn, poller);
                     events.push(MetaEvent::Connected { conn, local });
                 }
-                Err(_) => self.fail(conn, poller, events),
+                Err(cause) => {
+                    debug!(target: CONNECTIONS, "Could not connect: {cause}");
+                    self.fail(conn, poller, events);
+                }
             }
             return;
         }
@@ -260,5 +265,8 @@ fn is_passing(error: &io::Error) -> bool {
 
 /// Errors of `accept` that concern one connection which went away again, and not the listener.
 fn is_of_one_connection(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted)
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
 }

@@ -203,7 +203,8 @@ mod tests {
     fn a_block_left_by_a_killed_daemon_is_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("hosts");
-        fs::write(&path, "127.0.0.1 localhost\n# tinmesh home begin\n10.1.0.9\told old.home\n# tinmesh home end\n").unwrap();
+        fs::write(&path, "127.0.0.1 localhost\n# tinmesh home begin\n10.1.0.9\told old.home\n# tinmesh home end\n")
+            .unwrap();
         let mut names = names(&path);
         names.insert("10.1.0.7".parse().unwrap(), "bob");
         names.write().unwrap();

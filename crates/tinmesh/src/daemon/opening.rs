@@ -70,7 +70,10 @@ impl Opened {
             bail!("Too many listening sockets: at most {MAX_SOCKETS} addresses can be listened on");
         }
         let pair = if address.port() == 0 {
-            (0..PORT_ATTEMPTS).find_map(|_| open_pair(address, settings).ok()).context("no free port").map_err(std::io::Error::other)
+            (0..PORT_ATTEMPTS)
+                .find_map(|_| open_pair(address, settings).ok())
+                .context("no free port")
+                .map_err(std::io::Error::other)
         } else {
             open_pair(address, settings)
         };

@@ -134,7 +134,8 @@ impl ScriptSettings {
         let name = &script.name;
         debug!(target: STATUS, "Executing script {name}");
         let quoted = format!("\"{}\"", path.display());
-        let line = self.interpreter.as_ref().map_or_else(|| quoted.clone(), |interpreter| format!("{interpreter} {quoted}"));
+        let line =
+            self.interpreter.as_ref().map_or_else(|| quoted.clone(), |interpreter| format!("{interpreter} {quoted}"));
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(line).current_dir(&self.confbase);
         command.envs(self.environment.iter().map(|(key, value)| (key, value)));

@@ -37,7 +37,10 @@ impl Store {
         match persist {
             Persist::PublicKey { name, key } => {
                 let path = self.host_file(name.as_str());
-                let line = format!("\n# The following line was automatically added by tinmesh\nEd25519PublicKey = {}\n", key.to_base64());
+                let line = format!(
+                    "\n# The following line was automatically added by tinmesh\nEd25519PublicKey = {}\n",
+                    key.to_base64()
+                );
                 append(&path, &line).map_err(|error| at(&path, &error))
             }
             Persist::InvitedNode { name, key } => {

@@ -45,7 +45,7 @@ impl Worker {
     /// If the system has no more threads or descriptors.
     pub fn start(shared: Arc<Shared>, queue: SyncSender<FromWorker>) -> io::Result<Self> {
         let waker = Waker::new()?;
-        let mut poller = Poller::new()?;
+        let poller = Poller::new()?;
         poller.add(waker.as_fd(), WAKE, Interest::READ)?;
         if let Link::Tun(device) = &shared.link {
             poller.add(device.as_fd(), DEVICE, Interest::READ)?;
@@ -157,7 +157,8 @@ impl Work {
             let fib = shared.fib.load();
             for at in 0..count {
                 self.packets[at].set_len(lens[at]);
-                self.verdicts[at] = self.sources[at].map(|from| fib.inbound(from, &mut self.packets[at], &mut self.scratch));
+                self.verdicts[at] =
+                    self.sources[at].map(|from| fib.inbound(from, &mut self.packets[at], &mut self.scratch));
             }
             self.finish(count, &fib);
             if count < BATCH {

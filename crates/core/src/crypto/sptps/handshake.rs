@@ -212,3 +212,110 @@ fn parts(kex: &[u8; KEX]) -> ([u8; 32], [u8; 32]) {
     key.copy_from_slice(&kex[33..]);
     (nonce, key)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(role: Role) -> (Handshake, Vec<u8>) {
+        let (own, peer) = match role {
+            Role::Initiator => (1, 2),
+            Role::Responder => (2, 1),
+        };
+        let peer = SecretKey::from_seed(&[peer; 32]).public();
+        let params = Params { role, key: SecretKey::from_seed(&[own; 32]), peer, label: b"label".to_vec() };
+        Handshake::start(params, &mut Rng::from_seed([own; 32]))
+    }
+
+    /// A handshake in each state, and the messages that are right somewhere.
+    fn handshakes(role: Role) -> (Vec<Handshake>, [(&'static str, Vec<u8>); 3]) {
+        let rng = &mut Rng::from_seed([9; 32]);
+        let messages = |own: &mut Handshake, own_kex: &[u8]| {
+            let (mut peer, kex) = start(role.other());
+            let mut sent = peer.on_message(own_kex, &mut Rng::from_seed([8; 32])).unwrap().send;
+            for answer in own.on_message(&kex, &mut Rng::from_seed([7; 32])).unwrap().send {
+                sent.extend(peer.on_message(&answer, &mut Rng::from_seed([8; 32])).unwrap().send);
+            }
+            (kex, sent.pop().unwrap())
+        };
+        let (mut waiting_sig, own_kex) = start(role);
+        let (kex, sig) = messages(&mut waiting_sig, &own_kex);
+        let (mut settled, _) = start(role);
+        settled.on_message(&kex, rng).unwrap();
+        settled.on_message(&sig, rng).unwrap();
+        let acknowledging = Handshake { state: State::Ack, keyed: true, params: start(role).0.params };
+        let all = vec![start(role).0, waiting_sig, acknowledging, settled];
+        (all, [("KEX", kex), ("SIG", sig), ("ACK", Vec::new())])
+    }
+
+    /// What each state does with each message: records sent, change of keys, next state.
+    fn table(role: Role) -> Vec<String> {
+        let mut lines = Vec::new();
+        for message in 0..3 {
+            let (all, messages) = handshakes(role);
+            for mut handshake in all {
+                let (name, bytes) = &messages[message];
+                let before = format!("{:?}", handshake.state);
+                let result = match handshake.on_message(bytes, &mut Rng::from_seed([5; 32])) {
+                    Ok(step) => {
+                        let change = format!("{:?}", step.change);
+                        let change = change.split('(').next().unwrap_or_default().to_owned();
+                        format!("{:?} {change}", step.send.iter().map(Vec::len).collect::<Vec<_>>())
+                    }
+                    Err(error) => format!("{error:?}"),
+                };
+                lines.push(format!("{before} + {name} = {result} -> {:?}", handshake.state));
+            }
+        }
+        lines
+    }
+
+    #[test]
+    fn each_state_takes_its_message_and_refuses_the_others() {
+        let expected = |kex: &str, sig: &str| {
+            let lines = format!(
+                "Kex + KEX = {kex} None -> Sig
+                 Sig + KEX = BadSignature -> Sig
+                 Ack + KEX = BadAck -> Ack
+                 Settled + KEX = [65{}] None -> Sig
+                 Kex + SIG = BadKex -> Kex
+                 Sig + SIG = {sig} First -> Settled
+                 Ack + SIG = BadAck -> Ack
+                 Settled + SIG = BadKex -> Settled
+                 Kex + ACK = BadKex -> Kex
+                 Sig + ACK = BadSignature -> Sig
+                 Ack + ACK = [] Receiving -> Settled
+                 Settled + ACK = BadKex -> Settled",
+                if kex == "[]" { "" } else { ", 64" }
+            );
+            lines.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>()
+        };
+
+        assert_eq!(table(Role::Initiator), expected("[64]", "[]"));
+        assert_eq!(table(Role::Responder), expected("[]", "[64]"));
+    }
+
+    #[test]
+    fn a_weak_ephemeral_key_is_refused() {
+        let rng = &mut Rng::from_seed([9; 32]);
+        let (mut own, own_kex) = start(Role::Responder);
+        let (peer, _) = start(Role::Initiator);
+        let mut weak = [0; KEX];
+        weak[33] = 1;
+        own.on_message(&weak, rng).unwrap();
+        let own_kex: [u8; KEX] = own_kex.try_into().unwrap();
+        let signature = peer.params.key.sign(&peer.signed(Role::Initiator, &weak, &own_kex));
+
+        let result = own.on_message(&signature, rng);
+
+        assert_eq!(result.err(), Some(SptpsError::WeakKey));
+        assert_eq!(format!("{:?}", own.state), "Sig");
+    }
+
+    #[test]
+    fn keys_are_renewed_only_when_no_handshake_is_under_way() {
+        let (mut own, _) = start(Role::Initiator);
+
+        assert_eq!(own.rekey(&mut Rng::from_seed([9; 32])).err(), Some(SptpsError::Busy));
+    }
+}

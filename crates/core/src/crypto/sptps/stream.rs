@@ -207,3 +207,104 @@ impl Stream {
         std::mem::take(&mut self.output)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::crypto::keys::SecretKey;
+    use crate::crypto::rng::Rng;
+    use crate::crypto::sptps::Role;
+
+    fn pair(rng: &mut Rng) -> (Stream, Stream) {
+        let (key, peer) = (SecretKey::from_seed(&[2; 32]), SecretKey::from_seed(&[3; 32]));
+        let label = b"label".to_vec();
+        let params = Params { role: Role::Initiator, key: key.clone(), peer: peer.public(), label: label.clone() };
+        let (mut one, kex) = Stream::new(params, rng);
+        let (mut other, answer) =
+            Stream::new(Params { role: Role::Responder, key: peer, peer: key.public(), label }, rng);
+        other.feed(&kex, rng).unwrap();
+        one.feed(&answer, rng).unwrap();
+        assert_eq!(other.feed(&one.take_output(), rng).unwrap().1, Some(StreamEvent::Done));
+        assert_eq!(one.feed(&other.take_output(), rng).unwrap().1, Some(StreamEvent::Done));
+        (one, other)
+    }
+
+    #[test]
+    fn nothing_is_sealed_before_the_handshake_is_done() {
+        let (key, peer) = (SecretKey::from_seed(&[2; 32]), SecretKey::from_seed(&[3; 32]).public());
+        let params = Params { role: Role::Initiator, key, peer, label: Vec::new() };
+        let (mut stream, _) = Stream::new(params, &mut Rng::from_seed([1; 32]));
+
+        assert_eq!(stream.seal(0, b"early"), Err(SptpsError::TooEarly));
+    }
+
+    #[test]
+    fn records_are_limited_by_the_length_field_and_by_type() {
+        let (mut one, _) = pair(&mut Rng::from_seed([1; 32]));
+
+        assert_eq!(one.seal(0, &[0; 65_535]).map(|record| record.len()), Ok(65_554));
+        assert_eq!(one.seal(0, &[0; 65_536]), Err(SptpsError::TooLong));
+        assert_eq!(one.seal(128, &[]), Err(SptpsError::BadType(128)));
+    }
+
+    #[test]
+    fn a_key_never_numbers_two_records_alike() {
+        let (mut one, _) = pair(&mut Rng::from_seed([1; 32]));
+        one.outbound.next = 2 + NUMBERS - 1;
+
+        assert!(one.seal(0, b"last").is_ok());
+        assert_eq!(one.seal(0, b"one more"), Err(SptpsError::Exhausted));
+    }
+
+    proptest! {
+        #[test]
+        fn records_cut_anywhere_come_out_whole(
+            lengths in prop::collection::vec(0_usize..3000, 1..8),
+            cuts in prop::collection::vec(1_usize..700, 1..40),
+        ) {
+            let rng = &mut Rng::from_seed([1; 32]);
+            let (mut one, mut other) = pair(rng);
+            let datas: Vec<_> = lengths.iter().map(|&len| vec![len as u8; len]).collect();
+            let wire: Vec<u8> = datas.iter().flat_map(|data| one.seal(7, data).unwrap()).collect();
+
+            let (mut rest, mut received) = (wire.as_slice(), Vec::new());
+            for cut in cuts.iter().cycle() {
+                if rest.is_empty() {
+                    break;
+                }
+                let (consumed, event) = other.feed(&rest[..rest.len().min(*cut)], rng).unwrap();
+                rest = &rest[consumed..];
+                if let Some(StreamEvent::Record { kind: 7, data }) = event {
+                    received.push(data);
+                }
+            }
+
+            prop_assert_eq!(received, datas);
+        }
+
+        #[test]
+        fn a_changed_byte_is_never_taken(at in 2_usize..60, change in 1_u8..) {
+            let rng = &mut Rng::from_seed([1; 32]);
+            let (mut one, mut other) = pair(rng);
+            let mut wire = one.seal(0, &[1; 41]).unwrap();
+            wire[at] ^= change;
+
+            prop_assert_eq!(other.feed(&wire, rng), Err(SptpsError::BadTag));
+        }
+
+        #[test]
+        fn noise_in_place_of_a_handshake_is_refused_or_waited_for(noise in prop::collection::vec(any::<u8>(), 0..400)) {
+            let rng = &mut Rng::from_seed([1; 32]);
+            let peer = SecretKey::from_seed(&[3; 32]).public();
+            let params = Params { role: Role::Responder, key: SecretKey::from_seed(&[2; 32]), peer, label: Vec::new() };
+            let (mut stream, _) = Stream::new(params, rng);
+
+            let fed = stream.feed(&noise, rng);
+
+            let event = fed.ok().and_then(|(_, event)| event);
+            prop_assert!(event.is_none() || event == Some(StreamEvent::Handshake));
+        }
+    }
+}

@@ -50,8 +50,11 @@ fn ans_key() -> impl Strategy<Value = AnsKey> {
 fn request() -> impl Strategy<Value = Request> {
     let ends = || (any::<u32>(), name(), name()).prop_filter("two nodes", |(_, from, to)| from != to);
     prop_oneof![
-        ("[!-~]{1,70}", 0u16..100, prop::option::of(0u16..1000))
-            .prop_map(|(name, major, minor)| Request::Id { name, major, minor }),
+        ("[!-~]{1,70}", 0u16..100, prop::option::of(0u16..1000)).prop_map(|(name, major, minor)| Request::Id {
+            name,
+            major,
+            minor
+        }),
         ("[!-~]{1,5}", any::<i32>(), any::<u32>()).prop_map(|(port, weight, options)| Request::Ack {
             port,
             weight,

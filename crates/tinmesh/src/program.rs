@@ -1,0 +1,82 @@
+//! What the program is called decides what it does.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::cli::tincd::{self, DaemonCall, LogTarget};
+use crate::config::Override;
+use crate::daemon::log::Target;
+use crate::daemon::{self, DaemonOptions};
+use crate::paths::{PathOptions, Paths};
+use crate::tinc;
+use crate::user;
+
+/// The version line of `tinc --version` and `tincd --version`.
+fn version(program: &str) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!("{program} (tinmesh) version {version}, protocol 17.7\n")
+}
+
+/// Runs as the program that `program` names.
+pub fn run(program: &str, words: &[String]) -> ExitCode {
+    match Path::new(program).file_name().and_then(|name| name.to_str()) {
+        Some("tincd") => run_daemon(program, words),
+        Some("tinc") => ExitCode::from(tinc::main(program, words)),
+        _ => {
+            let all = std::iter::once(program.to_owned()).chain(words.iter().cloned()).map(Into::into).collect();
+            ExitCode::from(user::run(all))
+        }
+    }
+}
+
+fn fail(message: &str) -> ExitCode {
+    eprintln!("{}", message.trim_end());
+    ExitCode::FAILURE
+}
+
+fn show(text: &str) -> ExitCode {
+    print!("{text}");
+    ExitCode::SUCCESS
+}
+
+/// Behaves as `tincd`.
+pub fn run_daemon(program: &str, words: &[String]) -> ExitCode {
+    let options = match tincd::parse(program, words) {
+        Ok(DaemonCall::Run(options)) => *options,
+        Ok(DaemonCall::Help) => return show(&tincd::usage(program)),
+        Ok(DaemonCall::Version) => return show(&version("tincd")),
+        Err(message) => return fail(&message),
+    };
+    match start_daemon(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(cause) => fail(&format!("{cause:#}")),
+    }
+}
+
+fn start_daemon(options: tincd::DaemonOptions) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !options.bypass_security,
+        "--bypass-security is refused: tinmesh always authenticates and encrypts"
+    );
+    let (logfile, log) = match options.log {
+        LogTarget::Automatic => (None, None),
+        LogTarget::Syslog => (None, Some(Target::Syslog)),
+        LogTarget::DefaultFile => (None, Some(Target::File("".into()))),
+        LogTarget::File(file) => (Some(file), Some(Target::File("".into()))),
+    };
+    let path_options = PathOptions { config: options.config, net: options.net, pidfile: options.pid_file, logfile };
+    let paths = Paths::for_daemon(&path_options)?;
+    let log = log.map(|target| if target == Target::Syslog { target } else { Target::File(paths.log_file.clone()) });
+    let overrides =
+        (1..).zip(&options.settings).map(|(number, text)| Override::parse(text, number)).collect::<Result<_, _>>()?;
+    let options = DaemonOptions {
+        foreground: options.no_detach,
+        debug: options.debug,
+        lock_memory: options.mlock,
+        log,
+        chroot: options.chroot,
+        user: options.user,
+        overrides,
+    };
+    daemon::run(&paths, &options)
+}

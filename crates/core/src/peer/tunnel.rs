@@ -78,6 +78,8 @@ pub struct Tunnel {
     pub info_sent: (Option<Instant>, Option<Instant>),
     /// Packets that wait for the first handshake.
     pub waiting: VecDeque<Waiting>,
+    /// Sealed datagrams that overtook the end of the first handshake.
+    pub early: VecDeque<Vec<u8>>,
 }
 
 /// When probes went out and what came back.
@@ -122,6 +124,7 @@ impl Tunnel {
             used: None,
             info_sent: (None, None),
             waiting: VecDeque::new(),
+            early: VecDeque::new(),
         }
     }
 
@@ -159,6 +162,17 @@ impl Tunnel {
             self.last_question = Some(now);
         }
         due
+    }
+
+    /// Keeps a sealed datagram while the first handshake runs, as its last message travels by TCP and is often overtaken.
+    pub fn keep_early(&mut self, datagram: &[u8]) {
+        if !matches!(self.keying, Keying::Waiting { .. }) {
+            return;
+        }
+        if self.early.len() >= WAITING_PACKETS {
+            self.early.pop_front();
+        }
+        self.early.push_back(datagram.to_vec());
     }
 
     /// Keeps a packet until there are keys; the oldest goes when there are too many.

@@ -193,7 +193,7 @@ impl Exchange {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::net::TcpListener;
     use std::thread::{self, JoinHandle};
 
@@ -204,7 +204,7 @@ mod tests {
 
     /// What an inviter does at the cookie.
     #[derive(Clone, Copy, PartialEq)]
-    enum Mood {
+    pub(in crate::user) enum Mood {
         Generous,
         HangUp,
     }
@@ -214,13 +214,14 @@ mod tests {
     }
 
     /// An inviter for one joiner, which gives the name it is asked for with `_2` behind; its URL, and who joined.
-    fn inviter(file: &'static str, mood: Mood) -> (InviteUrl, JoinHandle<Option<(NodeName, PublicKey)>>) {
+    pub(in crate::user) fn inviter(file: &str, mood: Mood) -> (InviteUrl, JoinHandle<Option<(NodeName, PublicKey)>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut rng = files::rng().unwrap();
         let key = SecretKey::generate(&mut rng);
         let port = listener.local_addr().unwrap().port();
         let host = "127.0.0.1".to_owned();
         let url = InviteUrl { host, port, key_hash: key_hash(&key.public()), cookie: [7; 18] };
+        let file = file.to_owned();
         let thread = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut line = Vec::new();

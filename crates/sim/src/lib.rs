@@ -1,1 +1,40 @@
-//! A world of tinmesh nodes in virtual time.
+//! A world of tinmesh nodes in virtual time, on a simulated Internet. For tests and study; never shipped.
+//!
+//! ```text
+//!  World, Host            what a test says and asks           world.rs host.rs
+//!    └─ Engine            clock, queue, one machine at a time engine.rs engine/ queue.rs
+//!        ├─ Machine       node, snapshot, disk, sockets       machine.rs (or an Actor: actor.rs)
+//!        ├─ Internet      addresses, links, NATs              internet.rs nat.rs
+//!        ├─ Streams       TCP                                 stream.rs
+//!        └─ Flow          packets through the mesh            traffic.rs
+//!  oracle                 what should be true                 oracle.rs
+//! ```
+//!
+//! A machine does for its node what the daemon does: `Input`s in, `Output`s out, packets through its `Fib`. All is
+//! decided by one seed. After every run it is checked that no packet came twice, went in a circle or was readable on
+//! the way, and, when nothing came or went lately, that all nodes know what they should (`oracle.rs`).
+#![forbid(unsafe_code)]
+
+mod actor;
+mod dice;
+mod engine;
+mod host;
+mod internet;
+mod machine;
+mod nat;
+mod oracle;
+mod queue;
+mod stream;
+mod trace;
+mod traffic;
+mod world;
+
+pub use actor::Script;
+pub use engine::Settings;
+pub use host::Host;
+pub use internet::{Cut, Link, NatId};
+pub use machine::Work;
+pub use nat::{Dependence, Nat, Ports};
+pub use trace::Trace;
+pub use traffic::FlowReport;
+pub use world::{Path, Ping, World, millis, minutes, secs};

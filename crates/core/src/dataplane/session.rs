@@ -4,10 +4,14 @@
 //! numbers and the window of the old one. Those are atomic, so sealing and opening need no lock.
 //!
 //! ```text
-//!  Session (first keys) ─── own SIG and ACK sent ──► Session (sends with the new key,
-//!        │                                                    opens with old or new)
-//!        └─ numbers, window: shared ───────────────► ─── ACK came ──► Session (new keys)
+//!  Session (first keys) ─── own SIG and ACK sent ──► Session (opens with old or new key)
+//!        │                                               │
+//!        └─ numbers, window: shared ───────────────►     └─ ACK came ──► Session (sends with the new key)
 //! ```
+//!
+//! tinc expects packets under the new key right after our ACK; a patient session goes on with the old key until the
+//! peer's ACK proves that it has the new one, because packets overtake the messages of the handshake. Then no packet is
+//! lost, if the peer, too, opens with both keys for a while after the last ACK.
 //!
 //! Source: spec sptps 9.2, 13 to 15.
 
@@ -57,8 +61,12 @@ impl OpenError {
 #[derive(Debug)]
 pub struct Session {
     sending: Key,
+    /// Takes over when the peer's ACK comes.
+    next_sending: Option<Cipher>,
     receiving: Key,
-    coming: Option<Coming>,
+    coming: Option<Arc<Coming>>,
+    /// Whether the peer's ACK came, so that most packets come under the `coming` key.
+    renewed: bool,
     numbers: Arc<Numbers>,
 }
 
@@ -96,31 +104,53 @@ impl Session {
     pub(crate) fn new(keys: SessionKeys, next: u64, window_bytes: u16) -> Self {
         Self {
             sending: Key { cipher: keys.sending, since: next },
+            next_sending: None,
             receiving: Key { cipher: keys.receiving, since: next },
             coming: None,
+            renewed: false,
             numbers: Arc::new(Numbers { out: AtomicU64::new(next), window: ReplayWindow::new(window_bytes, next) }),
         }
     }
 
-    /// The session after our ACK: it seals with the new key, and opens what came under either.
-    pub(crate) fn after_own_ack(&self, keys: SessionKeys) -> Self {
+    /// The session after our ACK: it opens what came under either key, and seals with the new one unless it is `patient`.
+    pub(crate) fn after_own_ack(&self, keys: SessionKeys, patient: bool) -> Self {
         let since = self.numbers.window.next();
+        let (sending, next_sending) =
+            if patient { (self.sending.clone(), Some(keys.sending)) } else { (self.from_here_on(keys.sending), None) };
+        let coming = Coming { key: Key { cipher: keys.receiving, since }, lowest: AtomicU64::new(u64::MAX) };
+        let receiving = self.newest().clone();
+        Self { sending, next_sending, receiving, coming: Some(Arc::new(coming)), renewed: false, ..self.same() }
+    }
+
+    /// The session after the peer's ACK: it seals with the new key, and still opens late packets under the old one.
+    pub(crate) fn after_peers_ack(&self) -> Self {
+        let sending = self.next_sending.clone().map_or_else(|| self.sending.clone(), |key| self.from_here_on(key));
+        Self { sending, next_sending: None, renewed: true, ..self.same() }
+    }
+
+    /// The session without the old receiving key, if the peer's ACK came.
+    pub(crate) fn without_old_key(&self) -> Option<Self> {
+        let coming = self.coming.as_ref().filter(|_| self.renewed)?;
+        Some(Self { receiving: coming.key.clone(), coming: None, renewed: false, ..self.same() })
+    }
+
+    fn same(&self) -> Self {
         Self {
-            sending: Key { cipher: keys.sending, since: self.numbers.out.load(Relaxed) },
+            sending: self.sending.clone(),
+            next_sending: self.next_sending.clone(),
             receiving: self.receiving.clone(),
-            coming: Some(Coming { key: Key { cipher: keys.receiving, since }, lowest: AtomicU64::new(u64::MAX) }),
+            coming: self.coming.clone(),
+            renewed: self.renewed,
             numbers: Arc::clone(&self.numbers),
         }
     }
 
-    /// The session after the peer's ACK: the old receiving key is gone.
-    pub(crate) fn after_peers_ack(&self) -> Self {
-        Self {
-            sending: self.sending.clone(),
-            receiving: self.coming.as_ref().map_or(&self.receiving, |coming| &coming.key).clone(),
-            coming: None,
-            numbers: Arc::clone(&self.numbers),
-        }
+    fn from_here_on(&self, cipher: Cipher) -> Key {
+        Key { cipher, since: self.numbers.out.load(Relaxed) }
+    }
+
+    fn newest(&self) -> &Key {
+        self.coming.as_ref().map_or(&self.receiving, |coming| &coming.key)
     }
 
     /// Makes `packet`, which holds the data of a record of type `kind`, the datagram to send.
@@ -207,11 +237,10 @@ impl Session {
     }
 
     fn verify(&self, number: u32, body: &[u8], tag: &[u8; TAG]) -> Option<(Genuine, Opener<'_>)> {
-        if let Some(genuine) = self.receiving.cipher.verify(number, body, tag) {
-            return Some((genuine, Opener::Receiving));
-        }
-        let coming = self.coming.as_ref()?;
-        Some((coming.key.cipher.verify(number, body, tag)?, Opener::Coming(coming)))
+        let old = || Some((self.receiving.cipher.verify(number, body, tag)?, Opener::Receiving));
+        let Some(coming) = self.coming.as_deref() else { return old() };
+        let new = || Some((coming.key.cipher.verify(number, body, tag)?, Opener::Coming(coming)));
+        if self.renewed { new().or_else(old) } else { old().or_else(new) }
     }
 
     fn admit(&self, number: u32, opener: Opener<'_>) -> Result<(), Refusal> {
@@ -361,10 +390,10 @@ mod tests {
     }
 
     #[test]
-    fn the_old_key_opens_late_packets_until_the_ack_and_none_after_it() {
+    fn the_old_key_opens_late_packets_until_it_is_forgotten_and_none_after_that() {
         let mut pair = Pair::established();
         let old = pair.other.session().unwrap();
-        let (mut late, mut later) = (sealed(&old, b"late"), sealed(&old, b"later"));
+        let [mut late, mut later, mut latest] = [b"1", b"2", b"3"].map(|data| sealed(&old, data));
         let ack = pair.rekey_up_to_ack();
         let (one, other) = pair.sessions();
         assert_eq!(one.open(&mut sealed(&other, b"new key")), Ok(0));
@@ -373,7 +402,9 @@ mod tests {
         assert_eq!(one.open(&mut sealed(&old, b"old key after the new one")), Err(OpenError::Replayed));
         let renewed = pair.tell_one(&ack).session.unwrap();
 
-        assert_eq!(renewed.open(&mut later), Err(OpenError::BadTag));
+        assert_eq!(renewed.open(&mut later), Ok(0));
+        assert!(pair.one.forget_old_key());
+        assert_eq!(pair.one.session().unwrap().open(&mut latest), Err(OpenError::BadTag));
     }
 
     #[test]

@@ -27,22 +27,18 @@ impl Graph {
         let mut grown = vec![false; self.vertices.len()];
         let mut neighbours = Vec::new();
         let mut heap = BinaryHeap::new();
-        let mut next = Some(PeerId::ME);
-        while let Some(inside) = next {
-            grown[inside.index()] = true;
-            let links = self.links(inside).iter().filter(|link| link.mutual && !grown[link.edge.to.index()]);
-            heap.extend(
-                links
-                    .filter(|link| routes.get(link.edge.to).is_some())
-                    .filter_map(|link| self.growth(inside, link).map(Reverse)),
-            );
-            next = None;
-            while let (None, Some(Reverse(growth))) = (next, heap.pop()) {
-                if !grown[growth.outside.index()] {
-                    next = Some(growth.outside);
-                    neighbours.extend((growth.inside == PeerId::ME).then_some(growth.outside));
-                }
+        let mut newest = PeerId::ME;
+        loop {
+            grown[newest.index()] = true;
+            let links = self.links(newest).iter().filter(|link| link.mutual && !grown[link.edge.to.index()]);
+            let reached = links.filter(|link| routes.get(link.edge.to).is_some());
+            heap.extend(reached.filter_map(|link| self.growth(newest, link).map(Reverse)));
+            let least = std::iter::from_fn(|| heap.pop()).find(|Reverse(growth)| !grown[growth.outside.index()]);
+            let Some(Reverse(growth)) = least else { break };
+            if growth.inside == PeerId::ME {
+                neighbours.push(growth.outside);
             }
+            newest = growth.outside;
         }
         neighbours
     }

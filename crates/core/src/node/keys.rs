@@ -71,8 +71,11 @@ impl Node {
         self.send_routed(peer, &Request::ReqKey { from, to: name, kind: KeyRequest::Start(base64::encode(&kex)) });
     }
 
-    fn begin(&mut self, peer: PeerId, handshake: Datagram, initiator: bool) {
+    fn begin(&mut self, peer: PeerId, mut handshake: Datagram, initiator: bool) {
         let now = self.now;
+        if self.options_of(peer).has(TINMESH) {
+            handshake.be_patient();
+        }
         let Some(tunnel) = self.open_tunnel(peer) else { return };
         tunnel.keying = Keying::Waiting { handshake: Box::new(handshake), initiator };
         tunnel.last_start = Some(now);
@@ -270,6 +273,7 @@ impl Node {
             self.send_handshake(peer, datagram);
         }
         if progress.session.is_some() {
+            self.note_start(peer);
             self.touch(peer);
         }
         if progress.established {
@@ -285,9 +289,13 @@ impl Node {
         };
         tunnel.rekeying = None;
         let waiting = std::mem::take(&mut tunnel.waiting);
+        let early = std::mem::take(&mut tunnel.early);
         self.touch(peer);
         self.refresh_routes();
         self.publish_if_dirty();
+        for datagram in early {
+            self.on_datagram_over_tcp(peer, &datagram);
+        }
         for kept in waiting {
             self.send_plain(peer, kept.source, kept.packet);
         }
@@ -314,9 +322,33 @@ impl Node {
         let stuck = tunnel.rekey_is_stuck(now);
         self.rng = rng;
         match kex {
-            Ok(kex) => self.send_handshake(peer, &kex),
+            Ok(kex) => {
+                self.note_start(peer);
+                self.send_handshake(peer, &kex);
+            }
             Err(_) if stuck => self.start_session(peer),
             Err(_) => {}
+        }
+    }
+
+    /// While keys change, packets that cannot be opened are no reason to start anew.
+    fn note_start(&mut self, peer: PeerId) {
+        let now = self.now;
+        if let Some(tunnel) = self.tunnel_mut(peer) {
+            tunnel.last_start = Some(now);
+        }
+    }
+
+    /// The key before the present one goes when no packet under it can be under way any more.
+    pub(super) fn forget_old_key(&mut self, peer: PeerId) {
+        let now = self.now;
+        let Some(tunnel) = self.tunnel_mut(peer).filter(|tunnel| tunnel.start_is_old(now)) else { return };
+        let forgot = match &mut tunnel.keying {
+            Keying::Ready(handshake) => handshake.forget_old_key(),
+            Keying::Absent | Keying::Waiting { .. } => false,
+        };
+        if forgot {
+            self.touch(peer);
         }
     }
 

@@ -218,6 +218,7 @@ impl Node {
     /// A sealed record for us that came over TCP.
     pub(super) fn on_datagram_over_tcp(&mut self, origin: PeerId, datagram: &[u8]) {
         let Some(session) = self.tunnel(origin).and_then(|tunnel| tunnel.session()) else {
+            self.keep_early(origin, datagram);
             self.want_key(origin);
             return;
         };
@@ -236,6 +237,12 @@ impl Node {
                     self.restart_session(origin);
                 }
             }
+        }
+    }
+
+    fn keep_early(&mut self, origin: PeerId, datagram: &[u8]) {
+        if let Some(tunnel) = self.tunnel_mut(origin) {
+            tunnel.keep_early(datagram);
         }
     }
 
@@ -272,18 +279,17 @@ impl Node {
         let mut source = [0; 6];
         source.copy_from_slice(&ids[6..]);
         let direct = ids[..6] == NodeId::NULL.0;
-        let Some(&origin) = self.fib.by_id.get(&NodeId(source)) else { return };
-        if origin == PeerId::ME {
-            return;
-        }
+        let Some(&origin) = self.fib.by_id.get(&NodeId(source)).filter(|&&origin| origin != PeerId::ME) else { return };
+        packet.drop_front(IDS);
         let Some(session) = self.tunnel(origin).and_then(|tunnel| tunnel.session()) else {
+            self.keep_early(origin, packet.payload());
             self.on_unknown_datagram(origin);
             return;
         };
         if !direct {
+            self.on_datagram_over_tcp(origin, packet.payload());
             return;
         }
-        packet.drop_front(IDS);
         match session.open(&mut packet) {
             Ok(kind @ (PROBE | HANDSHAKE)) => self.on_record(origin, kind, &packet, true, from),
             Ok(kind) => {

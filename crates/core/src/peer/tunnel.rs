@@ -78,6 +78,8 @@ pub struct Tunnel {
     pub info_sent: (Option<Instant>, Option<Instant>),
     /// Packets that wait for the first handshake.
     pub waiting: VecDeque<Waiting>,
+    /// Sealed datagrams that overtook the end of the first handshake.
+    pub early: VecDeque<Vec<u8>>,
 }
 
 /// When probes went out and what came back.
@@ -93,6 +95,8 @@ pub struct Probing {
     pub reply_sent: Option<Instant>,
     /// When a reply came.
     pub heard: Option<Instant>,
+    /// When the peer's own request was last answered, so that UDP works both ways as it sees it.
+    pub answered: Option<Instant>,
     /// Round-trip time.
     pub rtt: Option<Duration>,
     /// Longest frame received lately, in bytes.
@@ -122,6 +126,7 @@ impl Tunnel {
             used: None,
             info_sent: (None, None),
             waiting: VecDeque::new(),
+            early: VecDeque::new(),
         }
     }
 
@@ -161,6 +166,17 @@ impl Tunnel {
         due
     }
 
+    /// Keeps a sealed datagram while the first handshake runs, as its last message travels by TCP and is often overtaken.
+    pub fn keep_early(&mut self, datagram: &[u8]) {
+        if !matches!(self.keying, Keying::Waiting { .. }) {
+            return;
+        }
+        if self.early.len() >= WAITING_PACKETS {
+            self.early.pop_front();
+        }
+        self.early.push_back(datagram.to_vec());
+    }
+
     /// Keeps a packet until there are keys; the oldest goes when there are too many.
     pub fn keep(&mut self, waiting: Waiting) {
         if self.waiting.len() >= WAITING_PACKETS {
@@ -179,6 +195,7 @@ impl Tunnel {
         self.confirmed = false;
         self.pmtu.reset();
         self.probing.max_recent_len = 0;
+        self.probing.answered = None;
         self.probing.unanswered = 0;
         self.probing.path_mtu = None;
     }

@@ -61,6 +61,10 @@ impl SubnetTable {
         let claim = Claim { subnet, owner: owner.map(|id| (id, name.clone())) };
         let claims = self.trie_mut(&subnet.address()).entry(&prefix_of(&subnet));
         let at = claims.partition_point(|other| other.order() < claim.order());
+        if claims.is_empty() {
+            // Most ranges are claimed once.
+            claims.reserve_exact(1);
+        }
         claims.insert(at, claim);
         true
     }
@@ -94,6 +98,11 @@ impl SubnetTable {
     /// The subnets of one node, in order.
     pub fn of(&self, owner: PeerId) -> impl Iterator<Item = Subnet> {
         self.owned.get(&Some(owner)).into_iter().flat_map(|owned| owned.iter().copied())
+    }
+
+    /// How many subnets one node has.
+    pub fn count_of(&self, owner: PeerId) -> usize {
+        self.owned.get(&Some(owner)).map_or(0, |owned| owned.len())
     }
 
     /// All subnets in order, with their owners (`None`: everyone).
@@ -141,7 +150,7 @@ impl SubnetTable {
 }
 
 const fn prefix_of(subnet: &Subnet) -> Prefix {
-    Prefix { bytes: (subnet.address.leading() & subnet.mask()).to_be_bytes(), bits: subnet.prefix }
+    Prefix { key: subnet.address.leading() & subnet.mask(), bits: subnet.prefix }
 }
 
 #[cfg(test)]

@@ -57,4 +57,14 @@ mod tests {
             assert_eq!(WireAddress::parse(host, port).to_string(), format!("{host} {port}"));
         }
     }
+
+    #[test]
+    fn only_a_numeric_address_with_a_numeric_port_is_usable() {
+        let ip = |host, port| WireAddress::parse(host, port).ip().map(|address| address.to_string());
+        assert_eq!(ip("::ffff:10.0.0.1", "655").as_deref(), Some("10.0.0.1:655"));
+        assert_eq!(ip("fe80::1%eth0", "655").as_deref(), Some("[fe80::1]:655"));
+        for (host, port) in [("unspec", "unspec"), ("unspec", "655"), ("10.0.0.1", "http"), ("10.0.0.1", "65536")] {
+            assert_eq!(ip(host, port), None, "{host} {port}");
+        }
+    }
 }

@@ -19,3 +19,17 @@ pub fn ids(destination: NodeId, origin: NodeId) -> [u8; IDS] {
     ids[6..].copy_from_slice(&origin.0);
     ids
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_in_front_is_found_again_and_less_is_nothing() {
+        let (destination, origin) = (NodeId::NULL, NodeId([1, 2, 3, 4, 5, 6]));
+        let datagram = [&ids(destination, origin)[..], b"rest"].concat();
+        assert_eq!(split(&datagram), Some((destination, origin, &b"rest"[..])));
+        assert_eq!(split(&datagram[..IDS]), Some((destination, origin, &b""[..])));
+        assert_eq!(split(&datagram[..IDS - 1]), None);
+    }
+}

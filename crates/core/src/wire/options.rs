@@ -38,3 +38,18 @@ impl fmt::Display for Options {
         write!(f, "{:x}", self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_and_minor_share_the_word() {
+        let options = Options(Options::PMTU_DISCOVERY | Options::CLAMP_MSS).with_minor(7);
+        assert_eq!(options.to_string(), "700000c");
+        assert_eq!(options.minor(), 7);
+        assert!(options.has(Options::PMTU_DISCOVERY | Options::CLAMP_MSS));
+        assert!(!options.has(Options::PMTU_DISCOVERY | Options::INDIRECT));
+        assert_eq!(Options(0xff00_000c).with_minor(7), options);
+    }
+}

@@ -33,6 +33,7 @@ pub struct HandshakeProgress {
 pub struct Datagram {
     handshake: Handshake,
     records: Records,
+    patient: bool,
 }
 
 #[derive(Debug)]
@@ -46,7 +47,23 @@ impl Datagram {
     pub fn start(params: Params, window_bytes: u16, rng: &mut Rng) -> (Self, Vec<u8>) {
         let (handshake, kex) = Handshake::start(params, rng);
         let datagram = plain(0, &kex);
-        (Self { handshake, records: Records::Plain { next_in: 0, next_out: 1, window_bytes } }, datagram)
+        (
+            Self { handshake, records: Records::Plain { next_in: 0, next_out: 1, window_bytes }, patient: false },
+            datagram,
+        )
+    }
+
+    /// From now on renewed keys are used for sending only when the peer is known to have them; tinc does not wait.
+    pub const fn be_patient(&mut self) {
+        self.patient = true;
+    }
+
+    /// Forgets the receiving key before the present one; tells whether there was one, and the session changed.
+    pub fn forget_old_key(&mut self) -> bool {
+        let Records::Sealed(session) = &self.records else { return false };
+        let Some(session) = session.without_old_key() else { return false };
+        self.records = Records::Sealed(Arc::new(session));
+        true
     }
 
     /// The keys in use, once there are any.
@@ -98,7 +115,7 @@ impl Datagram {
             (Change::First(keys), Records::Plain { window_bytes, .. }) => {
                 Some(Session::new(keys, FIRST_HANDSHAKE, *window_bytes))
             }
-            (Change::Sending(keys), Records::Sealed(session)) => Some(session.after_own_ack(keys)),
+            (Change::Sending(keys), Records::Sealed(session)) => Some(session.after_own_ack(keys, self.patient)),
             (Change::Receiving, Records::Sealed(session)) => Some(session.after_peers_ack()),
             (Change::None | Change::First(_) | Change::Sending(_) | Change::Receiving, _) => None,
         };

@@ -242,7 +242,7 @@ proptest! {
         let mut bench = Bench::new(path, guess.filter(|&guess| guess >= path));
         let mut random = seed | 1;
         let mut answers: Vec<(Instant, u16)> = Vec::new();
-        let deadline = Instant::from_micros(400_000_000);
+        let deadline = Instant::ZERO + Duration::from_secs(3600);
         let mut settled = 0;
         // Verification mends what loss spoilt: the size counts when it stays for two of them.
         while settled < 3 {

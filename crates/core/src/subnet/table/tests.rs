@@ -123,6 +123,6 @@ fn a_change_leaves_earlier_clones_alone() {
     table.insert(subnet("10.1.2.3"), Some(PeerId(2)), &name(PeerId(2)));
 
     assert_eq!(snapshot.lookup(&v4("10.1.2.3"), |_| true), Some(Owner::Peer { id: PeerId(1), reachable: true }));
-    assert_eq!(snapshot.of(PeerId(1)).count(), 1);
-    assert_eq!(table.of(PeerId(1)).count(), 0);
+    assert_eq!((snapshot.of(PeerId(1)).count(), snapshot.count_of(PeerId(1))), (1, 1));
+    assert_eq!((table.of(PeerId(1)).count(), table.count_of(PeerId(1))), (0, 0));
 }

@@ -1,0 +1,178 @@
+//! Datagrams between machines, and the packets of their devices.
+
+use std::time::Duration;
+
+use tinmesh_core::dataplane::fib::UdpTarget;
+use tinmesh_core::dataplane::verdict::Verdict;
+use tinmesh_core::node::io::Input;
+use tinmesh_core::packet::Packet;
+
+use crate::engine::Engine;
+use crate::engine::daemon::Feedback;
+use crate::internet::{Datagram, Fate, HostId};
+use crate::machine::{Brain, PORT, SAMPLING};
+use crate::queue::Event;
+use crate::traffic::{self, Arrival, Carrier, Given, Stamp};
+
+impl Engine {
+    /// A machine's device has a packet for the mesh.
+    pub(super) fn from_device(&mut self, host: HostId, bytes: &[u8]) {
+        let now = self.now;
+        let machine = self.machine_mut(host);
+        let Some(fib) = machine.fib.clone() else { return };
+        machine.scratch.now = now;
+        let mut packet = Packet::from_payload(bytes);
+        let verdict = fib.outbound(&mut packet, &mut machine.scratch);
+        self.carrier = Carrier::Nothing;
+        self.finish(host, verdict, packet);
+    }
+
+    fn finish(&mut self, host: HostId, verdict: Verdict, packet: Packet) {
+        self.plan_sample(host);
+        match verdict {
+            Verdict::Transmit(target) => self.transmit(host, target, packet),
+            Verdict::Deliver => self.deliver(host, packet.payload()),
+            Verdict::Punt(punt) => self.feed(host, Input::Punt { punt, payload: packet.payload() }),
+            Verdict::Drop(_) => {}
+        }
+    }
+
+    fn plan_sample(&mut self, host: HostId) {
+        let machine = self.machine_mut(host);
+        if !std::mem::replace(&mut machine.sampling, true) {
+            self.plan(SAMPLING, Event::Sample(host));
+        }
+    }
+
+    pub(super) fn transmit(&mut self, host: HostId, target: UdpTarget, packet: Packet) {
+        let machine = self.machine_mut(host);
+        machine.work.datagrams += 1;
+        let Some(port) = machine.config.sockets.get(usize::from(target.socket)).map(std::net::SocketAddr::port) else {
+            return;
+        };
+        let own = machine.config.name.id();
+        let relayed = packet.payload().get(6..12).is_some_and(|origin| *origin != own.0);
+        let Some(mut datagram) = self.net.datagram(host, port, target.to, packet) else { return };
+        if relayed {
+            datagram.relays = self.relays_with(host);
+        }
+        if !self.flows.is_empty() {
+            let clear = traffic::is_clear(datagram.packet.payload());
+            assert!(!clear, "a test packet is readable in a datagram of {host:?}");
+        }
+        self.send(datagram);
+    }
+
+    /// The relays of a datagram that `host` passes on.
+    fn relays_with(&self, host: HostId) -> Vec<HostId> {
+        let mut relays = match &self.carrier {
+            Carrier::Udp(relays) => relays.clone(),
+            Carrier::Tcp(_) | Carrier::Nothing => Vec::new(),
+        };
+        assert!(!relays.contains(&host), "a datagram goes in a circle: {relays:?}, then {host:?}");
+        relays.push(host);
+        relays
+    }
+
+    fn send(&mut self, mut datagram: Datagram) {
+        let (origin, to) = (datagram.origin, datagram.sent_to);
+        let fate = self.net.depart(self.now, &mut datagram, &mut self.dice);
+        match fate {
+            Fate::TooBig => {
+                let len = datagram.packet.len();
+                self.pending.push_back((origin, Feedback::TooBig { to, len }));
+            }
+            Fate::Lost => {}
+            Fate::Bounced { .. } => self.bounce(origin, to.ip(), &fate),
+            Fate::Travels { after, twice } => {
+                if twice {
+                    self.plan(after, Event::Arrive(Box::new(datagram.clone())));
+                }
+                self.plan(after, Event::Arrive(Box::new(datagram)));
+            }
+        }
+    }
+
+    pub(super) fn on_arrive(&mut self, mut datagram: Box<Datagram>) {
+        let Some((host, fate)) = self.net.enter(self.now, &mut datagram, &mut self.dice) else { return };
+        match fate {
+            Fate::TooBig | Fate::Lost => {}
+            Fate::Bounced { .. } => self.bounce(datagram.origin, datagram.sent_to.ip(), &fate),
+            Fate::Travels { after, twice } => {
+                if twice {
+                    self.plan(after, Event::Reach(host, datagram.clone()));
+                }
+                self.plan(after, Event::Reach(host, datagram));
+            }
+        }
+    }
+
+    pub(super) fn on_reach(&mut self, host: HostId, datagram: Datagram) {
+        let now = self.now;
+        self.trace.bytes(datagram.packet.payload());
+        let machine = &mut self.machines[host.index()];
+        let listening = matches!(machine.brain, Brain::Node(_)) && self.net.host(host).up;
+        let Some(fib) = machine.fib.clone().filter(|_| listening && datagram.to.port() == PORT) else { return };
+        machine.scratch.now = now;
+        let mut packet = datagram.packet;
+        let verdict = fib.inbound(datagram.from, &mut packet, &mut machine.scratch);
+        self.carrier = Carrier::Udp(datagram.relays);
+        self.finish(host, verdict, packet);
+    }
+
+    /// A machine's device is given a packet.
+    pub(super) fn deliver(&mut self, host: HostId, packet: &[u8]) {
+        match traffic::decode(packet) {
+            Given::Test(stamp) => self.account(host, stamp),
+            Given::Damaged => panic!("{host:?} was given a damaged packet of {} bytes", packet.len()),
+            Given::TooBig(mtu) => self.machine_mut(host).told_too_big.push(mtu),
+            Given::Unreachable | Given::Other => {}
+        }
+    }
+
+    fn account(&mut self, host: HostId, stamp: Stamp) {
+        let arrival = Arrival { number: stamp.number, at: self.now, carrier: self.carrier.clone() };
+        let Some(flow) = self.flows.get_mut(stamp.flow as usize) else {
+            panic!("{host:?} was given a packet of a flow that does not exist");
+        };
+        let expected = if stamp.reply { flow.from } else { flow.to };
+        assert_eq!(host, expected, "a packet of flow {} was given to the wrong host", stamp.flow);
+        assert!(!flow.has(stamp), "packet {} of flow {} was delivered twice", stamp.number, stamp.flow);
+        if stamp.reply {
+            flow.replies.push(arrival);
+            return;
+        }
+        flow.arrivals.push(arrival);
+        if flow.echo {
+            let (from, to) = flow.addresses;
+            let answer = traffic::encode(to, from, Stamp { reply: true, ..stamp }, flow.len);
+            self.pending.push_back((host, Feedback::Device(answer)));
+        }
+    }
+
+    pub(super) fn on_flow(&mut self, index: usize) {
+        let now = self.now;
+        let flow = &mut self.flows[index];
+        let number = u32::try_from(flow.sent.len()).unwrap_or(u32::MAX);
+        if number >= flow.count {
+            return;
+        }
+        flow.sent.push(now);
+        let (from, pace) = (flow.from, flow.pace);
+        let stamp = Stamp { flow: u32::try_from(index).unwrap_or(u32::MAX), number, reply: false };
+        let packet = traffic::encode(flow.addresses.0, flow.addresses.1, stamp, flow.len);
+        if number + 1 < flow.count {
+            self.plan(pace, Event::Flow(index));
+        }
+        if self.is_awake(from) {
+            self.from_device(from, &packet);
+        }
+    }
+
+    /// Starts a flow; its number.
+    pub(crate) fn start_flow(&mut self, flow: traffic::Flow) -> usize {
+        self.flows.push(flow);
+        self.plan(Duration::ZERO, Event::Flow(self.flows.len() - 1));
+        self.flows.len() - 1
+    }
+}

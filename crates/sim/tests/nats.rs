@@ -1,0 +1,118 @@
+//! Nodes behind NATs, by RFC 4787.
+
+use tinmesh_sim::{Nat, Path, Ports, World, minutes, secs};
+
+/// One line per pair of NATs: whether packets go straight once there is traffic.
+const PAIRS: &[(&str, Nat, Nat, bool)] = &[
+    ("full cones", Nat::full_cone(), Nat::full_cone(), true),
+    ("full cone, symmetric", Nat::full_cone(), Nat::symmetric(), true),
+    ("restricted cones", Nat::restricted_cone(), Nat::restricted_cone(), true),
+    ("restricted cone, symmetric", Nat::restricted_cone(), Nat::symmetric(), true),
+    ("port-restricted cones", Nat::port_restricted_cone(), Nat::port_restricted_cone(), true),
+    ("port-restricted cone, Linux", Nat::port_restricted_cone(), Nat::linux(), true),
+    ("Linux on both sides", Nat::linux(), Nat::linux(), true),
+    ("port-restricted cone, symmetric", Nat::port_restricted_cone(), Nat::symmetric(), false),
+    ("symmetric", Nat::symmetric(), Nat::symmetric(), false),
+];
+
+#[test]
+fn every_pair_of_nats_gets_the_best_path_there_is() {
+    for (index, &(title, first, second, direct)) in PAIRS.iter().enumerate() {
+        let world = World::new(100 + index as u64);
+        let relay = world.node("relay");
+        let alice = world.node("alice").behind(first).knows(relay);
+        let bob = world.node("bob").behind(second).knows(relay);
+        world.settle(secs(5));
+
+        assert!(world.ping(alice, bob).arrives(), "{title}");
+        let expected = if direct { Path::Direct } else { Path::Relayed { via: relay } };
+        assert_eq!(world.path(alice, bob), expected, "{title}");
+        assert_eq!(world.path(bob, alice), expected, "{title}, backwards");
+    }
+}
+
+#[test]
+fn cones_that_do_not_keep_ports_get_a_direct_path() {
+    let world = World::new(2);
+    let relay = world.node("relay");
+    let nat = Nat::port_restricted_cone().with_ports(Ports::Random);
+    let alice = world.node("alice").behind(nat).knows(relay);
+    let bob = world.node("bob").behind(nat).knows(relay);
+    world.settle(secs(5));
+
+    assert_eq!(world.path(alice, bob), Path::Direct);
+}
+
+#[test]
+fn symmetric_nats_fall_back_to_a_relay() {
+    let world = World::new(3);
+    let relay = world.node("relay");
+    let alice = world.node("alice").behind(Nat::symmetric()).knows(relay);
+    let bob = world.node("bob").behind(Nat::symmetric()).knows(relay);
+
+    world.run_for(minutes(1));
+
+    assert!(world.ping(alice, bob).arrives());
+    assert_eq!(world.path(alice, bob), Path::Relayed { via: relay });
+}
+
+#[test]
+fn nodes_behind_the_same_nat_find_each_other_at_home() {
+    let world = World::new(4);
+    let relay = world.node("relay");
+    let nat = world.nat(Nat::port_restricted_cone().without_hairpin());
+    let alice = world.node("alice").behind_shared(nat).knows(relay);
+    let bob = world.node("bob").behind_shared(nat).knows(relay);
+    world.settle(secs(5));
+
+    assert_eq!(world.path(alice, bob), Path::Direct);
+}
+
+#[test]
+fn a_home_behind_a_carriers_nat_gets_a_direct_path() {
+    let world = World::new(5);
+    let relay = world.node("relay");
+    let carrier = world.nat(Nat::full_cone());
+    let home = world.nat_behind(carrier, Nat::port_restricted_cone());
+    let alice = world.node("alice").behind_shared(home).knows(relay);
+    let bob = world.node("bob").behind(Nat::port_restricted_cone()).knows(relay);
+    world.settle(secs(5));
+
+    assert_eq!(world.path(alice, bob), Path::Direct);
+}
+
+#[test]
+fn a_direct_path_outlives_the_mapping_of_an_idle_nat() {
+    let world = World::new(6);
+    let relay = world.node("relay");
+    let nat = Nat::port_restricted_cone().with_lifetime(secs(30));
+    let alice = world.node("alice").behind(nat).knows(relay);
+    let bob = world.node("bob").behind(nat).knows(relay);
+    world.settle(secs(5));
+    assert_eq!(world.path(alice, bob), Path::Direct);
+
+    world.run_for(minutes(3));
+
+    assert!(world.ping(alice, bob).arrives());
+    assert_eq!(world.path(alice, bob), Path::Direct);
+}
+
+#[test]
+fn a_nat_that_lost_its_mappings_interrupts_traffic_for_seconds_only() {
+    let world = World::new(7);
+    let relay = world.node("relay");
+    let nat = Nat::port_restricted_cone().with_ports(Ports::Random);
+    let alice = world.node("alice").behind(nat).knows(relay);
+    let bob = world.node("bob").knows(relay);
+    world.settle(secs(5));
+    assert_eq!(world.path(alice, bob), Path::Direct);
+
+    let flow = world.flow(alice, bob, 500, tinmesh_sim::millis(100), 300);
+    world.run_for(secs(5));
+    alice.rebind_nat();
+    world.run_for(secs(27));
+
+    let report = world.report(flow);
+    assert!(report.longest_gap < secs(8), "{report:?}");
+    assert!(report.sent - report.arrived < 80, "{report:?}");
+}

@@ -1,0 +1,122 @@
+//! How large packets may be, and how nodes find out.
+
+use tinmesh_core::dataplane::fib::Forwarding;
+use tinmesh_sim::{Host, Path, World, millis, secs};
+
+/// What a path of so many bytes of IPv4 packet leaves for a frame: headers of IP and UDP, number, type, tag, ids.
+const fn frame(ip: u16) -> u16 {
+    ip - 20 - 8 - 21 - 12
+}
+
+/// Two nodes with a third as their meeting point.
+fn two(world: &World) -> [Host<'_>; 2] {
+    let carol = world.node("carol");
+    let alice = world.node("alice").knows(carol);
+    let bob = world.node("bob").knows(carol);
+    world.settle(secs(5));
+    [alice, bob]
+}
+
+fn measured(of: Host<'_>, by: Host<'_>) -> (u16, u16, u16) {
+    by.info(of).expect("is known").mtu
+}
+
+#[test]
+fn the_size_of_an_ordinary_path_is_found_at_once() {
+    let world = World::new(1);
+    let [alice, bob] = two(&world);
+
+    world.talk(alice, bob, secs(5));
+
+    let full = frame(1500);
+    assert_eq!(measured(bob, alice), (full, full, full));
+    assert_eq!(measured(alice, bob), (full, full, full));
+}
+
+#[test]
+fn the_size_of_a_narrow_path_is_found_where_routers_tell_it() {
+    let world = World::new(2);
+    let [alice, bob] = two(&world);
+    bob.set_link_mtu(1280, true);
+
+    world.talk(alice, bob, secs(20));
+
+    let narrow = frame(1280);
+    assert_eq!(measured(bob, alice), (narrow, narrow, narrow));
+    assert_eq!(measured(alice, bob), (narrow, narrow, narrow));
+}
+
+#[test]
+fn the_size_of_a_black_hole_is_found_and_nothing_hangs() {
+    let world = World::new(3);
+    let [alice, bob] = two(&world);
+    bob.set_link_mtu(1280, false);
+
+    let flow = world.flow(alice, bob, 1200, millis(100), 300);
+    world.run_for(secs(32));
+
+    let report = world.report(flow);
+    assert_eq!(report.arrived, 300, "{report:?}");
+    assert_eq!(world.path(alice, bob), Path::Direct);
+    let narrow = frame(1280);
+    assert_eq!(measured(bob, alice), (narrow, narrow, narrow));
+}
+
+#[test]
+fn a_sender_is_told_what_fits_and_then_everything_arrives() {
+    let world = World::new(4);
+    let [alice, bob] = two(&world);
+    bob.set_link_mtu(1280, true);
+    world.talk(alice, bob, secs(20));
+
+    let flow = world.flow(alice, bob, 1400, millis(100), 5);
+    world.run_for(secs(2));
+    assert_eq!(world.report(flow).arrived, 0);
+    let told = *alice.told_too_big().last().expect("alice was told");
+    assert_eq!(told, frame(1280) - 14);
+
+    let flow = world.flow(alice, bob, usize::from(told), millis(100), 50);
+    world.run_for(secs(7));
+    assert_eq!(world.report(flow).arrived, 50);
+}
+
+#[test]
+fn a_path_that_becomes_narrow_is_measured_anew() {
+    let world = World::new(5);
+    let [alice, bob] = two(&world);
+    world.talk(alice, bob, secs(10));
+    assert_eq!(measured(bob, alice).0, frame(1500));
+
+    bob.set_link_mtu(1280, false);
+    let flow = world.flow(alice, bob, 1000, millis(100), 1200);
+    world.run_for(secs(125));
+
+    let narrow = frame(1280);
+    assert_eq!(measured(bob, alice), (narrow, narrow, narrow));
+    assert_eq!(world.report(flow).arrived, 1200);
+}
+
+#[test]
+fn a_path_that_becomes_wide_again_is_used_in_full() {
+    let world = World::new(6);
+    let [alice, bob] = two(&world);
+    bob.set_link_mtu(1280, false);
+    world.talk(alice, bob, secs(30));
+    assert_eq!(measured(bob, alice).0, frame(1280));
+
+    bob.set_link_mtu(1500, false);
+    world.talk(alice, bob, secs(150));
+
+    assert_eq!(measured(bob, alice).0, frame(1500));
+}
+
+#[test]
+fn a_node_that_forwards_nothing_is_no_way_between_others() {
+    let world = World::new(7);
+    let carol = world.node("carol").configure(|config| config.policy.forwarding = Forwarding::Off);
+    let alice = world.node("alice").knows(carol);
+    let bob = world.node("bob").knows(carol);
+    world.settle(secs(5));
+
+    assert!(world.ping(alice, bob).arrives(), "sealed packets are relayed all the same");
+}

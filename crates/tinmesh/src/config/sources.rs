@@ -44,11 +44,9 @@ fn server_settings(paths: &Paths, overrides: &[Override]) -> Result<Vec<Setting>
     let mut settings: Vec<Setting> = unbound.map(|option| option.setting.clone()).collect();
     let main = paths.tinc_conf();
     let text = files::read(&main).map_err(|cause| {
-        if cause.kind() == io::ErrorKind::NotFound {
-            ConfigError::Missing(main.clone())
-        } else {
-            ConfigError::Unreadable { path: main.clone(), cause }
-        }
+        let path = main.clone();
+        let is_missing = cause.kind() == io::ErrorKind::NotFound;
+        if is_missing { ConfigError::Missing(path) } else { ConfigError::Unreadable { path, cause } }
     })?;
     settings.extend(syntax::parse(&text, &main)?);
     for path in further_files(&paths.conf_d())? {

@@ -85,7 +85,7 @@ pub struct Prepared {
 pub struct Joined {
     /// Where it is.
     pub paths: Paths,
-    /// The key of this node.
+    /// This node's key.
     pub key: PublicKey,
     /// Whether a script waits to be enabled.
     pub has_script: bool,

@@ -141,7 +141,7 @@ mod tests {
             name: parse_name("alice").unwrap(),
             key: files_key(),
             addresses: vec![("10.9.0.1".parse().unwrap(), 16), ("fd00::1".parse().unwrap(), 64)],
-            port: crate::files::port::PortChoice::Usual,
+            port: files::port::PortChoice::Usual,
         };
 
         let text = founded_text(&place, &founded, &made);

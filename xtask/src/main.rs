@@ -1,3 +1,46 @@
-//! Tasks for people who build tinmesh.
+//! Tasks for people who build tinmesh: `cargo xtask demo`, `test`, `check`, `peers`. They need nothing but cargo;
+//! what else they want from the system they install, and they say so.
+#![expect(clippy::print_stdout, reason = "telling a person what happens is what this program is for")]
 
-fn main() {}
+use std::process::ExitCode;
+
+mod apt;
+mod check;
+mod demo;
+mod fuzz;
+mod peers;
+mod shell;
+mod suite;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+  demo    three machines, two of them behind NATs, become one private network; then all is taken away (root)
+  test    everything: check, unit and scenario tests, fuzz corpora, real daemons in namespaces (root)
+  check   format, lints, docs, house rules, licences
+  peers   fetch Debian's tinc 1.1 and 1.0 into target/peers, for the mixed tests
+  fuzz    TARGET [SECONDS]: run one fuzz target (needs a nightly compiler and cargo-fuzz)
+";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["demo"] => demo::run(),
+        ["test"] => suite::run_all(),
+        ["check"] => check::run_all(),
+        ["peers"] => peers::fetch().map(|_| ()),
+        ["fuzz", target, rest @ ..] => fuzz::run_one(target, rest),
+        _ => {
+            print!("{USAGE}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("\nFAILED: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

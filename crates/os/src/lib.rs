@@ -5,11 +5,11 @@
 #![expect(unsafe_code, reason = "some system calls have no safe wrapper; each use says why it is sound")]
 #![deny(clippy::undocumented_unsafe_blocks)]
 
-pub mod calendar;
 pub mod child;
 pub mod clock;
 pub mod device;
 pub mod janitor;
+pub mod local_time;
 #[cfg(test)]
 mod namespace;
 pub mod netlink;

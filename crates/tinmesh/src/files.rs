@@ -1,14 +1,14 @@
 //! The files of an instance besides its settings: keys, host files, invitations, addresses that worked.
 
-// pub mod addresses;
+pub mod addresses;
 pub mod cache;
-// pub mod found;
-// pub mod invitations;
-// pub mod join;
+pub mod found;
+pub mod invitations;
+pub mod join;
 pub mod keys;
-// pub mod port;
-// pub mod script;
-// pub mod staging;
+pub mod port;
+pub mod script;
+pub mod staging;
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};

@@ -1,6 +1,7 @@
 //! tinmesh: daemon and command line in one program, which behaves as it is called: `tinmesh`,
 //! `tinc` or `tincd`.
 #![forbid(unsafe_code)]
+#![expect(unreachable_pub, reason = "`pub` in a program says what a module offers to the others")]
 
 mod cli;
 mod config;
@@ -9,6 +10,7 @@ mod daemon;
 mod files;
 mod paths;
 mod program;
+mod tinc;
 mod tinc_daemon;
 mod user;
 

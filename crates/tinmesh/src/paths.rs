@@ -192,6 +192,30 @@ impl Paths {
         Ok(self)
     }
 
+    /// The places of another instance on this machine; those that the operator chose stay.
+    #[must_use]
+    pub fn with_netname(&self, netname: &str) -> Self {
+        let ident = format!("tinc.{netname}");
+        let move_file = |path: &Path, extension: &str| {
+            let usual = format!("{}.{extension}", self.ident);
+            if path.file_name().is_some_and(|name| name == usual.as_str()) {
+                path.with_file_name(format!("{ident}.{extension}"))
+            } else {
+                path.to_owned()
+            }
+        };
+        let pid_file = move_file(&self.pid_file, "pid");
+        Self {
+            confbase: if self.explicit { self.confbase.clone() } else { self.confdir.join(netname) },
+            netname: Some(netname.to_owned()),
+            socket: socket_beside(&pid_file),
+            log_file: move_file(&self.log_file, "log"),
+            pid_file,
+            ident,
+            ..self.clone()
+        }
+    }
+
     /// The main configuration file.
     pub fn tinc_conf(&self) -> PathBuf {
         self.confbase.join("tinc.conf")
@@ -322,6 +346,16 @@ mod tests {
         let paths = Paths::control_in(in_dir(dir.path()), &options(config.to_str(), None)).unwrap();
 
         assert_eq!(paths.pid_file, config.join("pid"));
+    }
+
+    #[test]
+    fn another_netname_moves_everything_that_was_not_chosen() {
+        let dir = tempfile::tempdir().unwrap();
+        let in_dir = in_dir(dir.path());
+        let moved = Paths::control_in(in_dir, &options(None, None)).unwrap().with_netname("vpn");
+        assert_eq!(moved, Paths::control_in(in_dir, &options(None, Some("vpn"))).unwrap());
+        let chosen = Paths::control_in(in_dir, &options(Some("/x"), None)).unwrap().with_netname("vpn");
+        assert_eq!((chosen.confbase.as_path(), chosen.ident.as_str()), (Path::new("/x"), "tinc.vpn"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::config::Override;
 use crate::daemon::log::Target;
 use crate::daemon::{self, DaemonOptions};
 use crate::paths::{PathOptions, Paths};
+use crate::tinc;
 use crate::user;
 
 /// The version line of `tinc --version` and `tincd --version`.
@@ -20,6 +21,7 @@ fn version(program: &str) -> String {
 pub fn run(program: &str, words: &[String]) -> ExitCode {
     match Path::new(program).file_name().and_then(|name| name.to_str()) {
         Some("tincd") => run_daemon(program, words),
+        Some("tinc") => ExitCode::from(tinc::main(program, words)),
         _ => {
             let all = std::iter::once(program.to_owned()).chain(words.iter().cloned()).map(Into::into).collect();
             ExitCode::from(user::run(all))

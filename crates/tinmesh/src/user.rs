@@ -4,12 +4,16 @@
 
 mod down;
 pub mod exchange;
+mod invite;
+mod join;
 mod list;
 mod outside;
 mod overview;
 mod place;
+mod start;
 pub mod status;
 mod units;
+mod up;
 mod watch;
 
 use std::ffi::OsString;
@@ -20,6 +24,7 @@ use clap::Parser as _;
 
 use self::place::Place;
 use crate::cli::tinmesh::{Cli, Command, DumpOptions};
+use crate::tinc;
 use crate::tinc_daemon::{self, Tool};
 
 /// Exit code of misuse.
@@ -55,7 +60,9 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<u8> {
     let network = &cli.network;
     match &cli.command {
         None => overview::run(&Place::find(network)?, out)?,
-        Some(Command::Up(_) | Command::Join(_) | Command::Invite(_)) => {}
+        Some(Command::Up(options)) => up::run(&Place::find(network)?, options, out)?,
+        Some(Command::Join(options)) => join::run(&Place::named(network)?, options, out)?,
+        Some(Command::Invite(options)) => invite::run(&Place::find(network)?, options, out)?,
         Some(Command::Down) => down::run(&Place::find(network)?, out)?,
         Some(Command::Status(options)) => watch::run(&Place::find(network)?, options, out)?,
         Some(Command::Dump(DumpOptions { what, json: true })) => list::run(&Place::find(network)?, what, out)?,
@@ -71,7 +78,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<u8> {
 /// A command of tinc, under this program's name.
 fn run_tinc(place: &Place, words: &[String], out: &mut dyn Write) -> Result<u8> {
     let tool = Tool { program: "tinmesh", options: &place.options, paths: &place.paths };
-    if let Some(outcome) = tinc_daemon::run(&tool, words, out) {
+    if let Some(outcome) = tinc_daemon::run(&tool, words, out).or_else(|| tinc::run(&tool, words, out)) {
         return outcome.map(|()| 0);
     }
     let command = words.first().map_or("", String::as_str);

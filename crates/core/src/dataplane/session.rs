@@ -115,8 +115,11 @@ impl Session {
     /// The session after our ACK: it opens what came under either key, and seals with the new one unless it is `patient`.
     pub(crate) fn after_own_ack(&self, keys: SessionKeys, patient: bool) -> Self {
         let since = self.numbers.window.next();
-        let (sending, next_sending) =
-            if patient { (self.sending.clone(), Some(keys.sending)) } else { (self.from_here_on(keys.sending), None) };
+        let (sending, next_sending) = if patient {
+            (self.sending.clone(), Some(keys.sending))
+        } else {
+            (self.key_from_here_on(keys.sending), None)
+        };
         let coming = Coming { key: Key { cipher: keys.receiving, since }, lowest: AtomicU64::new(u64::MAX) };
         let receiving = self.newest().clone();
         Self { sending, next_sending, receiving, coming: Some(Arc::new(coming)), renewed: false, ..self.same() }
@@ -124,7 +127,7 @@ impl Session {
 
     /// The session after the peer's ACK: it seals with the new key, and still opens late packets under the old one.
     pub(crate) fn after_peers_ack(&self) -> Self {
-        let sending = self.next_sending.clone().map_or_else(|| self.sending.clone(), |key| self.from_here_on(key));
+        let sending = self.next_sending.clone().map_or_else(|| self.sending.clone(), |key| self.key_from_here_on(key));
         Self { sending, next_sending: None, renewed: true, ..self.same() }
     }
 
@@ -145,7 +148,7 @@ impl Session {
         }
     }
 
-    fn from_here_on(&self, cipher: Cipher) -> Key {
+    fn key_from_here_on(&self, cipher: Cipher) -> Key {
         Key { cipher, since: self.numbers.out.load(Relaxed) }
     }
 
@@ -390,10 +393,10 @@ mod tests {
     }
 
     #[test]
-    fn the_old_key_opens_late_packets_until_the_ack_and_none_after_it() {
+    fn the_old_key_opens_late_packets_until_it_is_forgotten_and_none_after_that() {
         let mut pair = Pair::established();
         let old = pair.other.session().unwrap();
-        let (mut late, mut later) = (sealed(&old, b"late"), sealed(&old, b"later"));
+        let [mut late, mut later, mut latest] = [b"1", b"2", b"3"].map(|data| sealed(&old, data));
         let ack = pair.rekey_up_to_ack();
         let (one, other) = pair.sessions();
         assert_eq!(one.open(&mut sealed(&other, b"new key")), Ok(0));
@@ -402,7 +405,9 @@ mod tests {
         assert_eq!(one.open(&mut sealed(&old, b"old key after the new one")), Err(OpenError::Replayed));
         let renewed = pair.tell_one(&ack).session.unwrap();
 
-        assert_eq!(renewed.open(&mut later), Err(OpenError::BadTag));
+        assert_eq!(renewed.open(&mut later), Ok(0));
+        assert!(pair.one.forget_old_key());
+        assert_eq!(pair.one.session().unwrap().open(&mut latest), Err(OpenError::BadTag));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::wire::request::RequestError;
 pub enum PeerError {
     /// A line that is no request.
     #[error("bad request: {0}")]
-    Request(#[from] RequestError),
+    Request(#[source] RequestError),
     /// The encrypted stream is broken or forged.
     #[error("encrypted stream refused: {0}")]
     Sptps(#[from] SptpsError),
@@ -88,6 +88,12 @@ pub enum PeerError {
     /// More new connections than the limit.
     #[error("too many new connections")]
     Burst,
+}
+
+impl From<RequestError> for PeerError {
+    fn from(error: RequestError) -> Self {
+        if let RequestError::Legacy(_) = error { Self::Legacy } else { Self::Request(error) }
+    }
 }
 
 impl PeerError {

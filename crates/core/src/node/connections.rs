@@ -301,9 +301,13 @@ impl Node {
         }
     }
 
-    /// Sends a request on an encrypted connection.
+    /// Sends a request on an encrypted connection, unless it is longer than tinc takes: a far node can make others
+    /// repeat a text of its own with a longer nonce, and the neighbour would drop us for it.
     pub(super) fn send(&mut self, id: ConnId, request: &Request) {
-        self.send_text(id, format!("{request}\n").as_bytes());
+        let text = format!("{request}\n");
+        if text.len() <= Request::MAX_LEN + 1 {
+            self.send_text(id, text.as_bytes());
+        }
     }
 
     /// Sends the text of a request, with its end, on an encrypted connection.

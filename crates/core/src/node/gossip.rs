@@ -193,7 +193,7 @@ impl Node {
         if self.config.mesh.tunnel_server {
             return;
         }
-        if self.mesh.subnets.of(id).count() >= MAX_SUBNETS {
+        if self.mesh.subnets.count_of(id) >= MAX_SUBNETS {
             return;
         }
         self.forward(from);

@@ -11,6 +11,7 @@ use crate::node::Node;
 use crate::node::io::{Activity, Event, Output};
 use crate::node::timers::Wake;
 use crate::packet::{MAX_FRAME, Packet};
+use crate::peer::pmtu::Pmtu;
 use crate::wire::datagram::IDS;
 use crate::wire::options::Options;
 use crate::wire::probe::{self, Probe};
@@ -29,6 +30,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const OVERHEAD: usize = 21;
 /// Smallest minor that puts ids in front of datagrams.
 const IDS_MINOR: u8 = 4;
+
+/// All that others see of a search.
+fn sizes(pmtu: &Pmtu) -> (u16, u16, u16) {
+    (pmtu.min(), pmtu.max(), pmtu.mtu())
+}
 
 impl Node {
     pub(super) fn on_activity(&mut self, peers: &[Activity]) {
@@ -69,6 +75,7 @@ impl Node {
             return;
         }
         self.forget_old_key(peer);
+        self.forget_answered(peer);
         self.attend(peer, used);
         let busy = used && self.tunnel(peer).is_some_and(|tunnel| !tunnel.confirmed || tunnel.pmtu.is_searching());
         let eager = self.tunnel(peer).is_some_and(|tunnel| !tunnel.confirmed && tunnel.probing.unanswered < 6);
@@ -218,8 +225,26 @@ impl Node {
                 let reply = probe::encode_reply(data, minor);
                 self.send_probe(peer, Some(target), &reply);
                 self.on_probed_from(peer, target);
+                self.note_answered(peer);
             }
             Probe::Reply { len } => self.on_probe_reply(peer, len, target),
+        }
+    }
+
+    fn note_answered(&mut self, peer: PeerId) {
+        let now = self.now;
+        let Some(tunnel) = self.tunnel_mut(peer) else { return };
+        if tunnel.probing.answered.replace(now).is_none() {
+            self.touch(peer);
+        }
+    }
+
+    /// A peer that has not asked for so long may have lost its path to us.
+    fn forget_answered(&mut self, peer: PeerId) {
+        let (now, patience) = (self.now, self.config.timing.udp_timeout);
+        let Some(tunnel) = self.tunnel_mut(peer) else { return };
+        if tunnel.probing.answered.take_if(|at| now.since(*at) > patience).is_some() {
+            self.touch(peer);
         }
     }
 
@@ -265,9 +290,9 @@ impl Node {
         }
         probing.heard = Some(now);
         probing.unanswered = 0;
-        let before = (tunnel.pmtu.min(), tunnel.pmtu.mtu());
+        let before = sizes(&tunnel.pmtu);
         tunnel.pmtu.on_reply(now, len);
-        let changed = before != (tunnel.pmtu.min(), tunnel.pmtu.mtu());
+        let changed = before != sizes(&tunnel.pmtu);
         if self.config.mesh.udp_discovery {
             self.timers.set(Wake::UdpSilent(peer), now + timing.udp_timeout);
         }
@@ -278,8 +303,9 @@ impl Node {
             self.touch(peer);
         }
         let busy = self.tunnel(peer).is_some_and(|tunnel| tunnel.is_used(now) && tunnel.pmtu.is_searching());
-        if busy {
-            self.timers.set_earlier(Wake::Attend(peer), now + BUSY_INTERVAL);
+        // The first probe of a size waits for what the system says of the path.
+        if busy && !newly {
+            self.timers.set_earlier(Wake::Attend(peer), now);
         }
     }
 
@@ -341,18 +367,17 @@ impl Node {
         if !self.options_of(peer).has(Options::PMTU_DISCOVERY) {
             return;
         }
-        let now = self.now;
+        let (now, without_discovery) = (self.now, !self.config.mesh.udp_discovery);
         let Some(known) = self.peer(peer) else { return };
         let initial = known.udp.and_then(|target| self.initial_mtu(peer, target));
         let target = known.udp;
         let Some(tunnel) = self.tunnel_mut(peer).filter(|tunnel| tunnel.session().is_some()) else { return };
-        let before = (tunnel.pmtu.min(), tunnel.pmtu.mtu());
-        let sizes = tunnel.pmtu.on_tick(now, tunnel.confirmed, initial);
-        let changed = before != (tunnel.pmtu.min(), tunnel.pmtu.mtu());
-        if changed {
+        let before = sizes(&tunnel.pmtu);
+        let probes = tunnel.pmtu.on_tick(now, tunnel.confirmed || without_discovery, initial);
+        if before != sizes(&tunnel.pmtu) {
             self.touch(peer);
         }
-        for len in sizes {
+        for len in probes {
             if let Some(target) = target {
                 self.send_request(peer, target, len);
             }
@@ -372,6 +397,7 @@ impl Node {
         for peer in self.peers_at(to) {
             let Some(tunnel) = self.tunnel_mut(peer) else { continue };
             tunnel.probing.path_mtu = mtu;
+            self.timers.set_earlier(Wake::Attend(peer), self.now);
             let Some(target) = self.peer(peer).and_then(|known| known.udp) else { continue };
             let limit = self.initial_mtu(peer, target);
             let Some(tunnel) = self.tunnel_mut(peer) else { continue };
@@ -397,6 +423,7 @@ impl Node {
             tunnel.pmtu.on_too_big(u16::try_from(frame).unwrap_or(u16::MAX));
             self.touch(peer);
             self.emit(Output::PathMtu(to));
+            self.timers.set_earlier(Wake::Attend(peer), self.now);
         }
     }
 }

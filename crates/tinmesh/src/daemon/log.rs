@@ -13,8 +13,7 @@ use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tinmesh_os::calendar::LocalTime;
-use tinmesh_os::clock;
+use tinmesh_os::local_time;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -185,12 +184,8 @@ const fn priority_name(level: Level, notice: bool) -> &'static str {
     }
 }
 
-fn local_time() -> LocalTime {
-    LocalTime::at(clock::unix_seconds())
-}
-
 fn pretty(name: &str, message: &str, colour: bool) -> String {
-    let time = local_time();
+    let time = local_time::text();
     if !colour {
         return format!("{time} {name:<7} {message}");
     }
@@ -213,7 +208,7 @@ impl Sink {
                 writeln!(io::stderr().lock(), "{line}").ok();
             }
             Self::File { file, .. } => {
-                writeln!(file, "{} {ident}[{pid}]: {message}", local_time()).ok();
+                writeln!(file, "{} {ident}[{pid}]: {message}", local_time::text()).ok();
             }
             Self::Syslog(socket) => {
                 let priority = FACILITY | severity(level, notice);

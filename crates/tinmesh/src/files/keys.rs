@@ -13,6 +13,8 @@ use zeroize::Zeroizing;
 
 use crate::config::edit;
 use crate::files;
+use crate::files::staging::Staging;
+use crate::paths::Paths;
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +63,15 @@ pub fn read_private(path: &Path, warnings: &mut Vec<String>) -> Result<SecretKey
 pub fn append_private(path: &Path, key: &SecretKey) -> io::Result<bool> {
     let old = files::read_or_empty(path)?;
     append(path, &old, key.to_file().as_bytes(), 0o600)
+}
+
+/// Writes the private key of a configuration in the making. A key that the instance had before stays as a comment.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn stage_private(staging: &Staging, paths: &Paths, key: &SecretKey) -> io::Result<()> {
+    let old = files::read_or_empty(&paths.private_key())?;
+    append(&staging.path("ed25519_key.priv"), &old, key.to_file().as_bytes(), 0o600).map(drop)
 }
 
 /// Puts a public key at the end of a host file; the result is as for [`append_private`].

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow, bail};
 use tinmesh_core::name::NodeName;
 use tinmesh_core::subnet::Subnet;
 use tinmesh_core::wire::options::Options;
-use tinmesh_os::calendar::LocalTime;
+use tinmesh_os::local_time;
 
 use super::{Tool, print_line};
 use crate::control::dump::{EdgeLine, NodeLine, SubnetLine, status};
@@ -37,7 +37,7 @@ pub(super) fn run(tool: &Tool<'_>, item: &str, out: &mut dyn Write) -> Result<()
 
 /// The answer to `info NODE`.
 pub(super) fn describe(node: &NodeLine, edges: &[EdgeLine], subnets: &[SubnetLine]) -> String {
-    let time = if node.changed == 0 { "never".to_owned() } else { LocalTime::at(node.changed).to_string() };
+    let time = if node.changed == 0 { "never".to_owned() } else { local_time::text_at(node.changed) };
     let since = if node.is_reachable() { "Online since: " } else { "Last seen:    " };
     let traffic = &node.traffic;
     let own_edges = edges.iter().filter(|edge| edge.from == node.name).map(|edge| edge.to.as_str());

@@ -30,6 +30,13 @@ impl Launch {
         Ok(Self { program, words })
     }
 
+    /// How it is called, without an umbilical.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg0("tincd").args(&self.words);
+        command
+    }
+
     /// Starts it and waits until it is ready (in the foreground: until it ends). Its messages are copied to `talk`.
     ///
     /// # Errors
@@ -49,8 +56,7 @@ impl Launch {
         let (reader, writer) = io::pipe()?;
         tinmesh_os::child::inherit(&writer)?;
         let colour = u8::from(io::stderr().is_terminal());
-        let mut command = Command::new(&self.program);
-        command.arg0("tincd").args(&self.words);
+        let mut command = self.command();
         command.env("TINC_UMBILICAL", format!("{} {colour}", writer.as_raw_fd()));
         Ok((reader, command.spawn()?))
     }

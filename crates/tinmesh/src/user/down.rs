@@ -9,6 +9,7 @@ use tinmesh_os::process;
 use tinmesh_os::signals::Signal;
 
 use super::place::Place;
+use super::start::patiently;
 use crate::control::client::Client;
 
 /// How long the daemon may take to end once it has said goodbye.
@@ -20,7 +21,7 @@ pub(super) fn run(place: &Place, out: &mut dyn Write) -> Result<()> {
     let pid = match Client::connect(&place.paths) {
         Ok(client) => {
             let pid = client.pid;
-            client.stop()?;
+            patiently("Stopping the daemon…", || client.stop())?;
             pid
         }
         Err(error) if error.is_absence() => return Ok(writeln!(out, "Already down.")?),

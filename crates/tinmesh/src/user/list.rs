@@ -42,7 +42,7 @@ fn node(node: &NodeLine) -> Value {
         "distance": node.distance,
         "mtu": { "current": node.mtu, "min": node.min_mtu, "max": node.max_mtu },
         "changed": node.changed,
-        "rtt_ms": node.rtt.map(|rtt| rtt.as_secs_f64() * 1000.0),
+        "rtt_ms": node.rtt.map(|rtt| rtt.as_micros() as f64 / 1000.0),
         "compression": node.compression,
         "received": { "packets": traffic.in_packets, "bytes": traffic.in_bytes },
         "sent": { "packets": traffic.out_packets, "bytes": traffic.out_bytes },

@@ -32,7 +32,8 @@ fn running(place: &Place, status: &Status) -> String {
         (place.sudo("invite"), "a line with which another machine joins"),
         (place.sudo("down"), "leave for now"),
     ];
-    format!("{} is up, with {}. {known}\n{}", status.node, addresses.join(" and "), menu(&rows))
+    let with = if addresses.is_empty() { String::new() } else { format!(", with {}", addresses.join(" and ")) };
+    format!("{} is up{with}. {known}\n{}", status.node, menu(&rows))
 }
 
 fn not_running(place: &Place, error: &ConnectError) -> String {

@@ -49,7 +49,14 @@ impl Place {
             pidfile: options.pid_file.clone(),
             logfile: None,
         })?;
-        Ok(Self { options: TincOptions { net: paths.netname.clone(), ..options }, paths })
+        let net = options.net.clone().or_else(|| paths.netname.clone());
+        Ok(Self { options: TincOptions { net, ..options }, paths })
+    }
+
+    /// The same, where an invitation chose the network's name.
+    pub(crate) fn moved_to(&self, paths: &Paths) -> Self {
+        let options = TincOptions { net: paths.netname.clone(), ..self.options.clone() };
+        Self { options, paths: paths.clone() }
     }
 
     /// Whether the network exists on this machine.

@@ -62,7 +62,7 @@ pub struct Peer {
     pub hops: Option<u32>,
     /// UDP round-trip time in milliseconds, if measured.
     pub rtt_ms: Option<f64>,
-    /// Largest IP packet that is known to get there in one datagram.
+    /// Largest IP packet that gets there in one datagram, once that is known.
     pub mtu: Option<u32>,
     /// When it became reachable or unreachable, in seconds since 1970.
     pub since: Option<u64>,
@@ -183,14 +183,15 @@ impl Peer {
     fn read(node: &NodeLine, subnets: &[&SubnetLine], own_name: &str) -> Self {
         let path = Path::read(node, own_name);
         let measured = matches!(path, Path::Udp { .. });
-        let mtu = node.mtu.saturating_sub(ETHERNET_HEADER as i32);
+        let mtu = node.min_mtu.saturating_sub(ETHERNET_HEADER as i32);
+        let searched = measured && node.min_mtu == node.max_mtu;
         let Traffic { in_packets, in_bytes, out_packets, out_bytes } = node.traffic;
         Self {
             name: node.name.clone(),
             reachable: node.is_reachable(),
             hops: u32::try_from(node.distance).ok(),
-            rtt_ms: node.rtt.filter(|_| measured).map(|rtt| rtt.as_secs_f64() * 1000.0),
-            mtu: u32::try_from(mtu).ok().filter(|mtu| measured && *mtu > 0),
+            rtt_ms: node.rtt.filter(|_| measured).map(|rtt| rtt.as_micros() as f64 / 1000.0),
+            mtu: u32::try_from(mtu).ok().filter(|mtu| searched && *mtu > 0),
             since: Some(node.changed).filter(|time| *time > 0),
             addresses: addresses(subnets),
             subnets: ranges(subnets),

@@ -1,0 +1,136 @@
+//! Commands of `tinc` that work on files: settings, keys, host files, invitations.
+//!
+//! Results go to `out`; a failure is an error whose text is for standard error, in tinc's words. Source: spec cli A, B.
+
+mod exchange;
+mod help;
+mod init;
+mod invite;
+mod join;
+mod keys;
+mod lists;
+mod settings;
+
+use std::fmt::Display;
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use anyhow::{Result, anyhow, bail};
+
+use crate::cli::tinc::{self, TincCall, TincOptions, try_line};
+use crate::control::client::Client;
+use crate::control::request::ControlRequest;
+use crate::files;
+use crate::paths::{PathOptions, Paths};
+use crate::tinc_daemon::{self, Tool};
+
+/// Commands of tinc that are still to come.
+const LATER: [&str; 7] = ["edit", "fsck", "generate-rsa-keys", "sign", "top", "verify", "shell"];
+
+/// Behaves as `tinc`; gives the exit code.
+pub fn main(program: &str, words: &[String]) -> u8 {
+    let mut out = io::stdout().lock();
+    let done = match tinc::parse(program, words) {
+        Ok(TincCall::Help) => print(&mut out, tinc::usage(program)),
+        Ok(TincCall::Version) => print(&mut out, version()),
+        Ok(TincCall::Run(options)) => run_command(program, &options, &mut out),
+        Err(message) => Err(anyhow!("{}", message.trim_end())),
+    };
+    match done.and_then(|()| Ok(out.flush()?)) {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("{error:#}");
+            1
+        }
+    }
+}
+
+/// The text of `--version`.
+pub fn version() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!(
+        "tinc version tinmesh-{version} (protocol 17.7)\nFeatures: comp_lzo comp_zlib comp_lz4\n\n\
+         tinmesh is free software under the MIT or the Apache-2.0 licence, and comes WITHOUT ANY WARRANTY.\n"
+    )
+}
+
+fn run_command(program: &str, options: &TincOptions, out: &mut dyn Write) -> Result<()> {
+    let paths = Paths::for_control(&PathOptions {
+        config: options.config.clone(),
+        net: options.net.clone(),
+        pidfile: options.pid_file.clone(),
+        logfile: None,
+    })?;
+    paths.notices.iter().for_each(tell);
+    let Some(command) = options.command.first() else {
+        bail!("The shell of tinc is not supported yet by tinmesh: give a command.\n{}", try_line(program).trim_end());
+    };
+    let tool = Tool { program, options, paths: &paths };
+    let done = tinc_daemon::run(&tool, &options.command, out).or_else(|| run(&tool, &options.command, out));
+    done.unwrap_or_else(|| Err(tinc_daemon::unknown_command(program, command)))
+}
+
+/// Carries out a command, or says with `None` that it is none of these.
+pub fn run(tool: &Tool<'_>, words: &[String], out: &mut dyn Write) -> Option<Result<()>> {
+    let (command, arguments) = words.split_first()?;
+    let command = command.to_ascii_lowercase();
+    Some(match command.as_str() {
+        "init" => init::run(tool, arguments),
+        "get" | "set" | "add" | "del" | "config" => settings::run(tool, &command, arguments, out),
+        "generate-keys" | "generate-ed25519-keys" => none(arguments).and_then(|()| keys::run(tool)),
+        "export" => none(arguments).and_then(|()| exchange::export(tool, out)),
+        "export-all" => none(arguments).and_then(|()| exchange::export_all(tool, out)),
+        "import" => none(arguments).and_then(|()| exchange::import(tool)),
+        "exchange" => none(arguments).and_then(|()| exchange::export(tool, out)).and_then(|()| exchange::import(tool)),
+        "exchange-all" => {
+            none(arguments).and_then(|()| exchange::export_all(tool, out)).and_then(|()| exchange::import(tool))
+        }
+        "invite" => invite::run(tool, arguments, out),
+        "join" => join::run(tool, arguments),
+        "dump" | "list" if tinc_daemon::dump::is_of_files(arguments) => lists::invitations(tool, out),
+        "network" => lists::network(tool, arguments, out),
+        "help" => help::run(tool, arguments, out),
+        "version" => none(arguments).and_then(|()| print(out, version())),
+        later if LATER.contains(&later) => Err(anyhow!("The command {later} is not supported yet by tinmesh.")),
+        _ => return None,
+    })
+}
+
+fn none(arguments: &[String]) -> Result<()> {
+    if arguments.is_empty() { Ok(()) } else { bail!("Too many arguments!") }
+}
+
+fn print(out: &mut dyn Write, text: impl Display) -> Result<()> {
+    Ok(write!(out, "{text}")?)
+}
+
+/// Says something that is no result.
+fn tell(text: impl Display) {
+    eprintln!("{text}");
+}
+
+/// Whether somebody is there to answer questions.
+fn is_interactive(tool: &Tool<'_>) -> bool {
+    !tool.options.batch && io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
+/// Asks; the answer has no line end, and is empty at the end of the input.
+fn ask(question: &str) -> Result<String> {
+    eprint!("{question}");
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer.trim_end_matches(['\n', '\r']).to_owned())
+}
+
+/// The error for a file that cannot be opened.
+fn cannot_open(path: &std::path::Path, cause: &io::Error) -> anyhow::Error {
+    anyhow!("Could not open configuration file {}: {}", path.display(), files::reason(cause))
+}
+
+/// Tells a running daemon to read its files anew; says whether there is one that did not.
+fn reload(paths: &Paths) -> Result<(), ()> {
+    let Ok(mut client) = Client::connect(paths) else { return Ok(()) };
+    match client.ask(&ControlRequest::Reload) {
+        Ok(0) => Ok(()),
+        Ok(_) | Err(_) => Err(()),
+    }
+}

@@ -1,0 +1,46 @@
+//! Invitations: the inviting daemon, the joining command, and the mesh that follows.
+
+use crate::lab::mesh::{self, v4, wait_for_ping};
+use crate::lab::topology::Segment;
+use crate::lab::{Daemon, Kind, Lab};
+
+/// `kinds[0]` invites `kinds[1]`.
+pub(crate) fn joins_and_pings(kinds: [Kind; 2]) {
+    let lab = Lab::new();
+    let wan = Segment::new("wan");
+    let mut alice = mesh::node(&lab, 1, kinds[0], &wan.host("node", &["192.0.2.1/24"]));
+    alice.host("Address = 192.0.2.1").host("Port = 655");
+    alice.start();
+    let url = alice.tinc(&["invite", "bob"]);
+
+    let mut bob = Daemon::bare(&lab, "bob", kinds[1], &wan.host("node", &["192.0.2.2/24"]));
+    bob.tinc(&["join", url.trim()]);
+    bob.config("Interface = vpn0").host(&format!("Subnet = {}", v4(2)));
+    bob.up_script(&format!("ip addr add {}/24 dev $INTERFACE; ip link set $INTERFACE up", v4(2)));
+    bob.start();
+
+    wait_for_ping(&bob, &v4(1));
+    wait_for_ping(&alice, &v4(2));
+    let again = Daemon::bare(&lab, "again", kinds[1], &wan.host("node", &["192.0.2.3/24"]));
+    let mut second = again.tinc_command(&["join", url.trim()]).spawn().expect("the program is there");
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let accepted = second.try_wait().expect("our child").is_some_and(|status| status.success());
+    let _ = second.kill();
+    let _ = second.wait();
+    assert!(!accepted, "an invitation works once");
+}
+
+#[test]
+fn an_invitation_of_ours_is_accepted_by_ours() {
+    joins_and_pings([Kind::Ours, Kind::Ours]);
+}
+
+#[test]
+fn an_invitation_of_ours_is_accepted_by_theirs() {
+    joins_and_pings([Kind::Ours, Kind::Tinc11]);
+}
+
+#[test]
+fn an_invitation_of_theirs_is_accepted_by_ours() {
+    joins_and_pings([Kind::Tinc11, Kind::Ours]);
+}

@@ -1,0 +1,16 @@
+//! End to end: the real program in network namespaces, alone and mixed with tinc 1.1.
+//!
+//! `cargo xtask test` runs all of it; alone: `cargo test -p tinmesh --test e2e NAME`, as root.
+
+mod harness;
+mod hostile;
+mod invitations;
+mod lab;
+mod lifecycle;
+mod mixed;
+mod nats;
+mod relaying;
+mod restarts;
+mod transfers;
+mod underlays;
+mod user_story;

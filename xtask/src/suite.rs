@@ -1,0 +1,33 @@
+//! `cargo xtask test`: everything that can be shown, in the order of what is quick to fail.
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::shell::{cargo, run, say};
+use crate::{apt, check, peers};
+
+/// End-to-end tests mostly wait: more of them at once than there are processors.
+const E2E_THREADS: &str = "--test-threads=6";
+
+/// Runs everything.
+pub(crate) fn run_all() -> Result<()> {
+    let start = Instant::now();
+    apt::need_root()?;
+    step("1 of 4: what the tests need from the system");
+    apt::need(apt::LAB)?;
+    peers::fetch()?;
+    step("2 of 4: format, lints, documentation, house rules, licences (cargo xtask check)");
+    check::run_all()?;
+    step("3 of 4: unit, golden and scenario tests, fuzz corpora");
+    run(&mut cargo(&["test", "--workspace"]))?;
+    step("4 of 4: real daemons in network namespaces, alone and with tinc 1.1");
+    run(&mut cargo(&["test", "--package", "tinmesh", "--test", "e2e", "--", E2E_THREADS]))?;
+    say(&format!("everything passed, in {} s", start.elapsed().as_secs()));
+    Ok(())
+}
+
+fn step(text: &str) {
+    println!();
+    say(text);
+}

@@ -17,6 +17,8 @@ use crate::time::Instant;
 
 /// The back-off grows by so much with each round of addresses.
 const BACK_OFF_STEP: Duration = Duration::from_secs(5);
+/// A node that AutoConnect chose is dialled so long after it was asked for its key.
+const INTRODUCTION: Duration = Duration::from_secs(1);
 /// AutoConnect wants so many active connections.
 const WANTED_CONNECTIONS: usize = 3;
 
@@ -25,6 +27,8 @@ const WANTED_CONNECTIONS: usize = 3;
 pub(super) struct Dialling {
     outgoing: BTreeMap<PeerId, Outgoing>,
     next_conn: u64,
+    /// Asked for its key a moment ago, to be dialled next.
+    introduced: Option<PeerId>,
 }
 
 /// One node that we want to be connected to.
@@ -279,8 +283,27 @@ impl Node {
         if eligible.is_empty() {
             return;
         }
+        if let Some(peer) = self.dialling.introduced.take().filter(|peer| eligible.contains(peer)) {
+            if self.peer(peer).is_some_and(|known| known.key.is_some()) {
+                self.dial_new(peer);
+                return;
+            }
+        }
         let peer = eligible[self.rng.below(eligible.len())];
-        self.dial_new(peer);
+        if self.is_reachable(peer) {
+            self.introduce(peer);
+        } else {
+            self.dial_new(peer);
+        }
+    }
+
+    /// A node that does not know us would refuse us: whoever is asked for its key asks back for ours.
+    fn introduce(&mut self, peer: PeerId) {
+        let Some(name) = self.name_of(peer) else { return };
+        self.ask_key(peer, name);
+        self.dialling.introduced = Some(peer);
+        let soon = self.now + INTRODUCTION;
+        self.timers.set_earlier(Wake::Periodic, soon);
     }
 
     fn dial_new(&mut self, peer: PeerId) {

@@ -82,7 +82,7 @@ impl Node {
         self.touch(peer);
     }
 
-    fn ask_key(&mut self, peer: PeerId, name: NodeName) {
+    pub(super) fn ask_key(&mut self, peer: PeerId, name: NodeName) {
         let now = self.now;
         if self.open_tunnel(peer).is_some_and(|tunnel| tunnel.may_ask_key(now)) {
             let from = self.config.name.clone();

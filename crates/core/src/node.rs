@@ -268,3 +268,6 @@ impl Node {
         self.dirty.fib = true;
     }
 }
+
+#[cfg(test)]
+mod tests;

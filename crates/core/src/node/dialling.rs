@@ -149,7 +149,7 @@ impl Node {
         self.back_off(peer, name);
     }
 
-    fn connect(&mut self, peer: PeerId, name: NodeName, address: SocketAddr) {
+    pub(super) fn connect(&mut self, peer: PeerId, name: NodeName, address: SocketAddr) {
         let id = ConnId(self.dialling.next_conn);
         self.dialling.next_conn += 1;
         if let Some(record) = self.dialling.outgoing.get_mut(&peer) {

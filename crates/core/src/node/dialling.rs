@@ -233,6 +233,22 @@ impl Node {
         }
     }
 
+    /// Tries now to reach those whose turn would come later.
+    pub(super) fn retry_waiting(&mut self) {
+        let waiting = |peer: &PeerId| self.timers.is_set(Wake::Retry(*peer));
+        let peers: Vec<PeerId> = self.dialling.outgoing.keys().copied().filter(waiting).collect();
+        for peer in peers {
+            if let Some(record) = self.dialling.outgoing.get_mut(&peer) {
+                record.back_off = Duration::ZERO;
+            }
+            self.dial(peer);
+        }
+    }
+
+    pub(super) fn is_dialled(&self, peer: PeerId) -> bool {
+        self.dialling.outgoing.contains_key(&peer)
+    }
+
     /// Addresses of this machine changed: what hung on the old ones is tried again.
     pub(super) fn on_network_changed(&mut self) {
         self.retry_all();

@@ -64,7 +64,13 @@ impl Node {
         let now = self.now;
         let Some(tunnel) = self.open_tunnel(peer) else { return };
         tunnel.used = Some(now);
-        self.timers.set_earlier(Wake::Attend(peer), now);
+        self.attend_soon(peer);
+    }
+
+    /// Looks after the tunnel to `peer` in this `handle`.
+    pub(super) fn attend_soon(&mut self, peer: PeerId) {
+        let at = self.now;
+        self.timers.set_earlier(Wake::Attend(peer), at);
     }
 
     pub(super) fn on_attend(&mut self, peer: PeerId) {
@@ -112,8 +118,10 @@ impl Node {
         }
     }
 
+    /// At most once at a time: forged edges may make two nodes each other's relay.
     fn use_relay(&mut self, relay: PeerId, with_mtu: bool) {
-        if with_mtu {
+        let now = self.now;
+        if with_mtu && self.tunnel(relay).is_none_or(|tunnel| tunnel.used != Some(now)) {
             self.use_tunnel(relay);
         }
     }

@@ -3,7 +3,7 @@
 //! Every member has an IPv4 and an IPv6 address, and one subnet 10.N.0.0/16. Connections and
 //! datagrams take one latency and are never lost.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -52,8 +52,6 @@ pub(super) struct Net {
     pub(super) datagrams: u64,
     /// How many connections were begun.
     pub(super) calls: u64,
-    /// Members whose connections are cut off without anyone being told.
-    pub(super) silent: BTreeSet<String>,
     latency: Duration,
     members: BTreeMap<String, Member>,
     queue: BTreeMap<(Instant, u64), (String, Arrival)>,
@@ -66,7 +64,6 @@ impl Net {
             now: Instant::from_micros(1_000_000),
             datagrams: 0,
             calls: 0,
-            silent: BTreeSet::new(),
             latency,
             members: BTreeMap::new(),
             queue: BTreeMap::new(),
@@ -100,10 +97,18 @@ impl Net {
         }
     }
 
-    /// A new member that dials `connect_to`.
-    pub(super) fn add(&mut self, own: &str, connect_to: &[&str]) {
-        let connect_to = connect_to.iter().map(|other| name(other)).collect();
-        self.add_with(own, |config| config.connect_to = connect_to);
+    /// A new member.
+    pub(super) fn add(&mut self, own: &str) {
+        self.add_with(own, |_| {});
+    }
+
+    /// A new member that wants to be connected to `wanted`, the member after or before it.
+    pub(super) fn add_dialling(&mut self, own: &str, wanted: &str, number: u8) {
+        self.add_with(own, |config| {
+            config.connect_to.push(name(wanted));
+            let host = config.hosts.entry(name(wanted)).or_default();
+            host.addresses.push((format!("192.0.2.{number}"), 655));
+        });
     }
 
     /// A new member with other settings than the usual.
@@ -143,6 +148,10 @@ impl Net {
 
     pub(super) fn confirmed(&self, of: &str, other: &str) -> bool {
         self.known(of, other).is_confirmed()
+    }
+
+    pub(super) fn connections(&self, of: &str) -> usize {
+        self.members[of].node.connections.len()
     }
 
     pub(super) fn reaches(&self, of: &str, other: &str) -> bool {
@@ -285,9 +294,7 @@ impl Net {
                 Output::Connect { conn, to, .. } => self.call(who, conn, to),
                 Output::Send { conn, bytes } => self.write(who, conn, bytes),
                 Output::Close { conn, .. } => {
-                    if let Some((other, theirs)) = self.node(who).wires.remove(&conn)
-                        && !self.silent.contains(who)
-                    {
+                    if let Some((other, theirs)) = self.node(who).wires.remove(&conn) {
                         self.send(&other, Arrival::End { conn: theirs });
                     }
                 }
@@ -318,9 +325,7 @@ impl Net {
 
     fn write(&mut self, who: &str, conn: ConnId, bytes: Vec<u8>) {
         let Some((other, theirs)) = self.node(who).wires.get(&conn).cloned() else { return };
-        if !self.silent.contains(who) && !self.silent.contains(&other) {
-            self.send(&other, Arrival::Bytes { conn: theirs, bytes });
-        }
+        self.send(&other, Arrival::Bytes { conn: theirs, bytes });
     }
 }
 

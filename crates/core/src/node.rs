@@ -273,3 +273,6 @@ impl Node {
         self.dirty.fib = true;
     }
 }
+
+#[cfg(test)]
+mod tests;

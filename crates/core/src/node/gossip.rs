@@ -114,7 +114,11 @@ impl Node {
                 }
             }
             Request::DelEdge { from: start, to, .. } => self.on_del_edge(from, &start, &to),
-            Request::KeyChanged { .. } => self.forward(from),
+            Request::KeyChanged { name, .. } => {
+                if self.mesh.graph.find(&name).is_some() {
+                    self.forward(from);
+                }
+            }
             Request::ReqKey { from: origin, to, kind } => self.on_req_key(from, &origin, &to, kind),
             Request::AnsKey(answer) => self.on_ans_key(from, answer),
             Request::UdpInfo { from: origin, to, address } => self.on_udp_info(&origin, &to, address),
@@ -160,9 +164,8 @@ impl Node {
     }
 
     fn broadcast(&mut self, request: &Request) {
-        let text = format!("{request}\n");
         for conn in self.active(None) {
-            self.send_text(conn, text.as_bytes());
+            self.send(conn, request);
         }
     }
 
@@ -275,7 +278,7 @@ impl Node {
     }
 
     fn known_or_new(&mut self, from: &Gossiped<'_>, start: &NodeName, to: NodeName) -> Option<(PeerId, PeerId)> {
-        if self.is_foreign(from, start) && self.is_foreign(from, &to) {
+        if self.is_foreign(from, start) || self.is_foreign(from, &to) {
             return None;
         }
         if self.peers.len() >= MAX_NODES && [start, &to].iter().any(|name| self.mesh.graph.find(name).is_none()) {
@@ -318,7 +321,7 @@ impl Node {
     }
 
     fn on_del_edge(&mut self, from: &Gossiped<'_>, start: &NodeName, to: &NodeName) {
-        if self.is_foreign(from, start) && self.is_foreign(from, to) {
+        if self.is_foreign(from, start) || self.is_foreign(from, to) {
             return;
         }
         let (Some(start), Some(to)) = (self.mesh.graph.find(start), self.mesh.graph.find(to)) else { return };
@@ -500,7 +503,7 @@ impl Node {
             .collect();
         for peer in gone {
             let kept = self.config.mesh.auto_connect || self.config.mesh.strict_subnets || pointed.contains(&peer);
-            if !kept && self.peer(peer).is_some_and(|known| known.conn.is_none()) {
+            if !kept && !self.is_dialled(peer) && self.peer(peer).is_some_and(|known| known.conn.is_none()) {
                 self.forget_peer(peer);
             }
         }

@@ -27,6 +27,7 @@ use crate::control::encode;
 use crate::control::request::{ControlRequest, kind};
 use crate::daemon::control_sockets::ControlSockets;
 use crate::daemon::events;
+use crate::daemon::lifeline::Lifeline;
 use crate::daemon::log::{CONNECTIONS, Line, Log, NOTICE};
 use crate::daemon::meta_sockets::{MetaEvent, MetaSockets};
 use crate::daemon::names::Names;
@@ -60,6 +61,7 @@ pub struct ControlLoop {
     pub(super) meta: MetaSockets,
     pub(super) control: ControlSockets,
     pub(super) signals: Signals,
+    pub(super) lifeline: Lifeline,
     pub(super) monitor: Option<Monitor>,
     pub(super) words: Receiver<FromWorker>,
     pub(super) resolver: Resolver,
@@ -119,13 +121,22 @@ impl ControlLoop {
     /// Runs until the daemon is told to stop.
     ///
     /// # Errors
-    /// If waiting for events fails, or the device.
+    /// If waiting for events fails, or the device, or another thread.
     pub fn run(&mut self) -> io::Result<()> {
+        let result = self.run_until_told();
+        self.stop();
+        result
+    }
+
+    fn run_until_told(&mut self) -> io::Result<()> {
         self.times.asleep = asleep();
         let mut events = Vec::new();
         self.drain(VecDeque::new());
         while !self.stopping {
             self.poller.wait(self.patience(), &mut events)?;
+            if self.lifeline.is_cut() {
+                return Err(io::Error::other("one of its threads has ended"));
+            }
             self.notice_sleep();
             for &event in &events {
                 self.on_ready(event);
@@ -134,7 +145,6 @@ impl ControlLoop {
             self.on_time();
             self.publish_lines();
         }
-        self.stop();
         Ok(())
     }
 
@@ -287,7 +297,7 @@ impl ControlLoop {
                 for warning in &loaded.warnings {
                     warn!("{warning}");
                 }
-                self.scripts.change(self.reload.script_settings(self.scripts.settings(), &loaded.daemon));
+                self.scripts.change(self.reload.script_settings(&self.scripts.settings(), &loaded.daemon));
                 self.tell(Input::Reconfigure(Box::new(loaded.node)));
                 true
             }

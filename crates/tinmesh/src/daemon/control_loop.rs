@@ -44,6 +44,8 @@ const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
 const SETTLE_INTERVAL: Duration = Duration::from_millis(300);
 /// Listening sockets rest for so long when the system is out of descriptors.
 const REST: Duration = Duration::from_millis(100);
+/// Names of members are written no more often.
+const NAMES_INTERVAL: Duration = Duration::from_millis(500);
 /// Time asleep that counts: shorter gaps are the clocks' own differences.
 const SLEEP: Duration = Duration::from_secs(5);
 /// Words of workers handled before sockets get their turn.
@@ -97,6 +99,8 @@ pub struct Times {
     sample: Option<Instant>,
     settle: Option<Instant>,
     rest: Option<Instant>,
+    /// When names of members may be written again.
+    names: Option<Instant>,
     /// Time asleep since boot, in microseconds, when last looked at.
     asleep: u64,
 }
@@ -149,7 +153,8 @@ impl ControlLoop {
     }
 
     fn patience(&self) -> Option<Duration> {
-        let times = [self.node.poll_timeout(), self.times.sample, self.times.settle, self.times.rest];
+        let names = self.names.as_ref().filter(|names| names.is_dirty()).and(self.times.names);
+        let times = [self.node.poll_timeout(), self.times.sample, self.times.settle, self.times.rest, names];
         times.into_iter().flatten().min().map(|at| at.since(now()))
     }
 
@@ -183,9 +188,18 @@ impl ControlLoop {
             self.times.rest = None;
             self.meta.listen(true, &self.poller);
         }
-        if let Some(names) = self.names.as_mut()
-            && let Err(cause) = names.write()
-        {
+        self.write_names(time);
+    }
+
+    /// Writes names of members, but not as often as members may change them.
+    fn write_names(&mut self, time: Instant) {
+        let Some(names) = self.names.as_mut().filter(|names| names.is_dirty()) else { return };
+        let due = *self.times.names.get_or_insert(time);
+        if due > time {
+            return;
+        }
+        self.times.names = Some(time + NAMES_INTERVAL);
+        if let Err(cause) = names.write() {
             warn!("Could not write names of members: {cause}");
             self.names = None;
         }

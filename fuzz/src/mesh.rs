@@ -392,6 +392,7 @@ fn entry(peer: PeerId, name: NodeName, session: Option<Arc<Session>>) -> PeerEnt
         neighbour: peer == PeerId(1),
         udp: (peer != PeerId::ME).then_some(UdpTarget { to, socket: 0 }),
         udp_confirmed: peer != PeerId::ME,
+        relays_for_us: peer != PeerId::ME,
         mtu: 1400,
         min_mtu: 1400,
         session,

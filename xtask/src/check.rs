@@ -8,9 +8,12 @@ use anyhow::{Result, bail};
 
 use crate::shell::{cargo, run, say};
 
+/// One check; what it finds wrong it prints.
+type Check = fn() -> Result<()>;
+
 /// Runs all checks, also after one that failed, and fails with the names of those.
 pub(crate) fn run_all() -> Result<()> {
-    let checks: [(&str, fn() -> Result<()>); 6] = [
+    let checks: [(&str, Check); 6] = [
         ("format", || run(&mut cargo(&["fmt", "--all", "--check"]))),
         ("lints", || run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))),
         ("documentation", || {

@@ -1,5 +1,4 @@
 //! The packet path allocates nothing, once every buffer has been used.
-#![expect(unsafe_code, reason = "counting allocations takes an allocator, and that trait is unsafe")]
 
 #[path = "packets/keys.rs"]
 mod keys;
@@ -7,42 +6,14 @@ mod keys;
 #[path = "packets/lab.rs"]
 mod lab;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use lab::{ALICE, BOB, Lab, ME, NOBODY, address, id, v4, v6};
 use tinmesh_core::dataplane::verdict::{Punt, Verdict};
 use tinmesh_core::name::NodeId;
 use tinmesh_core::packet::Packet;
 use tinmesh_core::time::Instant;
 
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: all calls go to the system's allocator unchanged; counting does not allocate.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promises are those that the system's allocator asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 fn allocations(work: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.with(Cell::get);
-    work();
-    ALLOCATIONS.with(Cell::get) - before
+    allocation_counter::measure(work).count_total
 }
 
 #[test]

@@ -17,7 +17,10 @@ pub fn text_at(unix_seconds: u64) -> String {
         fields.assume_init()
     };
     let (year, month) = (fields.tm_year + 1900, fields.tm_mon + 1);
-    format!("{year:04}-{month:02}-{:02} {:02}:{:02}:{:02}", fields.tm_mday, fields.tm_hour, fields.tm_min, fields.tm_sec)
+    format!(
+        "{year:04}-{month:02}-{:02} {:02}:{:02}:{:02}",
+        fields.tm_mday, fields.tm_hour, fields.tm_min, fields.tm_sec
+    )
 }
 
 #[cfg(test)]

@@ -99,9 +99,8 @@ fn check_island(engine: &mut Engine, links: &Links, island: &BTreeSet<HostId>) -
     let step = island.len().div_ceil(QUESTIONED).max(1);
     let questioned: Vec<HostId> = island.iter().copied().step_by(step).collect();
     for host in questioned {
-        question(engine, links, island, host).map_err(|what| {
-            format!("{}: {what}", engine.machine(host).config.name)
-        })?;
+        question(engine, links, island, host)
+            .map_err(|what| format!("{}: {what}", engine.machine(host).config.name))?;
     }
     Ok(())
 }
@@ -127,17 +126,14 @@ fn question(engine: &mut Engine, links: &Links, island: &BTreeSet<HostId>, host:
     Ok(())
 }
 
-fn check_edges(
-    engine: &Engine,
-    links: &Links,
-    island: &BTreeSet<HostId>,
-    edges: &[EdgeInfo],
-) -> Result<(), String> {
+fn check_edges(engine: &Engine, links: &Links, island: &BTreeSet<HostId>, edges: &[EdgeInfo]) -> Result<(), String> {
     let name = |host: HostId| engine.machine(host).config.name.clone();
     let inhabitants: BTreeSet<NodeName> = island.iter().map(|&host| name(host)).collect();
     let machines = engine.machines.iter();
-    let actors: BTreeSet<&NodeName> =
-        machines.filter(|machine| matches!(machine.brain, Brain::Actor(_))).map(|machine| &machine.config.name).collect();
+    let actors: BTreeSet<&NodeName> = machines
+        .filter(|machine| matches!(machine.brain, Brain::Actor(_)))
+        .map(|machine| &machine.config.name)
+        .collect();
     let told: BTreeSet<(NodeName, NodeName)> = edges
         .iter()
         .filter(|edge| inhabitants.contains(&edge.from) && !actors.contains(&edge.to))

@@ -94,8 +94,7 @@ fn requests_that_make_no_sense_cost_the_connection_and_nothing_else() {
 }
 
 fn was_neighbour(host: Host<'_>, other: Host<'_>, world: &World) -> bool {
-    let activated =
-        |event: &Event| matches!(event, Event::Activated { name, .. } if name.as_str() == other.name());
+    let activated = |event: &Event| matches!(event, Event::Activated { name, .. } if name.as_str() == other.name());
     world.events(host).iter().any(|(_, event)| activated(event))
 }
 
@@ -124,6 +123,7 @@ fn lies_about_others_are_contradicted_and_disturb_nobody() {
     assert!(alice.reaches(bob) && bob.reaches(alice) && carol.reaches(alice));
     let told = world.work().meta_sent - quiet;
     assert!(told < 12_000, "1,000 lies made {told} messages");
-    let quarrels = |host: Host<'_>| world.events(host).iter().any(|(_, event)| matches!(event, Event::Disconnected { .. }));
+    let quarrels =
+        |host: Host<'_>| world.events(host).iter().any(|(_, event)| matches!(event, Event::Disconnected { .. }));
     assert!(!quarrels(alice) && !quarrels(bob));
 }

@@ -1,5 +1,6 @@
 //! What the program is called decides what it does.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -35,8 +36,10 @@ fn fail(message: &str) -> ExitCode {
 }
 
 fn show(text: &str) -> ExitCode {
-    print!("{text}");
-    ExitCode::SUCCESS
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
 }
 
 /// Behaves as `tincd`.

@@ -24,6 +24,7 @@ use clap::Parser as _;
 
 use self::place::Place;
 use crate::cli::tinmesh::{Cli, Command, DumpOptions};
+use crate::tinc;
 use crate::tinc_daemon::{self, Tool};
 
 /// Exit code of misuse.
@@ -77,7 +78,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<u8> {
 /// A command of tinc, under this program's name.
 fn run_tinc(place: &Place, words: &[String], out: &mut dyn Write) -> Result<u8> {
     let tool = Tool { program: "tinmesh", options: &place.options, paths: &place.paths };
-    if let Some(outcome) = tinc_daemon::run(&tool, words, out) {
+    if let Some(outcome) = tinc_daemon::run(&tool, words, out).or_else(|| tinc::run(&tool, words, out)) {
         return outcome.map(|()| 0);
     }
     let command = words.first().map_or("", String::as_str);

@@ -1,4 +1,5 @@
 //! Commands of `tinc` that work on files, by running the program (spec: cli B).
+#![expect(clippy::unwrap_used, reason = "what helps tests may fail like them")]
 
 use std::fs;
 use std::io::Write;

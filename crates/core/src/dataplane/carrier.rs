@@ -63,7 +63,8 @@ impl Fib {
         let direct = origin.peer == PeerId::ME && hop.peer == to.peer;
         let fits = hop.udp_confirmed && data <= usize::from(hop.min_mtu);
         let tcp_only = self.policy.tcp_only || hop.options.has(Options::TCP_ONLY);
-        let target = hop.udp.filter(|_| fits && !tcp_only && (direct || has_ids(hop)));
+        let accepted = direct || has_ids(hop) && hop.relays_for_us;
+        let target = hop.udp.filter(|_| fits && !tcp_only && accepted);
         let Some(target) = target else { return Some(Carrier::Tcp { hop: hop.peer }) };
         let destination = if direct { NodeId::NULL } else { to.node_id };
         let ids = has_ids(hop).then(|| datagram::ids(destination, origin.node_id));

@@ -115,8 +115,11 @@ impl Session {
     /// The session after our ACK: it opens what came under either key, and seals with the new one unless it is `patient`.
     pub(crate) fn after_own_ack(&self, keys: SessionKeys, patient: bool) -> Self {
         let since = self.numbers.window.next();
-        let (sending, next_sending) =
-            if patient { (self.sending.clone(), Some(keys.sending)) } else { (self.from_here_on(keys.sending), None) };
+        let (sending, next_sending) = if patient {
+            (self.sending.clone(), Some(keys.sending))
+        } else {
+            (self.key_from_here_on(keys.sending), None)
+        };
         let coming = Coming { key: Key { cipher: keys.receiving, since }, lowest: AtomicU64::new(u64::MAX) };
         let receiving = self.newest().clone();
         Self { sending, next_sending, receiving, coming: Some(Arc::new(coming)), renewed: false, ..self.same() }
@@ -124,7 +127,7 @@ impl Session {
 
     /// The session after the peer's ACK: it seals with the new key, and still opens late packets under the old one.
     pub(crate) fn after_peers_ack(&self) -> Self {
-        let sending = self.next_sending.clone().map_or_else(|| self.sending.clone(), |key| self.from_here_on(key));
+        let sending = self.next_sending.clone().map_or_else(|| self.sending.clone(), |key| self.key_from_here_on(key));
         Self { sending, next_sending: None, renewed: true, ..self.same() }
     }
 
@@ -145,7 +148,7 @@ impl Session {
         }
     }
 
-    fn from_here_on(&self, cipher: Cipher) -> Key {
+    fn key_from_here_on(&self, cipher: Cipher) -> Key {
         Key { cipher, since: self.numbers.out.load(Relaxed) }
     }
 

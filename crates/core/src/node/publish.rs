@@ -72,6 +72,7 @@ impl Node {
             neighbour: known.conn.is_some(),
             udp: known.udp,
             udp_confirmed: known.is_confirmed(),
+            relays_for_us: tunnel.is_some_and(|tunnel| tunnel.probing.answered.is_some()),
             mtu: if me { MAX_FRAME as u16 } else { self.mtu_of(peer) },
             min_mtu: known.min_mtu(),
             session: tunnel.and_then(crate::peer::tunnel::Tunnel::session),

@@ -75,6 +75,7 @@ impl Node {
             return;
         }
         self.forget_old_key(peer);
+        self.forget_answered(peer);
         self.attend(peer, used);
         let busy = used && self.tunnel(peer).is_some_and(|tunnel| !tunnel.confirmed || tunnel.pmtu.is_searching());
         let eager = self.tunnel(peer).is_some_and(|tunnel| !tunnel.confirmed && tunnel.probing.unanswered < 6);
@@ -230,8 +231,26 @@ impl Node {
                 let reply = probe::encode_reply(data, minor);
                 self.send_probe(peer, Some(target), &reply);
                 self.on_probed_from(peer, target);
+                self.note_answered(peer);
             }
             Probe::Reply { len } => self.on_probe_reply(peer, len, target),
+        }
+    }
+
+    fn note_answered(&mut self, peer: PeerId) {
+        let now = self.now;
+        let Some(tunnel) = self.tunnel_mut(peer) else { return };
+        if tunnel.probing.answered.replace(now).is_none() {
+            self.touch(peer);
+        }
+    }
+
+    /// A peer that has not asked for so long may have lost its path to us.
+    fn forget_answered(&mut self, peer: PeerId) {
+        let (now, patience) = (self.now, self.config.timing.udp_timeout);
+        let Some(tunnel) = self.tunnel_mut(peer) else { return };
+        if tunnel.probing.answered.take_if(|at| now.since(*at) > patience).is_some() {
+            self.touch(peer);
         }
     }
 

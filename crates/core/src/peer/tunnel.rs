@@ -95,6 +95,8 @@ pub struct Probing {
     pub reply_sent: Option<Instant>,
     /// When a reply came.
     pub heard: Option<Instant>,
+    /// When the peer's own request was last answered, so that UDP works both ways as it sees it.
+    pub answered: Option<Instant>,
     /// Round-trip time.
     pub rtt: Option<Duration>,
     /// Longest frame received lately, in bytes.
@@ -193,6 +195,7 @@ impl Tunnel {
         self.confirmed = false;
         self.pmtu.reset();
         self.probing.max_recent_len = 0;
+        self.probing.answered = None;
         self.probing.unanswered = 0;
         self.probing.path_mtu = None;
     }

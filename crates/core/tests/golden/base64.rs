@@ -1,3 +1,5 @@
+//! tinc's base64, both ways.
+
 use tinmesh_core::crypto::base64;
 
 use crate::vectors::{hex, list, number, text, vectors};

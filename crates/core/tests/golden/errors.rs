@@ -1,3 +1,5 @@
+//! What SPTPS refuses, and the state it leaves.
+
 use serde_json::Value;
 use tinmesh_core::crypto::aead::Cipher;
 use tinmesh_core::crypto::rng::Rng;

@@ -1,3 +1,5 @@
+//! Invitations: URLs, file names, a recorded session.
+
 use tinmesh_core::crypto::base64;
 use tinmesh_core::crypto::keys::SecretKey;
 use tinmesh_core::invite::url::InviteUrl;

@@ -1,3 +1,5 @@
+//! Key files and signatures.
+
 use serde_json::Value;
 use tinmesh_core::crypto::keys::{PublicKey, SecretKey};
 use tinmesh_core::crypto::signed_file::{self, SignedFile};

@@ -1,3 +1,5 @@
+//! Key agreement, key derivation, cipher.
+
 use serde_json::Value;
 use tinmesh_core::crypto::aead::Cipher;
 use tinmesh_core::crypto::agreement::agree;

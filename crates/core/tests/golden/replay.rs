@@ -1,3 +1,5 @@
+//! The replay window.
+
 use tinmesh_core::crypto::replay::ReplayWindow;
 
 use crate::vectors::{flag, list, number, vectors};

@@ -1,3 +1,5 @@
+//! Whole SPTPS sessions, byte for byte.
+
 use tinmesh_core::crypto::rng::Rng;
 use tinmesh_core::crypto::sptps::stream::{Stream, StreamEvent};
 

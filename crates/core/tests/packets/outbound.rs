@@ -83,6 +83,18 @@ fn the_neighbour_on_the_way_relays_what_does_not_arrive_directly() {
 }
 
 #[test]
+fn a_relay_that_does_not_know_our_address_is_not_sent_datagrams_for_others() {
+    let mut lab = Lab::new()
+        .with(ALICE, |alice| {
+            alice.nexthop = CAROL;
+            alice.min_mtu = 0;
+        })
+        .with(CAROL, |carol| carol.relays_for_us = false);
+    assert_eq!(lab.outbound(&v4(ME, ALICE, 100)).0, plain(ALICE));
+    assert_eq!(lab.outbound(&v4(ME, CAROL, 100)).0, Verdict::Transmit(target(CAROL)));
+}
+
+#[test]
 fn the_size_that_counts_is_that_of_the_data() {
     let lab = || Lab::new().with(ALICE, |alice| alice.min_mtu = 100);
     assert_eq!(lab().outbound(&v4(ME, ALICE, 100)).0, Verdict::Transmit(target(ALICE)));

@@ -18,10 +18,22 @@ const LOOK_UP: Duration = Duration::from_millis(20);
 /// What follows from a node's wishes at once.
 #[derive(Debug)]
 pub(crate) enum Feedback {
-    TooBig { to: SocketAddr, len: usize },
-    PathMtu { to: SocketAddr, mtu: u16 },
-    Queued { conn: ConnId, bytes: usize },
-    Invitation { conn: ConnId, file: Option<Vec<u8>> },
+    TooBig {
+        to: SocketAddr,
+        len: usize,
+    },
+    PathMtu {
+        to: SocketAddr,
+        mtu: u16,
+    },
+    Queued {
+        conn: ConnId,
+        bytes: usize,
+    },
+    Invitation {
+        conn: ConnId,
+        file: Option<Vec<u8>>,
+    },
     /// Its device was given a packet to send.
     Device(Vec<u8>),
 }

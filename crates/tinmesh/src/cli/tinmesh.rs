@@ -89,7 +89,7 @@ pub struct UpOptions {
 /// Options of `tinmesh join`.
 #[derive(Args, Clone, Debug)]
 pub struct JoinOptions {
-    /// The invitation: HOST[:PORT]/ and 48 characters.
+    /// The invitation: HOST, perhaps :PORT, a slash and 48 characters.
     #[arg(value_name = "URL")]
     pub url: String,
     /// Name that this node would like to have, if the invitation leaves the choice.

@@ -147,7 +147,7 @@ fn refuse_dangers(reader: &mut Reader<'_>) -> Result<(), ConfigError> {
         return Err(reader.unsupported("Proxy", "connections would go past the proxy"));
     }
     let sandbox = reader.text("Sandbox").unwrap_or("off").to_owned();
-    if !reader.word("Sandbox", &format!("Bad sandbox value {sandbox}!"))?.is_none_or(|word| word == "off") {
+    if reader.word("Sandbox", &format!("Bad sandbox value {sandbox}!"))?.is_some_and(|word| word != "off") {
         return Err(reader.unsupported("Sandbox", "the daemon would keep rights that it should not have"));
     }
     if reader.bool("ExperimentalProtocol") == Some(false) {

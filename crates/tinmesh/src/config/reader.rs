@@ -88,10 +88,7 @@ impl<'a> Reader<'a> {
     /// One of the words of the variable's table entry; another is an error with tinc's message.
     pub(super) fn word(&self, variable: &'static str, message: &str) -> Result<Option<&'static str>, ConfigError> {
         let Some(setting) = self.setting(variable) else { return Ok(None) };
-        let words = match Variable::find(variable).map(|known| known.kind) {
-            Some(Kind::Word(words)) => words,
-            _ => &[],
-        };
+        let Some(Kind::Word(words)) = Variable::find(variable).map(|known| known.kind) else { return Ok(None) };
         let found = kind::word(words, &setting.value);
         let right = || format!("it is one of: {}", words.join(", "));
         found.map(Some).ok_or_else(|| self.invalid(variable, message.to_owned(), right()))

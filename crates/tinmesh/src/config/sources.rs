@@ -43,9 +43,10 @@ fn server_settings(paths: &Paths, overrides: &[Override]) -> Result<Vec<Setting>
     let unbound = overrides.iter().filter(|option| option.node.is_none());
     let mut settings: Vec<Setting> = unbound.map(|option| option.setting.clone()).collect();
     let main = paths.tinc_conf();
-    let text = files::read(&main).map_err(|cause| match cause.kind() {
-        io::ErrorKind::NotFound => ConfigError::Missing(main.clone()),
-        _ => ConfigError::Unreadable { path: main.clone(), cause },
+    let text = files::read(&main).map_err(|cause| {
+        let path = main.clone();
+        let is_missing = cause.kind() == io::ErrorKind::NotFound;
+        if is_missing { ConfigError::Missing(path) } else { ConfigError::Unreadable { path, cause } }
     })?;
     settings.extend(syntax::parse(&text, &main)?);
     for path in further_files(&paths.conf_d())? {

@@ -10,6 +10,7 @@ use tinmesh_os::process;
 use super::dump::{ConnectionLine, DumpError, EdgeLine, Line, NodeLine, SubnetLine};
 use super::pid_file::PidFile;
 use super::request::{CONTROL, ControlRequest};
+use crate::files;
 use crate::paths::Paths;
 
 /// How long a daemon may take for one line.
@@ -104,9 +105,7 @@ pub struct Reason(io::ErrorKind, String);
 
 impl From<io::Error> for Reason {
     fn from(error: io::Error) -> Self {
-        let text = error.to_string();
-        let bare = text.split(" (os error").next().unwrap_or_default().to_owned();
-        Self(error.kind(), bare)
+        Self(error.kind(), files::reason(&error))
     }
 }
 

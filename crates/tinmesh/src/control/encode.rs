@@ -112,19 +112,7 @@ pub fn unknown() -> String {
 
 /// One message for a client that follows the log.
 pub fn log_line(message: &str) -> Vec<u8> {
-    record(kind::LOG, message.as_bytes())
-}
-
-/// One packet for a client that captures packets, cut to `snap_len` bytes unless that is 0.
-pub fn pcap_record(packet: &[u8], snap_len: u32) -> Vec<u8> {
-    let cut = packet.get(..snap_len as usize).filter(|_| snap_len > 0).unwrap_or(packet);
-    record(kind::PCAP, cut)
-}
-
-fn record(kind: u32, content: &[u8]) -> Vec<u8> {
-    let mut bytes = format!("{CONTROL} {kind} {}\n", content.len()).into_bytes();
-    bytes.extend_from_slice(content);
-    bytes
+    format!("{CONTROL} {} {}\n{message}", kind::LOG, message.len()).into_bytes()
 }
 
 fn list<T>(kind: u32, items: &[T], line: impl Fn(&T, &mut String) -> std::fmt::Result) -> String {

@@ -203,11 +203,7 @@ impl ControlLoop {
                 }
             }
             Some(Token::Signals) => self.on_signals(),
-            Some(Token::Monitor) => {
-                if self.monitor.as_mut().is_some_and(|monitor| monitor.drain().unwrap_or(false)) {
-                    self.times.settle = Some(now() + SETTLE_INTERVAL);
-                }
-            }
+            Some(Token::Monitor) => self.on_monitor(),
             Some(Token::Listener(index)) => self.on_connections(index),
             Some(Token::Meta(conn)) => {
                 let mut happened = Vec::new();
@@ -221,6 +217,12 @@ impl ControlLoop {
                 }
             }
             None => {}
+        }
+    }
+
+    fn on_monitor(&mut self) {
+        if self.monitor.as_mut().is_some_and(|monitor| monitor.drain().unwrap_or(false)) {
+            self.times.settle = Some(now() + SETTLE_INTERVAL);
         }
     }
 
@@ -304,18 +306,25 @@ impl ControlLoop {
             ControlRequest::Connections => Command::Connections,
             ControlRequest::Purge => Command::Purge,
             ControlRequest::Retry => Command::Retry,
-            ControlRequest::Disconnect(Some(name)) => match tinmesh_core::name::NodeName::parse(name) {
-                Ok(name) => Command::Disconnect(name),
-                Err(_) => return self.answer(client, encode::done(kind::DISCONNECT, -2).as_bytes()),
+            ControlRequest::Disconnect(name) => match name.as_deref().map(tinmesh_core::name::NodeName::parse) {
+                Some(Ok(name)) => Command::Disconnect(name),
+                Some(Err(_)) => return self.answer(client, encode::done(kind::DISCONNECT, -2).as_bytes()),
+                None => return self.answer(client, encode::done(kind::DISCONNECT, -1).as_bytes()),
             },
-            ControlRequest::Greeting
-            | ControlRequest::Stop
-            | ControlRequest::Reload
-            | ControlRequest::Debug(_)
-            | ControlRequest::Disconnect(None)
-            | ControlRequest::Pcap { .. }
-            | ControlRequest::Log { .. }
-            | ControlRequest::Unknown => return self.on_own_request(client, request),
+            ControlRequest::Greeting => {
+                let reply = crate::control::server::greeting_reply(self.reload.name(), std::process::id());
+                return self.answer(client, reply.as_bytes());
+            }
+            ControlRequest::Stop => return self.stopping = true,
+            ControlRequest::Reload => return self.on_reload(client),
+            ControlRequest::Debug(level) => return self.on_debug(client, *level),
+            ControlRequest::Log { level, colour } => {
+                self.control.follow_log(client, *level, *colour);
+                return self.follow_log();
+            }
+            ControlRequest::Pcap { .. } | ControlRequest::Unknown => {
+                return self.answer(client, encode::unknown().as_bytes());
+            }
         };
         let id = self.clients.next_command;
         self.clients.next_command += 1;
@@ -323,34 +332,19 @@ impl ControlLoop {
         self.tell(Input::Command { id, command });
     }
 
-    /// Requests that the daemon answers without the node.
-    fn on_own_request(&mut self, client: u64, request: ControlRequest) {
-        match request {
-            ControlRequest::Greeting => {
-                let reply = crate::control::server::greeting_reply(self.reload.name(), std::process::id());
-                self.answer(client, reply.as_bytes());
-            }
-            ControlRequest::Stop => self.stopping = true,
-            ControlRequest::Reload => {
-                let result = if self.read_configuration() { 0 } else { rustix::io::Errno::INVAL.raw_os_error() };
-                self.answer(client, encode::done(kind::RELOAD, result).as_bytes());
-            }
-            ControlRequest::Debug(level) => {
-                self.answer(client, encode::done(kind::DEBUG, self.log.level()).as_bytes());
-                if level >= 0 {
-                    self.log.set_level(level);
-                }
-            }
-            ControlRequest::Disconnect(_) => self.answer(client, encode::done(kind::DISCONNECT, -1).as_bytes()),
-            ControlRequest::Log { level, colour } => {
-                self.control.follow_log(client, level, colour);
-                self.follow_log();
-            }
-            _ => self.answer(client, encode::unknown().as_bytes()),
+    fn on_reload(&mut self, client: u64) {
+        let result = if self.read_configuration() { 0 } else { rustix::io::Errno::INVAL.raw_os_error() };
+        self.answer(client, encode::done(kind::RELOAD, result).as_bytes());
+    }
+
+    fn on_debug(&mut self, client: u64, level: i32) {
+        self.answer(client, encode::done(kind::DEBUG, self.log.level()).as_bytes());
+        if level >= 0 {
+            self.log.set_level(level);
         }
     }
 
-    fn follow_log(&mut self) {
+    fn follow_log(&self) {
         let level = self.control.log_level(self.log.level());
         self.log.set_subscribers(level.map(|_| self.clients.sender.clone()), level.unwrap_or(0));
     }

@@ -267,8 +267,8 @@ impl<S: Subscriber> Layer<S> for Log {
         event.record(&mut text);
         let mut message = text.0.replace(['\n', '\r'], " ");
         if message.len() > MAX_MESSAGE {
-            let end = message.floor_char_boundary(MAX_MESSAGE);
-            message.truncate(end);
+            let end = (0..=MAX_MESSAGE).rev().find(|&end| message.is_char_boundary(end));
+            message.truncate(end.unwrap_or(0));
         }
         self.write(*metadata.level(), metadata.target() == NOTICE, tinc_level, message.trim_end());
     }

@@ -123,7 +123,7 @@ impl Names {
     }
 
     /// Replaces the content at once where the directory allows it, else in place.
-    fn replace(&mut self, text: &str) -> io::Result<()> {
+    fn replace(&self, text: &str) -> io::Result<()> {
         let fresh = self.path.with_extension("tinmesh-new");
         let renamed = fs::write(&fresh, text)
             .and_then(|()| fs::set_permissions(&fresh, fs::metadata(&self.path)?.permissions()))

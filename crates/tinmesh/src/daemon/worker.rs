@@ -15,7 +15,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
 use std::thread::{Builder, JoinHandle};
 
-use tinmesh_core::dataplane::fib::Fib;
 use tinmesh_core::dataplane::scratch::Scratch;
 use tinmesh_core::dataplane::verdict::{DropReason, Verdict};
 use tinmesh_core::packet::Packet;
@@ -108,10 +107,10 @@ impl Work {
             }
             self.scratch.now = Instant::from_micros(clock::now_micros());
             let fib = shared.fib.load();
-            for at in 0..count {
-                self.verdicts[at] = Some(fib.outbound(&mut self.packets[at], &mut self.scratch));
+            for (packet, verdict) in self.packets.iter_mut().zip(&mut self.verdicts).take(count) {
+                *verdict = Some(fib.outbound(packet, &mut self.scratch));
             }
-            self.finish(count, &fib);
+            self.finish(count);
             if count < BATCH {
                 return;
             }
@@ -141,6 +140,7 @@ impl Work {
         let Some(socket) = shared.sockets.get(index) else { return };
         for _ in 0..TURNS {
             let mut lens = [0; BATCH];
+            self.sources = [None; BATCH];
             let sources = &mut self.sources;
             let spaces = self.packets.iter_mut().map(Packet::space);
             // An error of a datagram socket tells of an earlier datagram, not of this read.
@@ -155,12 +155,12 @@ impl Work {
             }
             self.scratch.now = Instant::from_micros(clock::now_micros());
             let fib = shared.fib.load();
-            for at in 0..count {
-                self.packets[at].set_len(lens[at]);
-                self.verdicts[at] =
-                    self.sources[at].map(|from| fib.inbound(from, &mut self.packets[at], &mut self.scratch));
+            let received = self.packets.iter_mut().zip(&mut self.verdicts).zip(lens.iter().zip(&self.sources));
+            for ((packet, verdict), (&len, source)) in received.take(count) {
+                packet.set_len(len);
+                *verdict = source.map(|from| fib.inbound(from, packet, &mut self.scratch));
             }
-            self.finish(count, &fib);
+            self.finish(count);
             if count < BATCH {
                 return;
             }
@@ -168,7 +168,7 @@ impl Work {
     }
 
     /// Carries out the verdicts of the first `count` packets.
-    fn finish(&mut self, count: usize, _: &Fib) {
+    fn finish(&self, count: usize) {
         let mut punted = false;
         let mut transmits = 0_u64;
         for at in 0..count {

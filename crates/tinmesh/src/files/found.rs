@@ -118,6 +118,9 @@ Name = {name}
     }
     text.push_str(
         "
+# The largest IP packet that goes into the network: with what tinmesh adds, it fits an ordinary Internet path.
+InterfaceMTU = 1400
+
 # Names of members work like host names: they are kept in /etc/hosts while the network is up.
 HostsFile = yes
 

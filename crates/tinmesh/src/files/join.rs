@@ -18,7 +18,6 @@ use tinmesh_core::invite::MAX_FILE;
 use tinmesh_core::name::NodeName;
 
 use self::text::{Joining, Outcome};
-use crate::config::kind::Range;
 use crate::files;
 use crate::files::keys;
 use crate::files::port;
@@ -86,12 +85,8 @@ pub struct Prepared {
 pub struct Joined {
     /// Where it is.
     pub paths: Paths,
-    /// This node's name.
-    pub name: NodeName,
-    /// Its key.
+    /// This node's key.
     pub key: PublicKey,
-    /// Addresses of its interface, if they are kept as variables.
-    pub ifconfig: Vec<Range>,
     /// Whether a script waits to be enabled.
     pub has_script: bool,
     /// Whether the netname was drawn because the right one is in use.
@@ -122,9 +117,7 @@ pub fn prepare(paths: &Paths, received: &Received<'_>, rng: &mut Rng) -> Result<
     notes.extend(port.notice());
     let joined = Joined {
         paths,
-        name: outcome.name,
         key: key.public(),
-        ifconfig: outcome.ifconfig,
         has_script: received.form == Form::Script && !outcome.script.is_empty(),
         netname_is_random,
         notes,
@@ -169,11 +162,6 @@ fn place(paths: &Paths, netname: Option<&str>, rng: &mut Rng) -> Result<(Paths, 
 }
 
 impl Prepared {
-    /// What the configuration will be.
-    pub const fn preview(&self) -> &Joined {
-        &self.joined
-    }
-
     /// The key to send to the inviter.
     pub const fn public_key(&self) -> &PublicKey {
         &self.joined.key

@@ -14,6 +14,8 @@ use tinmesh_core::invite::joiner::{Joiner, JoinerEvent};
 use tinmesh_core::invite::url::InviteUrl;
 use tinmesh_core::name::NodeName;
 
+use crate::files;
+
 /// How long a connection may take to be made, and how long the inviter may say nothing.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long one step may take at most, however slowly the inviter speaks.
@@ -125,7 +127,7 @@ impl Exchange {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
-        let mut rng = seeded_rng()?;
+        let mut rng = files::rng()?;
         let joiner = Joiner::new(url, SecretKey::generate(&mut rng));
         let mut exchange = Self { stream, joiner, rng, events: VecDeque::new() };
         match exchange.next_event() {
@@ -190,18 +192,8 @@ impl Exchange {
     }
 }
 
-/// A generator that nobody can foretell.
-///
-/// # Errors
-/// If the system has no randomness.
-pub fn seeded_rng() -> io::Result<Rng> {
-    let mut seed = zeroize::Zeroizing::new([0; 32]);
-    tinmesh_os::process::random_bytes(seed.as_mut())?;
-    Ok(Rng::from_seed(*seed))
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::net::TcpListener;
     use std::thread::{self, JoinHandle};
 
@@ -212,7 +204,7 @@ mod tests {
 
     /// What an inviter does at the cookie.
     #[derive(Clone, Copy, PartialEq)]
-    enum Mood {
+    pub(in crate::user) enum Mood {
         Generous,
         HangUp,
     }
@@ -222,13 +214,14 @@ mod tests {
     }
 
     /// An inviter for one joiner, which gives the name it is asked for with `_2` behind; its URL, and who joined.
-    fn inviter(file: &'static str, mood: Mood) -> (InviteUrl, JoinHandle<Option<(NodeName, PublicKey)>>) {
+    pub(in crate::user) fn inviter(file: &str, mood: Mood) -> (InviteUrl, JoinHandle<Option<(NodeName, PublicKey)>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut rng = seeded_rng().unwrap();
+        let mut rng = files::rng().unwrap();
         let key = SecretKey::generate(&mut rng);
         let port = listener.local_addr().unwrap().port();
         let host = "127.0.0.1".to_owned();
         let url = InviteUrl { host, port, key_hash: key_hash(&key.public()), cookie: [7; 18] };
+        let file = file.to_owned();
         let thread = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut line = Vec::new();
@@ -271,7 +264,7 @@ mod tests {
     }
 
     fn some_key() -> PublicKey {
-        SecretKey::generate(&mut seeded_rng().unwrap()).public()
+        SecretKey::generate(&mut files::rng().unwrap()).public()
     }
 
     #[test]

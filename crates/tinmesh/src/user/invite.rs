@@ -228,23 +228,4 @@ pub(super) fn parse_name(text: &str) -> Result<NodeName> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_read_as_people_write_them() {
-        let read = |text: &str| parse_address(text).unwrap();
-        assert_eq!(read("vpn.example.org"), ("vpn.example.org".to_owned(), None));
-        assert_eq!(read("192.0.2.7:1655"), ("192.0.2.7".to_owned(), Some(1655)));
-        assert_eq!(read("fd00::1"), ("fd00::1".to_owned(), None));
-        assert_eq!(read("[fd00::1]:1655"), ("fd00::1".to_owned(), Some(1655)));
-        assert_eq!(read("[fd00::1]"), ("fd00::1".to_owned(), None));
-    }
-
-    #[test]
-    fn what_is_no_address_is_refused() {
-        for text in ["", ":655", "a:0", "a:x", "a b", "[fd00::1", "[x]:1", "[fd00::1]655", "a/b", "a:1:2"] {
-            assert!(parse_address(text).is_err(), "{text}");
-        }
-    }
-}
+pub(super) mod tests;

@@ -147,3 +147,6 @@ fn ping_target(peer: &Peer) -> String {
     let address = peer.addresses.first().map(ToString::to_string);
     address.filter(|_| !known).unwrap_or_else(|| peer.name.clone())
 }
+
+#[cfg(test)]
+mod tests;

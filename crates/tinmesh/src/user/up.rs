@@ -126,3 +126,32 @@ fn up_text(place: &Place, status: &Status, was_running: bool) -> String {
     let shown = render(status, tinmesh_os::clock::unix_seconds(), None, super::colour_on_stdout());
     format!("{first}{shown}\nTo let another machine in: {}\n", place.sudo("invite"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::user::invite::tests::founded_in;
+
+    #[test]
+    fn a_new_network_is_described_with_the_line_for_the_next_machine() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = founded_in(dir.path());
+        let made = invite::make(&place, None, Some("192.168.1.5")).unwrap();
+        let founded = Founded {
+            name: parse_name("alice").unwrap(),
+            key: files_key(),
+            addresses: vec![("10.9.0.1".parse().unwrap(), 16), ("fd00::1".parse().unwrap(), 64)],
+            port: files::port::PortChoice::Usual,
+        };
+
+        let text = founded_text(&place, &founded, &made);
+
+        assert!(text.contains("name        alice\n  addresses   10.9.0.1/16  fd00::1/64\n"), "{text}");
+        assert!(text.lines().any(|line| line == format!("  sudo tinmesh join {}", made.url)), "{text}");
+        assert!(text.contains("192.168.1.5 is an address of the local network"), "{text}");
+    }
+
+    fn files_key() -> tinmesh_core::crypto::keys::PublicKey {
+        tinmesh_core::crypto::keys::SecretKey::from_seed(&[1; 32]).public()
+    }
+}

@@ -134,11 +134,8 @@ fn connections_end_with_the_control_clients() {
 }
 
 #[test]
-fn records_of_streams_have_their_length_in_front_and_no_newline() {
+fn a_log_line_has_its_length_in_front_and_no_newline() {
     assert_eq!(log_line("Ready"), b"18 15 5\nReady");
-    assert_eq!(pcap_record(b"abcdef", 4), b"18 14 4\nabcd");
-    assert_eq!(pcap_record(b"abcdef", 0), b"18 14 6\nabcdef");
-    assert_eq!(pcap_record(b"abcdef", 99), b"18 14 6\nabcdef");
 }
 
 #[test]

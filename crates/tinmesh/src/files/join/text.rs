@@ -169,7 +169,7 @@ impl<'a> Joining<'a> {
     /// An inviter must not be able to draw a machine's traffic with the Internet to itself.
     fn require_private(&self, range: &Range) -> Result<(), &'static str> {
         let inside = |outer: &&str| kind::range(outer).is_some_and(|outer| holds(&outer, range));
-        if self.received.force || PRIVATE.iter().any(|outer| inside(&outer)) {
+        if self.received.force || PRIVATE.iter().any(inside) {
             return Ok(());
         }
         Err("Ignoring an address range of the Internet in invitation; --force would accept it")

@@ -211,7 +211,7 @@ impl Node {
             return Err(PeerError::Unexpected { got: "ACK", expected: "ID" });
         };
         let peer = self.intern(&name);
-        if !self.make_room(id, peer) {
+        if !self.make_room(id, peer, theirs) {
             return Err(PeerError::Replaced);
         }
         let Some(conn) = self.connections.get_mut(&id) else { return Ok(()) };
@@ -239,6 +239,7 @@ impl Node {
             known.mtu = known.mtu.min(limit.unwrap_or(u16::MAX));
         }
         self.schedule_check(id);
+        self.attend_soon(peer);
         self.event(Event::Activated { name, remote });
         self.send_everything(id);
         self.announce_own_edge(id, peer, address, weight);
@@ -247,26 +248,46 @@ impl Node {
 
     /// A second connection to the same node: the newer one stays, unless two crossed; then both
     /// ends keep the one that the node with the smaller name made.
-    fn make_room(&mut self, id: ConnId, peer: PeerId) -> bool {
+    ///
+    /// tinc always keeps the one whose ACK came last. It got the ACK on our connection half a round trip after we got
+    /// its own, and that on its connection half a round trip before we got its ACK there.
+    fn make_room(&mut self, id: ConnId, peer: PeerId, theirs: Options) -> bool {
         let Some(old) = self.peer(peer).and_then(|known| known.conn) else { return true };
         let (Some(new), Some(previous)) = (self.connections.get(&id), self.connections.get(&old)) else { return true };
         let crossed = new.is_outgoing() != previous.is_outgoing()
             && self.now.since(previous.started).as_micros() < u128::from(CROSSING);
-        let ours_wins = self.peer(peer).is_some_and(|known| self.config.name < known.name);
-        if crossed && previous.is_outgoing() == ours_wins {
-            return false;
+        let kindred = theirs.has(TINMESH);
+        let kept = crossed
+            && if kindred {
+                let ours_wins = self.peer(peer).is_some_and(|known| self.config.name < known.name);
+                previous.is_outgoing() == ours_wins
+            } else {
+                let round_trip = previous.last_ping.since(previous.started) / 2;
+                previous.is_outgoing() && self.now.since(previous.last_ping) < round_trip
+            };
+        if !(crossed && kindred) {
+            self.drop_tunnel(peer);
         }
-        self.replace(old, peer);
-        true
+        if !kept {
+            self.replace(old, id, peer);
+        }
+        !kept
     }
 
-    fn replace(&mut self, old: ConnId, peer: PeerId) {
+    /// The peer may have started anew, or dropped the session with the connection, as tinc does.
+    fn drop_tunnel(&mut self, peer: PeerId) {
         if let Some(known) = self.peer_mut(peer) {
-            known.conn = None;
             known.tunnel = None;
         }
         self.timers.cancel(Wake::UdpSilent(peer));
+        self.attend_soon(peer);
         self.touch(peer);
+    }
+
+    fn replace(&mut self, old: ConnId, new: ConnId, peer: PeerId) {
+        if let Some(known) = self.peer_mut(peer) {
+            known.conn = Some(new);
+        }
         self.connections.get_mut(&old).map(|conn| conn.peer.take());
         self.finish(old, &PeerError::Replaced, true);
     }
@@ -394,6 +415,7 @@ impl Node {
         for id in self.connections.keys().copied().collect::<Vec<_>>() {
             self.terminate(id, &PeerError::Woke);
         }
+        self.retry_waiting();
     }
 }
 

@@ -149,7 +149,7 @@ impl Node {
         self.back_off(peer, name);
     }
 
-    fn connect(&mut self, peer: PeerId, name: NodeName, address: SocketAddr) {
+    pub(super) fn connect(&mut self, peer: PeerId, name: NodeName, address: SocketAddr) {
         let id = ConnId(self.dialling.next_conn);
         self.dialling.next_conn += 1;
         if let Some(record) = self.dialling.outgoing.get_mut(&peer) {
@@ -231,6 +231,22 @@ impl Node {
                 None => self.dial(peer),
             }
         }
+    }
+
+    /// Tries now to reach those whose turn would come later.
+    pub(super) fn retry_waiting(&mut self) {
+        let waiting = |peer: &PeerId| self.timers.is_set(Wake::Retry(*peer));
+        let peers: Vec<PeerId> = self.dialling.outgoing.keys().copied().filter(waiting).collect();
+        for peer in peers {
+            if let Some(record) = self.dialling.outgoing.get_mut(&peer) {
+                record.back_off = Duration::ZERO;
+            }
+            self.dial(peer);
+        }
+    }
+
+    pub(super) fn is_dialled(&self, peer: PeerId) -> bool {
+        self.dialling.outgoing.contains_key(&peer)
     }
 
     /// Addresses of this machine changed: what hung on the old ones is tried again.

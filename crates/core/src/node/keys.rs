@@ -299,8 +299,7 @@ impl Node {
         for kept in waiting {
             self.send_plain(peer, kept.source, kept.packet);
         }
-        let at = self.now;
-        self.timers.set_earlier(Wake::Attend(peer), at);
+        self.attend_soon(peer);
     }
 
     /// Renews the keys of all sessions (spec: sptps 15).

@@ -63,7 +63,7 @@ impl Node {
     fn on_plain(&mut self, owner: PeerId, source: PeerId, packet: Packet) {
         self.use_tunnel(owner);
         if let Some(conn) = self.peer(owner).and_then(|known| known.conn) {
-            self.want_key(owner);
+            self.use_neighbour(owner);
             self.send_packet_request(conn, &packet);
             return;
         }

@@ -125,8 +125,7 @@ impl Node {
             self.remember_address(peer, remote);
         }
         if conn.is_some() {
-            let at = self.now;
-            self.timers.set_earlier(Wake::Attend(peer), at);
+            self.attend_soon(peer);
         }
     }
 

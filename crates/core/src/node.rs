@@ -37,6 +37,7 @@ use crate::dataplane::scratch::Scratch;
 use crate::graph::{Graph, Routes};
 use crate::meta::connection::Connection;
 use crate::meta::seen::Seen;
+use crate::meta::withdrawn::Withdrawn;
 use crate::name::{ConnId, PeerId};
 use crate::node::config::Config;
 use crate::node::connections::Burst;
@@ -88,6 +89,9 @@ struct Mesh {
 #[derive(Debug, Default)]
 struct Gossip {
     seen: Seen,
+    withdrawn: Withdrawn,
+    /// When this node started.
+    born: Instant,
     contradictions: Contradictions,
     burst: Burst,
 }
@@ -127,7 +131,7 @@ impl Node {
             peers: vec![Some(me)],
             connections: BTreeMap::new(),
             dialling: Dialling::default(),
-            gossip: Gossip::default(),
+            gossip: Gossip { born: now, ..Gossip::default() },
             timers: Timers::default(),
             dirty: Dirty::default(),
             fib,
@@ -209,6 +213,7 @@ impl Node {
             Wake::Retry(peer) => self.dial(peer),
             Wake::Periodic => self.on_period(),
             Wake::ForgetSeen => self.on_forget_seen(),
+            Wake::Repeat => self.on_repeat(),
             Wake::KeyExpire => self.on_key_expire(),
             Wake::Attend(peer) => self.on_attend(peer),
             Wake::UdpSilent(peer) => self.on_udp_silent(peer),

@@ -6,6 +6,7 @@ mod control_loop;
 mod control_sockets;
 mod events;
 mod interface;
+mod lifeline;
 pub mod log;
 mod meta_sockets;
 mod names;
@@ -21,6 +22,7 @@ mod worker;
 
 use std::fs::{self, File};
 use std::os::fd::RawFd;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::sync_channel;
@@ -41,6 +43,7 @@ use tracing::{error, info, warn};
 use crate::config::{self, DaemonSettings, Loaded, Override};
 use crate::daemon::control_loop::{Clients, ControlLoop, Times};
 use crate::daemon::control_sockets::ControlSockets;
+use crate::daemon::lifeline::Lifeline;
 use crate::daemon::log::{Log, NOTICE, Target};
 use crate::daemon::meta_sockets::{MetaSockets, Outgoing};
 use crate::daemon::names::Names;
@@ -48,7 +51,7 @@ use crate::daemon::opening::Opened;
 use crate::daemon::reload::Reload;
 use crate::daemon::resolver::Resolver;
 use crate::daemon::run_files::RunFiles;
-use crate::daemon::scripts::{Script, ScriptSettings, Scripts};
+use crate::daemon::scripts::{FAREWELL, Script, ScriptSettings, Scripts};
 use crate::daemon::shared::{Link, PUNT_QUEUE, Shared};
 use crate::daemon::store::Store;
 use crate::daemon::token::Token;
@@ -121,6 +124,8 @@ fn start_log(
 ) -> Log {
     let level = options.debug.unwrap_or(settings.log_level);
     let log = Log::install(&paths.ident, level);
+    // Standard error may be /dev/null.
+    panic::set_hook(Box::new(|panic| error!("This is a bug of tinmesh: {panic}")));
     if let Some((file, colour)) = umbilical {
         log.set_umbilical(file, colour);
     }
@@ -169,7 +174,8 @@ impl Startup<'_> {
         if let Some(nice) = loaded.daemon.process_priority {
             process::set_priority(nice).context("Could not set ProcessPriority")?;
         }
-        let result = self.serve(loaded, opened, &files, names, scripts.clone());
+        let serving = AssertUnwindSafe(|| self.serve(loaded, opened, &files, names, scripts.clone()));
+        let result = panic::catch_unwind(serving).unwrap_or_else(|_| bail!("the control thread panicked"));
         scripts.run(&Script::plain("tinc-down"));
         drop(guard);
         result
@@ -230,8 +236,9 @@ impl Startup<'_> {
         let outgoing = Outgoing { options: opened.tcp_options(&loaded.daemon), bind: loaded.daemon.outgoing_bind() };
         let meta = MetaSockets::new(opened.listeners, outgoing, &poller)?;
         let control = ControlSockets::new(files.listener()?, files.cookie(), &poller)?;
-        let resolver = Resolver::start(waker.clone(), loaded.daemon.address_family)?;
-        let scripts = Scripts::start(script_settings)?;
+        let lifeline = Lifeline::new(waker.clone());
+        let resolver = Resolver::start(waker.clone(), loaded.daemon.address_family, &lifeline)?;
+        let scripts = Scripts::start(script_settings, &lifeline)?;
         let (node, fib) = make_node(loaded)?;
         let shared = Arc::new(Shared {
             fib: ArcSwap::new(fib),
@@ -243,7 +250,7 @@ impl Startup<'_> {
             control: waker,
         });
         let (words, heard) = sync_channel(PUNT_QUEUE);
-        let worker = Worker::start(Arc::clone(&shared), words)?;
+        let worker = Worker::start(Arc::clone(&shared), words, &lifeline)?;
         info!(target: NOTICE, "Ready");
         self.log.cut_umbilical();
         let mut control_loop = ControlLoop {
@@ -253,6 +260,7 @@ impl Startup<'_> {
             meta,
             control,
             signals,
+            lifeline,
             monitor,
             words: heard,
             resolver,
@@ -269,7 +277,7 @@ impl Startup<'_> {
         let result = control_loop.run().context("the daemon cannot go on");
         shared.stop.store(true, Relaxed);
         worker.join();
-        control_loop.scripts.finish();
+        control_loop.scripts.finish(FAREWELL);
         result
     }
 

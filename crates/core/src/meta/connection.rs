@@ -94,8 +94,8 @@ pub struct Connection {
     /// Bytes that may wait.
     pub patience: usize,
     input: Vec<u8>,
-    /// How much of the input is used up.
-    used: usize,
+    /// Bytes at the start of `input` that are done with; they go when more comes.
+    done: usize,
     expect: Expect,
 }
 
@@ -118,7 +118,7 @@ impl Connection {
             queued: 0,
             patience: STALLED,
             input: Vec::new(),
-            used: 0,
+            done: 0,
             expect: Expect::Record,
         }
     }
@@ -138,24 +138,12 @@ impl Connection {
     /// # Errors
     /// If more is buffered than any valid input needs.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<(), PeerError> {
-        self.input.drain(..self.used);
-        self.used = 0;
+        self.input.drain(..std::mem::take(&mut self.done));
         if self.input.len() + bytes.len() > MAX_BUFFER + 65_536 {
             return Err(PeerError::LineTooLong(MAX_BUFFER));
         }
         self.input.extend_from_slice(bytes);
         Ok(())
-    }
-
-    fn rest(&self) -> &[u8] {
-        self.input.get(self.used..).unwrap_or_default()
-    }
-
-    /// Takes `len` bytes off the input; they are removed when more comes.
-    fn take(&mut self, len: usize) -> Vec<u8> {
-        let taken = self.rest().get(..len).unwrap_or_default().to_vec();
-        self.used += taken.len();
-        taken
     }
 
     /// The next complete unit of what came, if there is one.
@@ -173,6 +161,16 @@ impl Connection {
                 Expect::Record | Expect::Packet(_) => self.next_record(rng),
             },
         }
+    }
+
+    fn rest(&self) -> &[u8] {
+        &self.input[self.done..]
+    }
+
+    fn take(&mut self, count: usize) -> Vec<u8> {
+        let taken = self.input[self.done..][..count].to_vec();
+        self.done += count;
+        taken
     }
 
     fn next_line(&mut self) -> Result<Option<Unit>, PeerError> {
@@ -200,9 +198,9 @@ impl Connection {
         let (Phase::Securing(stream) | Phase::Active(stream)) = &mut self.phase else {
             return Ok(None);
         };
-        while let Some(rest) = self.input.get(self.used..).filter(|rest| !rest.is_empty()) {
-            let (consumed, event) = stream.feed(rest, rng)?;
-            self.used += consumed;
+        while self.done < self.input.len() {
+            let (consumed, event) = stream.feed(&self.input[self.done..], rng)?;
+            self.done += consumed;
             match event {
                 None if consumed == 0 => break,
                 None | Some(StreamEvent::Handshake) => {}

@@ -22,6 +22,8 @@ const MAJOR: u16 = 17;
 pub(super) const MINOR: u8 = 7;
 /// A node that understands what goes beyond tinc says so by this option bit.
 pub(super) const TINMESH: u32 = 0x100;
+/// Accepted connections that have not shown who they are; the rate does not limit those from this machine.
+const MAX_UNKNOWN: usize = 100;
 /// Connections that crossed are told from later ones by this age, in microseconds.
 const CROSSING: u64 = 5_000_000;
 
@@ -29,7 +31,9 @@ impl Node {
     pub(super) fn on_accepted(&mut self, id: ConnId, remote: SocketAddr, local: SocketAddr) {
         let mut conn = Connection::new(id, remote, None, self.now);
         conn.local = Some(local);
-        let refused = !self.gossip.burst.admit(self.now, remote.ip(), self.config.mesh.max_connection_burst);
+        let unknown = self.connections.values().filter(|conn| !conn.is_active() && !conn.is_outgoing()).count();
+        let admitted = self.gossip.burst.admit(self.now, remote.ip(), self.config.mesh.max_connection_burst);
+        let refused = unknown >= MAX_UNKNOWN || !admitted;
         self.connections.insert(id, conn);
         if refused {
             self.terminate(id, &PeerError::Burst);

@@ -230,6 +230,12 @@ impl Node {
     pub(super) fn on_probe(&mut self, peer: PeerId, data: &[u8], direct: bool, from: SocketAddr) {
         let Some(probe) = Probe::parse(data) else { return };
         let Some(target) = self.target(from).filter(|_| direct) else { return };
+        // Probes count as received: so the first gratuitous reply confirms us to the peer as soon as it is confirmed
+        // here. A relay of tinc drops what we send through it before that.
+        if let Some(tunnel) = self.tunnel_mut(peer) {
+            let len = u16::try_from(data.len()).unwrap_or(u16::MAX);
+            tunnel.probing.max_recent_len = tunnel.probing.max_recent_len.max(len);
+        }
         match probe {
             Probe::Request { .. } => {
                 let minor = self.options_of(peer).minor();

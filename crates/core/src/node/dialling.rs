@@ -299,9 +299,11 @@ impl Node {
         if eligible.is_empty() {
             return;
         }
-        if let Some(peer) = self.dialling.introduced.take().filter(|peer| eligible.contains(peer))
-            && self.peer(peer).is_some_and(|known| known.key.is_some())
-        {
+        let known =
+            |peer: &PeerId| eligible.contains(peer) && self.peer(*peer).is_some_and(|known| known.key.is_some());
+        let introduced = self.dialling.introduced.filter(known);
+        self.dialling.introduced = None;
+        if let Some(peer) = introduced {
             self.dial_new(peer);
             return;
         }

@@ -78,7 +78,7 @@ impl Engine {
                 Feedback::PathMtu { to, mtu } => self.feed(host, Input::PathMtu { to, mtu: Some(mtu) }),
                 Feedback::Queued { conn, bytes } => self.feed(host, Input::Queued { conn, bytes }),
                 Feedback::Invitation { conn, file } => self.feed(host, Input::Invitation { conn, file }),
-                Feedback::Device(bytes) => self.from_device(host, &bytes),
+                Feedback::Device(bytes) => self.on_device_packet(host, &bytes),
             }
         }
     }

@@ -283,11 +283,11 @@ impl Node {
         if eligible.is_empty() {
             return;
         }
-        if let Some(peer) = self.dialling.introduced.take().filter(|peer| eligible.contains(peer)) {
-            if self.peer(peer).is_some_and(|known| known.key.is_some()) {
-                self.dial_new(peer);
-                return;
-            }
+        let introduced = self.dialling.introduced.take().filter(|peer| eligible.contains(peer));
+        let trusted = |peer: &PeerId| self.peer(*peer).is_some_and(|known| known.key.is_some());
+        if let Some(peer) = introduced.filter(trusted) {
+            self.dial_new(peer);
+            return;
         }
         let peer = eligible[self.rng.below(eligible.len())];
         if self.is_reachable(peer) {

@@ -279,3 +279,6 @@ impl Node {
         self.dirty.fib = true;
     }
 }
+
+#[cfg(test)]
+mod tests;

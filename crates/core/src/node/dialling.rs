@@ -149,7 +149,7 @@ impl Node {
         self.back_off(peer, name);
     }
 
-    fn connect(&mut self, peer: PeerId, name: NodeName, address: SocketAddr) {
+    pub(super) fn connect(&mut self, peer: PeerId, name: NodeName, address: SocketAddr) {
         let id = ConnId(self.dialling.next_conn);
         self.dialling.next_conn += 1;
         if let Some(record) = self.dialling.outgoing.get_mut(&peer) {
@@ -233,6 +233,22 @@ impl Node {
         }
     }
 
+    /// Tries now to reach those whose turn would come later.
+    pub(super) fn retry_waiting(&mut self) {
+        let waiting = |peer: &PeerId| self.timers.is_set(Wake::Retry(*peer));
+        let peers: Vec<PeerId> = self.dialling.outgoing.keys().copied().filter(waiting).collect();
+        for peer in peers {
+            if let Some(record) = self.dialling.outgoing.get_mut(&peer) {
+                record.back_off = Duration::ZERO;
+            }
+            self.dial(peer);
+        }
+    }
+
+    pub(super) fn is_dialled(&self, peer: PeerId) -> bool {
+        self.dialling.outgoing.contains_key(&peer)
+    }
+
     /// Addresses of this machine changed: what hung on the old ones is tried again.
     pub(super) fn on_network_changed(&mut self) {
         self.retry_all();
@@ -283,9 +299,11 @@ impl Node {
         if eligible.is_empty() {
             return;
         }
-        let introduced = self.dialling.introduced.take().filter(|peer| eligible.contains(peer));
-        let trusted = |peer: &PeerId| self.peer(*peer).is_some_and(|known| known.key.is_some());
-        if let Some(peer) = introduced.filter(trusted) {
+        let known =
+            |peer: &PeerId| eligible.contains(peer) && self.peer(*peer).is_some_and(|known| known.key.is_some());
+        let introduced = self.dialling.introduced.filter(known);
+        self.dialling.introduced = None;
+        if let Some(peer) = introduced {
             self.dial_new(peer);
             return;
         }

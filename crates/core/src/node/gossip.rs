@@ -25,6 +25,10 @@ const CONTRADICTIONS: u32 = 100;
 const MAX_NODES: usize = 65_536;
 /// Subnets of one node at most, for the same reason.
 const MAX_SUBNETS: usize = 65_536;
+/// Subnets of all nodes at most.
+const MAX_ALL_SUBNETS: usize = 1 << 19;
+/// Edges at most: more than 700 nodes have that are all connected to each other.
+const MAX_EDGES: usize = 1 << 19;
 
 /// How often others said something about us that is not so.
 #[derive(Debug, Default)]
@@ -91,16 +95,9 @@ impl Node {
     }
 
     fn on_gossip(&mut self, from: &Gossiped<'_>, request: Request) {
-        let flooded = matches!(
-            request,
-            Request::AddSubnet { .. }
-                | Request::DelSubnet { .. }
-                | Request::AddEdge { .. }
-                | Request::DelEdge { .. }
-                | Request::KeyChanged { .. }
-        );
-        if !flooded {
-            self.refresh_routes();
+        if let Some((origin, to)) = request.ends() {
+            let ends = [origin, to].map(|name| self.mesh.graph.find(name));
+            self.refresh_routes_between(ends);
         } else if !self.is_new(from.text) {
             return;
         }
@@ -114,7 +111,11 @@ impl Node {
                 }
             }
             Request::DelEdge { from: start, to, .. } => self.on_del_edge(from, &start, &to),
-            Request::KeyChanged { .. } => self.forward(from),
+            Request::KeyChanged { name, .. } => {
+                if self.mesh.graph.find(&name).is_some() {
+                    self.forward(from);
+                }
+            }
             Request::ReqKey { from: origin, to, kind } => self.on_req_key(from, &origin, &to, kind),
             Request::AnsKey(answer) => self.on_ans_key(from, answer),
             Request::UdpInfo { from: origin, to, address } => self.on_udp_info(&origin, &to, address),
@@ -160,9 +161,8 @@ impl Node {
     }
 
     fn broadcast(&mut self, request: &Request) {
-        let text = format!("{request}\n");
         for conn in self.active(None) {
-            self.send_text(conn, text.as_bytes());
+            self.send(conn, request);
         }
     }
 
@@ -195,7 +195,7 @@ impl Node {
         if self.config.mesh.tunnel_server {
             return;
         }
-        if self.mesh.subnets.count_of(id) >= MAX_SUBNETS {
+        if self.mesh.subnets.count_of(id) >= MAX_SUBNETS || self.mesh.subnets.len() >= MAX_ALL_SUBNETS {
             return;
         }
         self.forward(from);
@@ -275,7 +275,7 @@ impl Node {
     }
 
     fn known_or_new(&mut self, from: &Gossiped<'_>, start: &NodeName, to: NodeName) -> Option<(PeerId, PeerId)> {
-        if self.is_foreign(from, start) && self.is_foreign(from, &to) {
+        if self.is_foreign(from, start) || self.is_foreign(from, &to) {
             return None;
         }
         if self.peers.len() >= MAX_NODES && [start, &to].iter().any(|name| self.mesh.graph.find(name).is_none()) {
@@ -311,6 +311,8 @@ impl Node {
             self.send(from.conn, &denial);
             self.repeat_later(edge.to);
             return;
+        } else if self.mesh.graph.edge_count() >= MAX_EDGES {
+            return;
         }
         self.mesh.graph.set_edge(start, edge);
         self.dirty.routes = true;
@@ -318,7 +320,7 @@ impl Node {
     }
 
     fn on_del_edge(&mut self, from: &Gossiped<'_>, start: &NodeName, to: &NodeName) {
-        if self.is_foreign(from, start) && self.is_foreign(from, to) {
+        if self.is_foreign(from, start) || self.is_foreign(from, to) {
             return;
         }
         let (Some(start), Some(to)) = (self.mesh.graph.find(start), self.mesh.graph.find(to)) else { return };
@@ -500,7 +502,7 @@ impl Node {
             .collect();
         for peer in gone {
             let kept = self.config.mesh.auto_connect || self.config.mesh.strict_subnets || pointed.contains(&peer);
-            if !kept && self.peer(peer).is_some_and(|known| known.conn.is_none()) {
+            if !kept && !self.is_dialled(peer) && self.peer(peer).is_some_and(|known| known.conn.is_none()) {
                 self.forget_peer(peer);
             }
         }

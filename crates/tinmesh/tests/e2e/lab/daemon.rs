@@ -13,6 +13,9 @@ use super::namespace::Namespace;
 use super::status::NodeStatus;
 use super::{Lab, run, secs, tinc11, wait_until};
 
+/// How much of a log is shown when a test fails, in bytes. `TINMESH_SHOW_LOGS=1` shows it also when all is well.
+const LOG_SHOWN: usize = 40_000;
+
 /// Which implementation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -204,10 +207,10 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if std::thread::panicking() || std::env::var_os("TINMESH_SHOW_LOGS").is_some() {
             let nodes = if self.child.is_some() { self.try_tinc(&["dump", "nodes"]).stdout } else { Vec::new() };
             let log = self.log();
-            let from = log.len().saturating_sub(12_000);
+            let from = log.len().saturating_sub(LOG_SHOWN);
             let tail = log.get(from..).unwrap_or(&log);
             eprintln!(
                 "──── {} ({:?}) ────\n{tail}\n──── nodes ────\n{}",

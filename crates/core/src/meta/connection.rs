@@ -208,7 +208,17 @@ impl Connection {
                 Some(StreamEvent::Record { data, .. }) => return unit_of(data, &mut self.expect).map(Some),
             }
         }
+        self.release();
         Ok(None)
+    }
+
+    /// A flood leaves a large buffer behind, which an idle connection does not need.
+    fn release(&mut self) {
+        if self.done == self.input.len() {
+            self.input.clear();
+            self.done = 0;
+            self.input.shrink_to(MAX_LINE);
+        }
     }
 
     /// The next record is the frame of a PACKET request.

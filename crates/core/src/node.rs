@@ -51,6 +51,8 @@ use crate::time::Instant;
 
 /// Every periodic timer is late by up to so much, so that nodes do not march in step.
 const JITTER: u64 = 131_072;
+/// Room for so many outputs is kept when there are none.
+const KEPT_OUTPUTS: usize = 16;
 /// Distance of AutoConnect's rounds.
 const PERIOD: Duration = Duration::from_secs(5);
 
@@ -173,6 +175,10 @@ impl Node {
 
     /// Asks what the node wants done; call until `None` after each `handle`.
     pub fn poll_output(&mut self) -> Option<Output> {
+        if self.outputs.is_empty() {
+            // A flood of gossip leaves a large buffer behind.
+            self.outputs.shrink_to(KEPT_OUTPUTS);
+        }
         self.outputs.pop_front()
     }
 

@@ -120,8 +120,7 @@ fn check_island(engine: &mut Engine, island: &BTreeSet<HostId>) -> Result<(), St
     let step = island.len().div_ceil(QUESTIONED).max(1);
     let questioned: Vec<HostId> = island.iter().copied().step_by(step).collect();
     for host in questioned {
-        question(engine, island, host)
-            .map_err(|what| format!("{}: {what}", engine.machine(host).config.name))?;
+        question(engine, island, host).map_err(|what| format!("{}: {what}", engine.machine(host).config.name))?;
     }
     Ok(())
 }

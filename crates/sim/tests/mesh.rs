@@ -1,5 +1,6 @@
 //! Many nodes: how a mesh grows together and stays together.
 
+use tinmesh_core::node::io::Event;
 use tinmesh_sim::{Host, Settings, World, millis, minutes, secs};
 
 /// A mesh in which each node knows one or two of those before it.
@@ -35,6 +36,8 @@ fn auto_connect_gives_everyone_several_connections() {
     for node in others.iter().chain([&first]) {
         let count = node.neighbours().len();
         assert!(count >= 2, "{node:?} has {count} connections");
+        let strangers = |event: &Event| matches!(event, Event::Refused { reason, .. } if reason.contains("identity"));
+        assert!(!world.events(*node).iter().any(|(_, event)| strangers(event)), "{node:?} refused a member");
     }
     assert_eq!(world.islands(), 1);
 }

@@ -24,6 +24,7 @@ use std::fs::{self, File};
 use std::os::fd::RawFd;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, atomic::AtomicBool};
@@ -80,8 +81,8 @@ pub struct DaemonOptions {
 /// Runs the daemon; returns when it has stopped.
 ///
 /// # Errors
-/// What kept it from starting, or made it stop.
-pub fn run(paths: &Paths, options: &DaemonOptions) -> Result<()> {
+/// What kept it from starting, or made it stop, unless standard error tells that already.
+pub fn run(paths: &Paths, options: &DaemonOptions) -> Result<ExitCode> {
     std::env::set_current_dir(&paths.confbase).with_context(|| {
         format!(
             "Could not change to configuration directory {}; make a configuration with `tinmesh up` or `tinc init`",
@@ -92,7 +93,7 @@ pub fn run(paths: &Paths, options: &DaemonOptions) -> Result<()> {
     let loaded = config::load(paths, &options.overrides)?;
     let user = options.user.as_deref().map(find_user).transpose()?;
     if !options.foreground && process::detach().context("Could not detach from the terminal")? == Detached::Parent {
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let log = start_log(paths, options, &loaded.daemon, umbilical);
     let result = Startup { paths, options, user, log }.run(loaded);
@@ -100,11 +101,20 @@ pub fn run(paths: &Paths, options: &DaemonOptions) -> Result<()> {
         error!("{cause:#}");
     }
     info!(target: NOTICE, "Terminating");
-    result
+    match result {
+        Err(cause) if target(options) != Target::Stderr => Err(cause),
+        Err(_) => Ok(ExitCode::FAILURE),
+        Ok(()) => Ok(ExitCode::SUCCESS),
+    }
 }
 
 fn find_user(name: &str) -> Result<User> {
     User::find(name).with_context(|| format!("unknown user `{name}'"))
+}
+
+/// Where the log is to go.
+fn target(options: &DaemonOptions) -> Target {
+    options.log.clone().unwrap_or(if options.foreground { Target::Stderr } else { Target::Syslog })
 }
 
 /// The descriptor on which the process that started this one listens (spec: configuration 11).
@@ -129,7 +139,7 @@ fn start_log(
     if let Some((file, colour)) = umbilical {
         log.set_umbilical(file, colour);
     }
-    let wanted = options.log.clone().unwrap_or(if options.foreground { Target::Stderr } else { Target::Syslog });
+    let wanted = target(options);
     if let Err(cause) = log.redirect(&wanted) {
         let fallback = Target::File(paths.log_file.clone());
         if wanted != Target::Syslog || log.redirect(&fallback).is_err() {

@@ -21,6 +21,9 @@ const MAX_RAW: usize = MAX_LINE;
 /// Bytes of unread input kept at most: the largest record of the format and its overhead.
 const MAX_BUFFER: usize = 65_535 + 19 + MAX_LINE;
 
+/// Bytes waiting on a connection after which its peer counts as stalled.
+pub const STALLED: usize = 8 << 20;
+
 /// How far a connection has come.
 #[derive(Debug)]
 pub enum Phase {
@@ -88,6 +91,8 @@ pub struct Connection {
     pub estimate: i32,
     /// Bytes that wait to be written.
     pub queued: usize,
+    /// Bytes that may wait.
+    pub patience: usize,
     input: Vec<u8>,
     /// Bytes at the start of `input` that are done with; they go when more comes.
     done: usize,
@@ -111,6 +116,7 @@ impl Connection {
             started: now,
             estimate: 0,
             queued: 0,
+            patience: STALLED,
             input: Vec::new(),
             done: 0,
             expect: Expect::Record,
@@ -202,7 +208,17 @@ impl Connection {
                 Some(StreamEvent::Record { data, .. }) => return unit_of(data, &mut self.expect).map(Some),
             }
         }
+        self.release();
         Ok(None)
+    }
+
+    /// A flood leaves a large buffer behind, which an idle connection does not need.
+    fn release(&mut self) {
+        if self.done == self.input.len() {
+            self.input.clear();
+            self.done = 0;
+            self.input.shrink_to(MAX_LINE);
+        }
     }
 
     /// The next record is the frame of a PACKET request.

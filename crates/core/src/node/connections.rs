@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use crate::crypto::sptps::stream::Stream;
 use crate::crypto::sptps::{self, Params, Role};
-use crate::meta::connection::{Connection, Phase, Unit};
+use crate::meta::connection::{Connection, Phase, STALLED, Unit};
 use crate::meta::error::PeerError;
 use crate::name::{ConnId, NodeName, PeerId};
 use crate::node::Node;
@@ -22,8 +22,6 @@ const MAJOR: u16 = 17;
 pub(super) const MINOR: u8 = 7;
 /// A node that understands what goes beyond tinc says so by this option bit.
 pub(super) const TINMESH: u32 = 0x100;
-/// Bytes waiting on a connection after which its peer counts as stalled.
-const STALLED: usize = 8 << 20;
 /// Accepted connections that have not shown who they are; the rate does not limit those from this machine.
 const MAX_UNKNOWN: usize = 100;
 /// Connections that crossed are told from later ones by this age, in microseconds.
@@ -241,9 +239,20 @@ impl Node {
         self.schedule_check(id);
         self.attend_soon(peer);
         self.event(Event::Activated { name, remote });
-        self.send_everything(id);
+        self.greet(id);
         self.announce_own_edge(id, peer, address, weight);
         Ok(())
+    }
+
+    /// Tells a new neighbour everything, however much that is; only what comes on top of it counts as unread.
+    fn greet(&mut self, id: ConnId) {
+        if let Some(conn) = self.connections.get_mut(&id) {
+            conn.patience = usize::MAX;
+        }
+        self.send_everything(id);
+        if let Some(conn) = self.connections.get_mut(&id) {
+            conn.patience = conn.queued + STALLED;
+        }
     }
 
     /// A second connection to the same node: the newer one stays, unless two crossed; then both
@@ -349,9 +358,9 @@ impl Node {
         }
         let Some(conn) = self.connections.get_mut(&id) else { return };
         conn.queued += bytes.len();
-        let queued = conn.queued;
+        let (queued, patience) = (conn.queued, conn.patience);
         self.emit(Output::Send { conn: id, bytes });
-        if queued > STALLED {
+        if queued > patience {
             self.terminate(id, &PeerError::Stalled(queued));
         }
     }

@@ -299,11 +299,13 @@ impl Node {
         if eligible.is_empty() {
             return;
         }
-        if let Some(peer) = self.dialling.introduced.take().filter(|peer| eligible.contains(peer)) {
-            if self.peer(peer).is_some_and(|known| known.key.is_some()) {
-                self.dial_new(peer);
-                return;
-            }
+        let known =
+            |peer: &PeerId| eligible.contains(peer) && self.peer(*peer).is_some_and(|known| known.key.is_some());
+        let introduced = self.dialling.introduced.filter(known);
+        self.dialling.introduced = None;
+        if let Some(peer) = introduced {
+            self.dial_new(peer);
+            return;
         }
         let peer = eligible[self.rng.below(eligible.len())];
         if self.is_reachable(peer) {

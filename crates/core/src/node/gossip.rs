@@ -25,6 +25,10 @@ const CONTRADICTIONS: u32 = 100;
 const MAX_NODES: usize = 65_536;
 /// Subnets of one node at most, for the same reason.
 const MAX_SUBNETS: usize = 65_536;
+/// Subnets of all nodes at most.
+const MAX_ALL_SUBNETS: usize = 1 << 19;
+/// Edges at most: more than 700 nodes have that are all connected to each other.
+const MAX_EDGES: usize = 1 << 19;
 
 /// How often others said something about us that is not so.
 #[derive(Debug, Default)]
@@ -91,16 +95,9 @@ impl Node {
     }
 
     fn on_gossip(&mut self, from: &Gossiped<'_>, request: Request) {
-        let flooded = matches!(
-            request,
-            Request::AddSubnet { .. }
-                | Request::DelSubnet { .. }
-                | Request::AddEdge { .. }
-                | Request::DelEdge { .. }
-                | Request::KeyChanged { .. }
-        );
-        if !flooded {
-            self.refresh_routes();
+        if let Some((origin, to)) = request.ends() {
+            let ends = [origin, to].map(|name| self.mesh.graph.find(name));
+            self.refresh_routes_between(ends);
         } else if !self.is_new(from.text) {
             return;
         }
@@ -198,7 +195,7 @@ impl Node {
         if self.config.mesh.tunnel_server {
             return;
         }
-        if self.mesh.subnets.count_of(id) >= MAX_SUBNETS {
+        if self.mesh.subnets.count_of(id) >= MAX_SUBNETS || self.mesh.subnets.len() >= MAX_ALL_SUBNETS {
             return;
         }
         self.forward(from);
@@ -313,6 +310,8 @@ impl Node {
             let denial = Request::DelEdge { nonce: self.rng.next_u32(), from: me, to };
             self.send(from.conn, &denial);
             self.repeat_later(edge.to);
+            return;
+        } else if self.mesh.graph.edge_count() >= MAX_EDGES {
             return;
         }
         self.mesh.graph.set_edge(start, edge);

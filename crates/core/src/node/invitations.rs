@@ -86,7 +86,9 @@ impl Node {
     }
 
     fn welcome(&mut self, id: ConnId, name: &NodeName, key: PublicKey) -> Result<(), PeerError> {
-        if self.config.hosts.contains_key(name) || *name == self.config.name {
+        let known =
+            self.mesh.graph.find(name).is_some_and(|peer| self.peer(peer).is_some_and(|node| node.key.is_some()));
+        if known || self.config.hosts.contains_key(name) || *name == self.config.name {
             return Err(PeerError::BadInvitation);
         }
         self.config.hosts.insert(name.clone(), HostConfig { key: Some(key), ..HostConfig::default() });

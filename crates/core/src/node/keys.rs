@@ -181,6 +181,7 @@ impl Node {
         self.begin(origin, handshake, false);
         self.send_handshake(origin, &own);
         self.on_handshake(origin, &kex);
+        self.consider_mtu_info(PeerId::ME, origin, crate::packet::MAX_FRAME as i32);
     }
 
     /// When both sides start at once, one start must win: against tinc ours (tinc always yields),

@@ -200,7 +200,7 @@ impl Node {
             self.fib.by_id.get(&NodeId(id)).copied()
         };
         let (Some(to), Some(from)) = (id(0), id(6)) else { return Ok(()) };
-        self.refresh_routes();
+        self.refresh_routes_between([Some(from), Some(to)]);
         if !self.is_reachable(to) || from == PeerId::ME {
             return Ok(());
         }

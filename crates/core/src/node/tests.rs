@@ -4,7 +4,8 @@ mod net;
 
 use std::time::Duration;
 
-use crate::node::io::{Command, Input};
+use crate::node::io::{Command, Event, Input};
+use crate::subnet::Subnet;
 use net::Net;
 
 const LAN: Duration = Duration::from_millis(1);
@@ -166,4 +167,25 @@ fn neighbours_that_speak_tcp_only_need_no_keys() {
     assert_eq!((net.node("a").delivered, net.node("b").delivered), (1, 1));
     assert!(net.known("a", "b").tunnel.as_ref().is_none_or(|tunnel| tunnel.last_start.is_none()));
     assert!(net.known("b", "a").tunnel.as_ref().is_none_or(|tunnel| tunnel.last_start.is_none()));
+}
+
+#[test]
+fn a_new_neighbour_of_a_large_mesh_does_not_count_as_stalled() {
+    let mut net = Net::new(LAN);
+    for node in ["a", "b", "c"] {
+        net.add(node);
+    }
+    let c = net.peer("a", "c");
+    for number in 0..200_000_u32 {
+        let [_, high, middle, low] = number.to_be_bytes();
+        let subnet = Subnet::parse(&format!("11.{high}.{middle}.{low}")).expect("a subnet");
+        net.node("a").node.add_subnet(c, subnet);
+    }
+    net.connect("b", "a");
+    let activated = |event: &Event| matches!(event, Event::Activated { .. });
+    while !net.node("a").events.iter().any(activated) {
+        net.run(LAN);
+    }
+
+    assert_eq!(net.connections("a"), 1);
 }

@@ -22,7 +22,7 @@ use crate::daemon::log::STATUS;
 /// Scripts that may wait: members choose how much there is to tell, and a script may be slow.
 const MAX_WAITING: usize = 10_000;
 /// How long the scripts of the last events may take once the daemon ends.
-pub const FAREWELL: Duration = Duration::from_secs(10);
+pub const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What all scripts of one daemon have in common.
 #[derive(Clone, Debug, Default)]

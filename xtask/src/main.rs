@@ -7,6 +7,7 @@ use std::process::ExitCode;
 mod apt;
 mod check;
 mod demo;
+mod figures;
 mod fuzz;
 mod lab;
 mod peers;
@@ -19,6 +20,7 @@ usage: cargo xtask TASK
   demo    three machines, two of them behind NATs, become one private network; then all is taken away (root)
   test    everything: check, unit and scenario tests, fuzz corpora, real daemons in namespaces (root)
   check   format, lints, docs, house rules, licences
+  figures tinmesh and tinc 1.1 in turn: speed, processor time, memory, as a Markdown table (root)
   peers   fetch Debian's tinc 1.1 and 1.0 into target/peers, for the mixed tests
   fuzz    TARGET [SECONDS]: run one fuzz target (needs a nightly compiler and cargo-fuzz)
 ";
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         ["demo-receive", port, file] => demo::carry::receiver(port, file),
         ["test"] => suite::run_all(),
         ["check"] => check::run_all(),
+        ["figures"] => figures::run_all(),
         ["peers"] => peers::fetch().map(|_| ()),
         ["fuzz", target, rest @ ..] => fuzz::run_one(target, rest),
         _ => {

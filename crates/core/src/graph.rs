@@ -54,12 +54,13 @@ pub struct Graph {
     names: BTreeMap<NodeName, PeerId>,
     /// Forgotten ids, the longest forgotten first.
     free: VecDeque<PeerId>,
+    edge_count: usize,
 }
 
 impl Graph {
     /// A graph of one node, which is [`PeerId::ME`].
     pub fn new(me: &NodeName) -> Self {
-        let mut graph = Self { vertices: Vec::new(), names: BTreeMap::new(), free: VecDeque::new() };
+        let mut graph = Self { vertices: Vec::new(), names: BTreeMap::new(), free: VecDeque::new(), edge_count: 0 };
         graph.intern(me);
         graph
     }
@@ -96,6 +97,11 @@ impl Graph {
         self.names.values().copied().collect()
     }
 
+    /// How many edges are announced by all nodes together.
+    pub const fn edge_count(&self) -> usize {
+        self.edge_count
+    }
+
     /// The edges that `from` announces, in order of the other ends' names.
     pub fn edges(&self, from: PeerId) -> impl Iterator<Item = &Edge> {
         self.links(from).iter().map(|link| &link.edge)
@@ -114,7 +120,10 @@ impl Graph {
         let Some(vertex) = self.vertex_mut(from) else { return };
         match place {
             Ok(at) => vertex.links[at].edge = edge,
-            Err(at) => vertex.links.insert(at, Link { edge, mutual }),
+            Err(at) => {
+                vertex.links.insert(at, Link { edge, mutual });
+                self.edge_count += 1;
+            }
         }
     }
 
@@ -122,6 +131,7 @@ impl Graph {
     pub fn remove_edge(&mut self, from: PeerId, to: PeerId) -> Option<Edge> {
         let at = self.place(from, to)?.ok()?;
         let link = self.vertex_mut(from)?.links.remove(at);
+        self.edge_count -= 1;
         self.set_mutual(to, from, false);
         Some(link.edge)
     }

@@ -11,3 +11,4 @@
 pub mod connection;
 pub mod error;
 pub mod seen;
+pub mod withdrawn;

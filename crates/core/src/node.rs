@@ -37,6 +37,7 @@ use crate::dataplane::scratch::Scratch;
 use crate::graph::{Graph, Routes};
 use crate::meta::connection::Connection;
 use crate::meta::seen::Seen;
+use crate::meta::withdrawn::Withdrawn;
 use crate::name::{ConnId, PeerId};
 use crate::node::config::Config;
 use crate::node::connections::Burst;
@@ -50,6 +51,8 @@ use crate::time::Instant;
 
 /// Every periodic timer is late by up to so much, so that nodes do not march in step.
 const JITTER: u64 = 131_072;
+/// Room for so many outputs is kept when there are none.
+const KEPT_OUTPUTS: usize = 16;
 /// Distance of AutoConnect's rounds.
 const PERIOD: Duration = Duration::from_secs(5);
 
@@ -88,6 +91,9 @@ struct Mesh {
 #[derive(Debug, Default)]
 struct Gossip {
     seen: Seen,
+    withdrawn: Withdrawn,
+    /// When this node started.
+    born: Instant,
     contradictions: Contradictions,
     burst: Burst,
 }
@@ -127,7 +133,7 @@ impl Node {
             peers: vec![Some(me)],
             connections: BTreeMap::new(),
             dialling: Dialling::default(),
-            gossip: Gossip::default(),
+            gossip: Gossip { born: now, ..Gossip::default() },
             timers: Timers::default(),
             dirty: Dirty::default(),
             fib,
@@ -169,6 +175,10 @@ impl Node {
 
     /// Asks what the node wants done; call until `None` after each `handle`.
     pub fn poll_output(&mut self) -> Option<Output> {
+        if self.outputs.is_empty() {
+            // A flood of gossip leaves a large buffer behind.
+            self.outputs.shrink_to(KEPT_OUTPUTS);
+        }
         self.outputs.pop_front()
     }
 
@@ -209,6 +219,7 @@ impl Node {
             Wake::Retry(peer) => self.dial(peer),
             Wake::Periodic => self.on_period(),
             Wake::ForgetSeen => self.on_forget_seen(),
+            Wake::Repeat => self.on_repeat(),
             Wake::KeyExpire => self.on_key_expire(),
             Wake::Attend(peer) => self.on_attend(peer),
             Wake::UdpSilent(peer) => self.on_udp_silent(peer),
@@ -268,3 +279,6 @@ impl Node {
         self.dirty.fib = true;
     }
 }
+
+#[cfg(test)]
+mod tests;

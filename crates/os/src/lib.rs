@@ -1,7 +1,15 @@
 //! The operating system (Linux): devices, sockets, processes. The only crate with `unsafe`; it knows no protocol.
 //!
-//! Everything that can wait is non-blocking and has a descriptor for the [`poll::Poller`]; nothing here decides
-//! anything.
+//! ```text
+//!  device  udp  tcp              what carries packets and meta connections
+//!  netlink                       addresses and routes; notices that they changed
+//!  poll  signals  clock          waiting, signals as something to read, time
+//!  process  child  janitor       rights, what started programs inherit, a process that cleans up
+//!  local_time                    the wall clock as text
+//! ```
+//!
+//! Everything that can wait is non-blocking and has a descriptor for the [`poll::Poller`], except for questions to
+//! [`netlink::Link`]; nothing here decides anything.
 #![expect(unsafe_code, reason = "some system calls have no safe wrapper; each use says why it is sound")]
 #![deny(clippy::undocumented_unsafe_blocks)]
 

@@ -49,7 +49,7 @@ impl UdpSocket {
     /// Binds a socket to `address`; port 0: any free one. IPv6 sockets take IPv6 only.
     pub fn bind(address: SocketAddr, options: &UdpOptions) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
-        socket.set_reuse_address(true)?;
+        // No SO_REUSEADDR: with it any user could bind the same port as well and get our datagrams.
         socket.set_broadcast(true)?;
         if address.is_ipv6() {
             socket.set_only_v6(true)?;

@@ -5,27 +5,27 @@
 
 /// A deterministic source of chance.
 #[derive(Clone, Debug)]
-pub(crate) struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
     /// Dice that always fall in the same way for the same `seed`.
-    pub(crate) const fn new(seed: u64) -> Self {
+    pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// Sixty-four random bits.
-    pub(crate) const fn throw(&mut self) -> u64 {
+    pub const fn throw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.0)
     }
 
     /// A number below `bound`; 0 if that is 0.
-    pub(crate) const fn below(&mut self, bound: u64) -> u64 {
+    pub const fn below(&mut self, bound: u64) -> u64 {
         if bound == 0 { 0 } else { self.throw() % bound }
     }
 
     /// True in `permille` of 1,000 cases.
-    pub(crate) const fn chance(&mut self, permille: u16) -> bool {
+    pub const fn chance(&mut self, permille: u16) -> bool {
         permille > 0 && self.below(1000) < permille as u64
     }
 

@@ -448,7 +448,7 @@ mod tests {
             let mut datagram = self.net.datagram(from, PORT, to, packet).ok_or(Fate::Lost)?;
             match self.net.depart(self.now, &mut datagram, &mut self.dice) {
                 Fate::Travels { .. } => {}
-                other => return Err(other),
+                other @ (Fate::TooBig | Fate::Lost | Fate::Bounced { .. }) => return Err(other),
             }
             match self.net.enter(self.now, &mut datagram, &mut self.dice) {
                 Some((host, Fate::Travels { .. })) => Ok((host, datagram.from)),

@@ -30,6 +30,7 @@ mod traffic;
 mod world;
 
 pub use actor::Script;
+pub use dice::Dice;
 pub use engine::Settings;
 pub use host::Host;
 pub use internet::{Cut, Link, NatId};

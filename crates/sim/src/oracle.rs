@@ -23,10 +23,35 @@ type Links = BTreeMap<HostId, BTreeSet<HostId>>;
 /// Says what is wrong, if anything.
 pub(crate) fn check(engine: &mut Engine) -> Result<(), String> {
     let links = links(engine);
+    if let Some(what) = half_open(engine, &links) {
+        return Err(what);
+    }
     for island in islands(&links) {
-        check_island(engine, &links, &island)?;
+        check_island(engine, &island)?;
     }
     Ok(())
+}
+
+/// Whether a node has not noticed yet that a connection is dead; then nothing can be said of what nodes know.
+pub(crate) fn is_waiting(engine: &Engine) -> bool {
+    half_open(engine, &links(engine)).is_some()
+}
+
+fn half_open(engine: &Engine, links: &Links) -> Option<String> {
+    let connected = |host: HostId, name: &NodeName| {
+        let ends = links.get(&host).into_iter().flatten();
+        ends.map(|&end| engine.machine(end)).any(|machine| machine.config.name == *name)
+    };
+    let actors = actors(engine);
+    links.keys().find_map(|&host| {
+        let lost = neighbours(engine, host).find(|name| !actors.contains(name) && !connected(host, name))?;
+        Some(format!("{} has not noticed that it lost {lost}", engine.machine(host).config.name))
+    })
+}
+
+fn actors(engine: &Engine) -> BTreeSet<&NodeName> {
+    let actors = engine.machines.iter().filter(|machine| matches!(machine.brain, Brain::Actor(_)));
+    actors.map(|machine| &machine.config.name).collect()
 }
 
 /// How many islands the running nodes form.
@@ -46,12 +71,8 @@ fn nodes(engine: &Engine) -> impl Iterator<Item = (HostId, &Arc<Fib>)> {
 /// Connections that both ends count as active and that carry bytes.
 fn links(engine: &Engine) -> Links {
     let mut links: Links = nodes(engine).map(|(host, _)| (host, BTreeSet::new())).collect();
-    let neighbours: BTreeMap<HostId, BTreeSet<&NodeName>> = nodes(engine)
-        .map(|(host, fib)| {
-            let names = fib.peers.iter().flatten().filter(|entry| entry.neighbour).map(|entry| &entry.name);
-            (host, names.collect())
-        })
-        .collect();
+    let neighbours: BTreeMap<HostId, BTreeSet<&NodeName>> =
+        nodes(engine).map(|(host, _)| (host, neighbours(engine, host).collect())).collect();
     for (a, b) in engine.streams.healthy() {
         let names = |host: HostId, other: HostId| {
             neighbours.get(&host).is_some_and(|names| names.contains(&engine.machine(other).config.name))
@@ -83,7 +104,7 @@ fn islands(links: &Links) -> Vec<BTreeSet<HostId>> {
     islands
 }
 
-fn check_island(engine: &mut Engine, links: &Links, island: &BTreeSet<HostId>) -> Result<(), String> {
+fn check_island(engine: &mut Engine, island: &BTreeSet<HostId>) -> Result<(), String> {
     let names: BTreeSet<NodeName> = island.iter().map(|&host| engine.machine(host).config.name.clone()).collect();
     for &host in island {
         let Some(fib) = engine.machine(host).fib.clone() else { continue };
@@ -99,18 +120,17 @@ fn check_island(engine: &mut Engine, links: &Links, island: &BTreeSet<HostId>) -
     let step = island.len().div_ceil(QUESTIONED).max(1);
     let questioned: Vec<HostId> = island.iter().copied().step_by(step).collect();
     for host in questioned {
-        question(engine, links, island, host)
-            .map_err(|what| format!("{}: {what}", engine.machine(host).config.name))?;
+        question(engine, island, host).map_err(|what| format!("{}: {what}", engine.machine(host).config.name))?;
     }
     Ok(())
 }
 
 /// Asks one node for all it knows.
-fn question(engine: &mut Engine, links: &Links, island: &BTreeSet<HostId>, host: HostId) -> Result<(), String> {
+fn question(engine: &mut Engine, island: &BTreeSet<HostId>, host: HostId) -> Result<(), String> {
     let Some(Reply::Edges(edges)) = engine.command(host, Command::Edges) else { return Err("no edges".into()) };
     let Some(Reply::Nodes(nodes)) = engine.command(host, Command::Nodes) else { return Err("no nodes".into()) };
     let Some(Reply::Subnets(subnets)) = engine.command(host, Command::Subnets) else { return Err("no subnets".into()) };
-    check_edges(engine, links, island, &edges)?;
+    check_edges(engine, island, &edges)?;
     let me = engine.machine(host).config.name.clone();
     check_distances(&me, &edges, &nodes)?;
     for &other in island {
@@ -126,26 +146,32 @@ fn question(engine: &mut Engine, links: &Links, island: &BTreeSet<HostId>, host:
     Ok(())
 }
 
-fn check_edges(engine: &Engine, links: &Links, island: &BTreeSet<HostId>, edges: &[EdgeInfo]) -> Result<(), String> {
+/// Whom a node itself counts as neighbours.
+fn neighbours(engine: &Engine, host: HostId) -> impl Iterator<Item = &NodeName> {
+    let peers = engine.machine(host).fib.iter().flat_map(|fib| fib.peers.iter().flatten());
+    peers.filter(|entry| entry.neighbour).map(|entry| &entry.name)
+}
+
+type EdgeSet = BTreeSet<(NodeName, NodeName)>;
+
+/// Everyone knows exactly those edges that both their ends would announce. One that only one end announces leads nowhere:
+/// it may be a memory of a node that has restarted since.
+fn check_edges(engine: &Engine, island: &BTreeSet<HostId>, edges: &[EdgeInfo]) -> Result<(), String> {
     let name = |host: HostId| engine.machine(host).config.name.clone();
     let inhabitants: BTreeSet<NodeName> = island.iter().map(|&host| name(host)).collect();
-    let machines = engine.machines.iter();
-    let actors: BTreeSet<&NodeName> = machines
-        .filter(|machine| matches!(machine.brain, Brain::Actor(_)))
-        .map(|machine| &machine.config.name)
-        .collect();
-    let told: BTreeSet<(NodeName, NodeName)> = edges
-        .iter()
-        .filter(|edge| inhabitants.contains(&edge.from) && !actors.contains(&edge.to))
-        .map(|edge| (edge.from.clone(), edge.to.clone()))
-        .collect();
-    let pairs = island.iter().flat_map(|&host| links.get(&host).into_iter().flatten().map(move |&end| (host, end)));
-    let real: BTreeSet<(NodeName, NodeName)> = pairs.map(|(from, to)| (name(from), name(to))).collect();
+    let within = |edge: &&EdgeInfo| inhabitants.contains(&edge.from) && inhabitants.contains(&edge.to);
+    let told = edges.iter().filter(within).map(|edge| (edge.from.clone(), edge.to.clone()));
+    let pairs = island.iter().flat_map(|&host| neighbours(engine, host).map(move |to| (name(host), to.clone())));
+    let (told, real) = (both_ways(told.collect()), both_ways(pairs.collect()));
     match told.symmetric_difference(&real).next() {
         None => Ok(()),
-        Some((from, to)) if real.contains(&(from.clone(), to.clone())) => Err(format!("no edge from {from} to {to}")),
-        Some((from, to)) => Err(format!("a false edge from {from} to {to}")),
+        Some(edge) if real.contains(edge) => Err(format!("no edge from {} to {}", edge.0, edge.1)),
+        Some(edge) => Err(format!("a false edge from {} to {}", edge.0, edge.1)),
     }
+}
+
+fn both_ways(edges: EdgeSet) -> EdgeSet {
+    edges.iter().filter(|(from, to)| edges.contains(&(to.clone(), from.clone()))).cloned().collect()
 }
 
 /// Hops counted by brute force, over edges that exist in both directions.

@@ -68,17 +68,12 @@ pub(crate) struct End {
     pub(crate) epoch: u32,
 }
 
-#[derive(Debug)]
-struct Chunk {
-    at: Instant,
-    bytes: Vec<u8>,
-}
-
 /// What is under way to one end.
 #[derive(Debug, Default)]
 pub(crate) struct Pipe {
-    chunks: VecDeque<Chunk>,
-    waiting: usize,
+    bytes: VecDeque<u8>,
+    /// When how many of the bytes arrive, in order.
+    arrivals: VecDeque<(Instant, usize)>,
     /// Whether the sender has closed, and when that arrives.
     fin: Option<Instant>,
     /// Whether an event for the next arrival is planned.
@@ -89,14 +84,18 @@ pub(crate) struct Pipe {
 
 impl Pipe {
     fn last(&self) -> Instant {
-        self.chunks.back().map_or(Instant::ZERO, |chunk| chunk.at)
+        self.arrivals.back().map_or(Instant::ZERO, |&(at, _)| at)
     }
 
-    pub(crate) fn push(&mut self, at: Instant, bytes: Vec<u8>) {
-        if self.fin.is_none() && !bytes.is_empty() {
-            self.waiting += bytes.len();
-            let at = at.max(self.last());
-            self.chunks.push_back(Chunk { at, bytes });
+    pub(crate) fn push(&mut self, at: Instant, bytes: &[u8]) {
+        if self.fin.is_some() || bytes.is_empty() {
+            return;
+        }
+        self.bytes.extend(bytes);
+        let at = at.max(self.last());
+        match self.arrivals.back_mut().filter(|(last, _)| *last == at) {
+            Some((_, count)) => *count += bytes.len(),
+            None => self.arrivals.push_back((at, bytes.len())),
         }
     }
 
@@ -108,19 +107,20 @@ impl Pipe {
 
     /// When something arrives next.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.chunks.front().map(|chunk| chunk.at).or(self.fin)
+        self.arrivals.front().map(|&(at, _)| at).or(self.fin)
     }
 
     /// Moves what has arrived into `into`; tells whether the end has come.
     pub(crate) fn take(&mut self, now: Instant, into: &mut Vec<u8>) -> bool {
         self.pause = Duration::ZERO;
         self.blocked = None;
-        while self.chunks.front().is_some_and(|chunk| chunk.at <= now) {
-            let Some(chunk) = self.chunks.pop_front() else { break };
-            self.waiting -= chunk.bytes.len();
-            into.extend_from_slice(&chunk.bytes);
+        let due = self.arrivals.iter().take_while(|&&(at, _)| at <= now).count();
+        let count: usize = self.arrivals.drain(..due).map(|(_, count)| count).sum();
+        into.extend(self.bytes.drain(..count));
+        if self.bytes.is_empty() {
+            self.bytes.shrink_to(0);
         }
-        self.chunks.is_empty() && self.fin.is_some_and(|at| at <= now)
+        self.arrivals.is_empty() && self.fin.is_some_and(|at| at <= now)
     }
 
     /// Nothing got through; tells when to try again, or that the system gives up.
@@ -136,8 +136,8 @@ impl Pipe {
     }
 
     /// Bytes that the system has not taken from the program yet.
-    pub(crate) const fn queued(&self) -> usize {
-        self.waiting.saturating_sub(SYSTEM_BUFFER)
+    pub(crate) fn queued(&self) -> usize {
+        self.bytes.len().saturating_sub(SYSTEM_BUFFER)
     }
 
     pub(crate) fn clear(&mut self) {
@@ -256,8 +256,8 @@ mod tests {
     #[test]
     fn bytes_keep_their_order_even_if_later_ones_would_be_quicker() {
         let mut pipe = Pipe::default();
-        pipe.push(at(100), b"slow ".to_vec());
-        pipe.push(at(50), b"quick".to_vec());
+        pipe.push(at(100), b"slow ");
+        pipe.push(at(50), b"quick");
         pipe.finish(at(10));
         let mut got = Vec::new();
         assert!(!pipe.take(at(99), &mut got));
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn a_blocked_pipe_is_tried_ever_more_rarely_and_then_given_up() {
         let mut pipe = Pipe::default();
-        pipe.push(at(0), vec![1]);
+        pipe.push(at(0), &[1]);
         let mut now = at(0);
         let mut tries = 0;
         while let Some(next) = pipe.block(now) {

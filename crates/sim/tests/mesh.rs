@@ -1,5 +1,6 @@
 //! Many nodes: how a mesh grows together and stays together.
 
+use tinmesh_core::node::io::Event;
 use tinmesh_sim::{Host, Settings, World, millis, minutes, secs};
 
 /// A mesh in which each node knows one or two of those before it.
@@ -10,10 +11,11 @@ fn grown(world: &World, count: usize, auto_connect: bool) -> Vec<Host<'_>> {
         if auto_connect {
             node = node.auto_connects();
         }
-        for known in [number * 7 % number.max(1), number / 2] {
-            if number > known {
-                node = node.knows(nodes[known]);
-            }
+        if number > 0 {
+            node = node.knows(nodes[number / 2]);
+        }
+        if number > 3 {
+            node = node.knows(nodes[(number * 7919) % 1009 % (number - 1)]);
         }
         nodes.push(node);
     }
@@ -26,9 +28,7 @@ fn auto_connect_gives_everyone_several_connections() {
     let first = world.node("first").auto_connects();
     let others: Vec<_> = (0..11).map(|number| world.node(&format!("n{number}")).auto_connects()).collect();
     let others: Vec<_> = others.into_iter().map(|node| node.knows(first)).collect();
-    for pair in others.windows(2) {
-        let _ = pair[0].trusts(pair[1]);
-    }
+    world.expect_refusals();
     world.settle(secs(60));
 
     world.run_for(minutes(3));
@@ -36,6 +36,8 @@ fn auto_connect_gives_everyone_several_connections() {
     for node in others.iter().chain([&first]) {
         let count = node.neighbours().len();
         assert!(count >= 2, "{node:?} has {count} connections");
+        let strangers = |event: &Event| matches!(event, Event::Refused { reason, .. } if reason.contains("identity"));
+        assert!(!world.events(*node).iter().any(|(_, event)| strangers(event)), "{node:?} refused a member");
     }
     assert_eq!(world.islands(), 1);
 }

@@ -115,11 +115,35 @@ pub enum ConfigError {
     Key(#[from] keys::KeyError),
 }
 
+/// A configuration as it is read while the daemon runs: without the node's key, which a daemon that gave up its rights
+/// cannot read any more.
+#[derive(Debug)]
+pub struct Reread {
+    /// For the node. Sockets are not known yet, and the port is 0 if any will do.
+    pub node: Config,
+    /// For the daemon around it.
+    pub daemon: DaemonSettings,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
+    key_file: PathBuf,
+}
+
 /// Reads the configuration of an instance.
 ///
 /// # Errors
 /// If it does not say what a daemon needs, or says something that is not possible.
 pub fn load(paths: &Paths, overrides: &[Override]) -> Result<Loaded, ConfigError> {
+    let Reread { node, daemon, mut warnings, key_file } = reread(paths, overrides)?;
+    let key = keys::read_private(&key_file, &mut warnings)?;
+    warn_of_other_key(paths, &node, &key.public(), &mut warnings);
+    Ok(Loaded { node, daemon, key, warnings })
+}
+
+/// Reads what may have changed since the start.
+///
+/// # Errors
+/// As [`load`].
+pub fn reread(paths: &Paths, overrides: &[Override]) -> Result<Reread, ConfigError> {
     let mut warnings = Vec::new();
     let (name, settings) = sources::own_settings(paths, overrides, &mut warnings)?;
     let hosts = hosts::read(paths, overrides, &name, &mut warnings);
@@ -127,12 +151,9 @@ pub fn load(paths: &Paths, overrides: &[Override]) -> Result<Loaded, ConfigError
     let mut reader = Reader::new(&settings, &mut warnings);
     let daemon = daemon::settings(&mut reader)?;
     let node = own::config(name, daemon.port, hosts, &mut reader)?;
-    let key_file = reader.text("Ed25519PrivateKeyFile").unwrap_or("ed25519_key.priv");
-    let key = keys::read_private(&paths.confbase.join(key_file), &mut warnings)?;
-    let invitation_key = read_invitation_key(paths, &mut warnings);
-    warn_of_other_key(paths, &node, &key.public(), &mut warnings);
-    let node = Config { invitation_key, ..node };
-    Ok(Loaded { node, daemon, key, warnings })
+    let key_file = paths.confbase.join(reader.text("Ed25519PrivateKeyFile").unwrap_or("ed25519_key.priv"));
+    let node = Config { invitation_key: read_invitation_key(paths, &mut warnings), ..node };
+    Ok(Reread { node, daemon, warnings, key_file })
 }
 
 fn read_invitation_key(paths: &Paths, warnings: &mut Vec<String>) -> Option<SecretKey> {

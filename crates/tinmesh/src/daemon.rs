@@ -6,6 +6,7 @@ mod control_loop;
 mod control_sockets;
 mod events;
 mod interface;
+mod lifeline;
 pub mod log;
 mod meta_sockets;
 mod names;
@@ -21,7 +22,9 @@ mod worker;
 
 use std::fs::{self, File};
 use std::os::fd::RawFd;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, atomic::AtomicBool};
@@ -41,6 +44,7 @@ use tracing::{error, info, warn};
 use crate::config::{self, DaemonSettings, Loaded, Override};
 use crate::daemon::control_loop::{Clients, ControlLoop, Times};
 use crate::daemon::control_sockets::ControlSockets;
+use crate::daemon::lifeline::Lifeline;
 use crate::daemon::log::{Log, NOTICE, Target};
 use crate::daemon::meta_sockets::{MetaSockets, Outgoing};
 use crate::daemon::names::Names;
@@ -48,7 +52,7 @@ use crate::daemon::opening::Opened;
 use crate::daemon::reload::Reload;
 use crate::daemon::resolver::Resolver;
 use crate::daemon::run_files::RunFiles;
-use crate::daemon::scripts::{Script, ScriptSettings, Scripts};
+use crate::daemon::scripts::{FAREWELL, Script, ScriptSettings, Scripts};
 use crate::daemon::shared::{Link, PUNT_QUEUE, Shared};
 use crate::daemon::store::Store;
 use crate::daemon::token::Token;
@@ -77,8 +81,8 @@ pub struct DaemonOptions {
 /// Runs the daemon; returns when it has stopped.
 ///
 /// # Errors
-/// What kept it from starting, or made it stop.
-pub fn run(paths: &Paths, options: &DaemonOptions) -> Result<()> {
+/// What kept it from starting, or made it stop, unless standard error tells that already.
+pub fn run(paths: &Paths, options: &DaemonOptions) -> Result<ExitCode> {
     std::env::set_current_dir(&paths.confbase).with_context(|| {
         format!(
             "Could not change to configuration directory {}; make a configuration with `tinmesh up` or `tinc init`",
@@ -89,7 +93,7 @@ pub fn run(paths: &Paths, options: &DaemonOptions) -> Result<()> {
     let loaded = config::load(paths, &options.overrides)?;
     let user = options.user.as_deref().map(find_user).transpose()?;
     if !options.foreground && process::detach().context("Could not detach from the terminal")? == Detached::Parent {
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let log = start_log(paths, options, &loaded.daemon, umbilical);
     let result = Startup { paths, options, user, log }.run(loaded);
@@ -97,11 +101,20 @@ pub fn run(paths: &Paths, options: &DaemonOptions) -> Result<()> {
         error!("{cause:#}");
     }
     info!(target: NOTICE, "Terminating");
-    result
+    match result {
+        Err(cause) if target(options) != Target::Stderr => Err(cause),
+        Err(_) => Ok(ExitCode::FAILURE),
+        Ok(()) => Ok(ExitCode::SUCCESS),
+    }
 }
 
 fn find_user(name: &str) -> Result<User> {
     User::find(name).with_context(|| format!("unknown user `{name}'"))
+}
+
+/// Where the log is to go.
+fn target(options: &DaemonOptions) -> Target {
+    options.log.clone().unwrap_or(if options.foreground { Target::Stderr } else { Target::Syslog })
 }
 
 /// The descriptor on which the process that started this one listens (spec: configuration 11).
@@ -121,10 +134,12 @@ fn start_log(
 ) -> Log {
     let level = options.debug.unwrap_or(settings.log_level);
     let log = Log::install(&paths.ident, level);
+    // Standard error may be /dev/null.
+    panic::set_hook(Box::new(|panic| error!("This is a bug of tinmesh: {panic}")));
     if let Some((file, colour)) = umbilical {
         log.set_umbilical(file, colour);
     }
-    let wanted = options.log.clone().unwrap_or(if options.foreground { Target::Stderr } else { Target::Syslog });
+    let wanted = target(options);
     if let Err(cause) = log.redirect(&wanted) {
         let fallback = Target::File(paths.log_file.clone());
         if wanted != Target::Syslog || log.redirect(&fallback).is_err() {
@@ -169,7 +184,8 @@ impl Startup<'_> {
         if let Some(nice) = loaded.daemon.process_priority {
             process::set_priority(nice).context("Could not set ProcessPriority")?;
         }
-        let result = self.serve(loaded, opened, &files, names, scripts.clone());
+        let serving = AssertUnwindSafe(|| self.serve(loaded, opened, &files, names, scripts.clone()));
+        let result = panic::catch_unwind(serving).unwrap_or_else(|_| bail!("the control thread panicked"));
         scripts.run(&Script::plain("tinc-down"));
         drop(guard);
         result
@@ -230,8 +246,9 @@ impl Startup<'_> {
         let outgoing = Outgoing { options: opened.tcp_options(&loaded.daemon), bind: loaded.daemon.outgoing_bind() };
         let meta = MetaSockets::new(opened.listeners, outgoing, &poller)?;
         let control = ControlSockets::new(files.listener()?, files.cookie(), &poller)?;
-        let resolver = Resolver::start(waker.clone(), loaded.daemon.address_family)?;
-        let scripts = Scripts::start(script_settings)?;
+        let lifeline = Lifeline::new(waker.clone());
+        let resolver = Resolver::start(waker.clone(), loaded.daemon.address_family, &lifeline)?;
+        let scripts = Scripts::start(script_settings, &lifeline)?;
         let (node, fib) = make_node(loaded)?;
         let shared = Arc::new(Shared {
             fib: ArcSwap::new(fib),
@@ -243,7 +260,7 @@ impl Startup<'_> {
             control: waker,
         });
         let (words, heard) = sync_channel(PUNT_QUEUE);
-        let worker = Worker::start(Arc::clone(&shared), words)?;
+        let worker = Worker::start(Arc::clone(&shared), words, &lifeline)?;
         info!(target: NOTICE, "Ready");
         self.log.cut_umbilical();
         let mut control_loop = ControlLoop {
@@ -253,6 +270,7 @@ impl Startup<'_> {
             meta,
             control,
             signals,
+            lifeline,
             monitor,
             words: heard,
             resolver,
@@ -269,7 +287,7 @@ impl Startup<'_> {
         let result = control_loop.run().context("the daemon cannot go on");
         shared.stop.store(true, Relaxed);
         worker.join();
-        control_loop.scripts.finish();
+        control_loop.scripts.finish(FAREWELL);
         result
     }
 

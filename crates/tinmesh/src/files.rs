@@ -92,12 +92,16 @@ fn imitate(file: &File, old: &fs::Metadata) -> io::Result<()> {
 /// Writes a file that must not exist yet.
 ///
 /// # Errors
-/// If it exists or cannot be written.
+/// If it exists or cannot be written; then nothing of it is left.
 pub fn write_new(path: &Path, text: &[u8], mode: u32) -> io::Result<File> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    Ok(file)
+    match file.write_all(text).and_then(|()| file.sync_all()) {
+        Ok(()) => Ok(file),
+        Err(cause) => {
+            fs::remove_file(path).ok();
+            Err(cause)
+        }
+    }
 }
 
 /// Makes a directory; one that exists keeps its mode.

@@ -1,5 +1,15 @@
-//! tinmesh: daemon and command line in one program, which behaves as it is called: `tinmesh`,
-//! `tinc` or `tincd`.
+//! tinmesh: daemon and command line in one program, which behaves as it is called: `tinmesh`, `tinc` or `tincd`.
+//!
+//! ```text
+//!  program                       what it is called decides what it is
+//!   ├─ cli                       what was typed
+//!   ├─ user                      `tinmesh`: up, join, invite, down, status
+//!   ├─ tinc  tinc_daemon         `tinc`: commands on files; commands that need the daemon
+//!   ├─ daemon                    `tincd`: threads, sockets, scripts around a `Node`
+//!   ├─ control                   the control socket's lines, both ends
+//!   ├─ config  files             settings; keys, invitations, founding, joining
+//!   └─ paths                     where an instance's files are
+//! ```
 #![forbid(unsafe_code)]
 #![expect(unreachable_pub, reason = "`pub` in a program says what a module offers to the others")]
 

@@ -51,12 +51,12 @@ pub fn run_daemon(program: &str, words: &[String]) -> ExitCode {
         Err(message) => return fail(&message),
     };
     match start_daemon(options) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(cause) => fail(&format!("{cause:#}")),
     }
 }
 
-fn start_daemon(options: tincd::DaemonOptions) -> anyhow::Result<()> {
+fn start_daemon(options: tincd::DaemonOptions) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(
         !options.bypass_security,
         "--bypass-security is refused: tinmesh always authenticates and encrypts"

@@ -146,6 +146,13 @@ fn least(graph: &Graph, to: u32) -> Option<(i32, i64)> {
 
 proptest! {
     #[test]
+    fn edges_are_counted(mut graph in any_graph(), gone in 1..NODES) {
+        graph.forget(PeerId(gone));
+        let listed: usize = graph.ids().into_iter().map(|id| graph.edges(id).count()).sum();
+        prop_assert_eq!(graph.edge_count(), listed);
+    }
+
+    #[test]
     fn routes_are_those_of_the_specification(graph in any_graph()) {
         let routes = graph.routes();
         prop_assert_eq!(routes.get(PeerId::ME), None);

@@ -21,6 +21,9 @@ const MAX_RAW: usize = MAX_LINE;
 /// Bytes of unread input kept at most: the largest record of the format and its overhead.
 const MAX_BUFFER: usize = 65_535 + 19 + MAX_LINE;
 
+/// Bytes waiting on a connection after which its peer counts as stalled.
+pub const STALLED: usize = 8 << 20;
+
 /// How far a connection has come.
 #[derive(Debug)]
 pub enum Phase {
@@ -88,7 +91,11 @@ pub struct Connection {
     pub estimate: i32,
     /// Bytes that wait to be written.
     pub queued: usize,
+    /// Bytes that may wait.
+    pub patience: usize,
     input: Vec<u8>,
+    /// Bytes at the start of `input` that are done with; they go when more comes.
+    done: usize,
     expect: Expect,
 }
 
@@ -109,7 +116,9 @@ impl Connection {
             started: now,
             estimate: 0,
             queued: 0,
+            patience: STALLED,
             input: Vec::new(),
+            done: 0,
             expect: Expect::Record,
         }
     }
@@ -129,6 +138,7 @@ impl Connection {
     /// # Errors
     /// If more is buffered than any valid input needs.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<(), PeerError> {
+        self.input.drain(..std::mem::take(&mut self.done));
         if self.input.len() + bytes.len() > MAX_BUFFER + 65_536 {
             return Err(PeerError::LineTooLong(MAX_BUFFER));
         }
@@ -144,8 +154,8 @@ impl Connection {
         match &self.phase {
             Phase::Connecting => Ok(None),
             Phase::Id => self.next_line(),
-            Phase::Inviting(_) if self.input.is_empty() => Ok(None),
-            Phase::Inviting(_) => Ok(Some(Unit::Invitation(std::mem::take(&mut self.input)))),
+            Phase::Inviting(_) if self.rest().is_empty() => Ok(None),
+            Phase::Inviting(_) => Ok(Some(Unit::Invitation(self.take(self.rest().len())))),
             Phase::Securing(_) | Phase::Active(_) => match self.expect {
                 Expect::Raw(len) => Ok(self.next_raw(len)),
                 Expect::Record | Expect::Packet(_) => self.next_record(rng),
@@ -153,47 +163,62 @@ impl Connection {
         }
     }
 
+    fn rest(&self) -> &[u8] {
+        &self.input[self.done..]
+    }
+
+    fn take(&mut self, count: usize) -> Vec<u8> {
+        let taken = self.input[self.done..][..count].to_vec();
+        self.done += count;
+        taken
+    }
+
     fn next_line(&mut self) -> Result<Option<Unit>, PeerError> {
-        let Some(end) = self.input.iter().position(|&byte| byte == b'\n') else {
-            let full = self.input.len() >= MAX_LINE;
+        let Some(end) = self.rest().iter().position(|&byte| byte == b'\n') else {
+            let full = self.rest().len() >= MAX_LINE;
             return if full { Err(PeerError::LineTooLong(MAX_LINE)) } else { Ok(None) };
         };
         if end >= MAX_LINE {
             return Err(PeerError::LineTooLong(MAX_LINE));
         }
-        let mut line: Vec<u8> = self.input.drain(..=end).collect();
+        let mut line = self.take(end + 1);
         line.pop();
         Ok(Some(Unit::Line(line)))
     }
 
     fn next_raw(&mut self, len: usize) -> Option<Unit> {
-        if self.input.len() < len {
+        if self.rest().len() < len {
             return None;
         }
         self.expect = Expect::Record;
-        Some(Unit::Raw(self.input.drain(..len).collect()))
+        Some(Unit::Raw(self.take(len)))
     }
 
     fn next_record(&mut self, rng: &mut Rng) -> Result<Option<Unit>, PeerError> {
         let (Phase::Securing(stream) | Phase::Active(stream)) = &mut self.phase else {
             return Ok(None);
         };
-        let mut taken = 0;
-        let unit = loop {
-            if taken == self.input.len() {
-                break None;
-            }
-            let (consumed, event) = stream.feed(&self.input[taken..], rng)?;
-            taken += consumed;
+        while self.done < self.input.len() {
+            let (consumed, event) = stream.feed(&self.input[self.done..], rng)?;
+            self.done += consumed;
             match event {
-                None if consumed == 0 => break None,
+                None if consumed == 0 => break,
                 None | Some(StreamEvent::Handshake) => {}
-                Some(StreamEvent::Done) => break Some(Unit::Secured),
-                Some(StreamEvent::Record { data, .. }) => break Some(unit_of(data, &mut self.expect)?),
+                Some(StreamEvent::Done) => return Ok(Some(Unit::Secured)),
+                Some(StreamEvent::Record { data, .. }) => return unit_of(data, &mut self.expect).map(Some),
             }
-        };
-        self.input.drain(..taken);
-        Ok(unit)
+        }
+        self.release();
+        Ok(None)
+    }
+
+    /// A flood leaves a large buffer behind, which an idle connection does not need.
+    fn release(&mut self) {
+        if self.done == self.input.len() {
+            self.input.clear();
+            self.done = 0;
+            self.input.shrink_to(MAX_LINE);
+        }
     }
 
     /// The next record is the frame of a PACKET request.

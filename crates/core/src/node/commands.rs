@@ -70,6 +70,7 @@ impl Node {
         for id in self.connections.keys().copied().collect::<Vec<_>>() {
             self.terminate(id, &PeerError::Operator);
         }
+        self.refresh_routes();
     }
 
     fn node_infos(&self) -> Vec<NodeInfo> {
@@ -186,10 +187,14 @@ impl Node {
     /// With `StrictSubnets`, host files alone say what a node owns (spec: meta-protocol 8.5).
     fn adopt_strict_subnets(&mut self, peer: PeerId, host: &HostConfig) {
         for stale in self.subnets_of(peer).into_iter().filter(|subnet| !host.subnets.contains(subnet)) {
+            self.tell_subnet(peer, stale, false);
             self.remove_subnet(peer, stale);
         }
         for &subnet in &host.subnets {
-            self.add_subnet(peer, subnet);
+            if !self.mesh.subnets.contains(&subnet, Some(peer)) {
+                self.tell_subnet(peer, subnet, true);
+                self.add_subnet(peer, subnet);
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use crate::crypto::sptps::stream::Stream;
 use crate::crypto::sptps::{self, Params, Role};
-use crate::meta::connection::{Connection, Phase, Unit};
+use crate::meta::connection::{Connection, Phase, STALLED, Unit};
 use crate::meta::error::PeerError;
 use crate::name::{ConnId, NodeName, PeerId};
 use crate::node::Node;
@@ -22,8 +22,8 @@ const MAJOR: u16 = 17;
 pub(super) const MINOR: u8 = 7;
 /// A node that understands what goes beyond tinc says so by this option bit.
 pub(super) const TINMESH: u32 = 0x100;
-/// Bytes waiting on a connection after which its peer counts as stalled.
-const STALLED: usize = 8 << 20;
+/// Accepted connections that have not shown who they are; the rate does not limit those from this machine.
+const MAX_UNKNOWN: usize = 100;
 /// Connections that crossed are told from later ones by this age, in microseconds.
 const CROSSING: u64 = 5_000_000;
 
@@ -31,7 +31,9 @@ impl Node {
     pub(super) fn on_accepted(&mut self, id: ConnId, remote: SocketAddr, local: SocketAddr) {
         let mut conn = Connection::new(id, remote, None, self.now);
         conn.local = Some(local);
-        let refused = !self.gossip.burst.admit(self.now, remote.ip(), self.config.mesh.max_connection_burst);
+        let unknown = self.connections.values().filter(|conn| !conn.is_active() && !conn.is_outgoing()).count();
+        let admitted = self.gossip.burst.admit(self.now, remote.ip(), self.config.mesh.max_connection_burst);
+        let refused = unknown >= MAX_UNKNOWN || !admitted;
         self.connections.insert(id, conn);
         if refused {
             self.terminate(id, &PeerError::Burst);
@@ -207,7 +209,7 @@ impl Node {
             return Err(PeerError::Unexpected { got: "ACK", expected: "ID" });
         };
         let peer = self.intern(&name);
-        if !self.make_room(id, peer) {
+        if !self.make_room(id, peer, theirs) {
             return Err(PeerError::Replaced);
         }
         let Some(conn) = self.connections.get_mut(&id) else { return Ok(()) };
@@ -235,34 +237,66 @@ impl Node {
             known.mtu = known.mtu.min(limit.unwrap_or(u16::MAX));
         }
         self.schedule_check(id);
+        self.attend_soon(peer);
         self.event(Event::Activated { name, remote });
-        self.send_everything(id);
+        self.greet(id);
         self.announce_own_edge(id, peer, address, weight);
         Ok(())
     }
 
+    /// Tells a new neighbour everything, however much that is; only what comes on top of it counts as unread.
+    fn greet(&mut self, id: ConnId) {
+        if let Some(conn) = self.connections.get_mut(&id) {
+            conn.patience = usize::MAX;
+        }
+        self.send_everything(id);
+        if let Some(conn) = self.connections.get_mut(&id) {
+            conn.patience = conn.queued + STALLED;
+        }
+    }
+
     /// A second connection to the same node: the newer one stays, unless two crossed; then both
     /// ends keep the one that the node with the smaller name made.
-    fn make_room(&mut self, id: ConnId, peer: PeerId) -> bool {
+    ///
+    /// tinc always keeps the one whose ACK came last. It got the ACK on our connection half a round trip after we got
+    /// its own, and that on its connection half a round trip before we got its ACK there.
+    fn make_room(&mut self, id: ConnId, peer: PeerId, theirs: Options) -> bool {
         let Some(old) = self.peer(peer).and_then(|known| known.conn) else { return true };
         let (Some(new), Some(previous)) = (self.connections.get(&id), self.connections.get(&old)) else { return true };
         let crossed = new.is_outgoing() != previous.is_outgoing()
             && self.now.since(previous.started).as_micros() < u128::from(CROSSING);
-        let ours_wins = self.peer(peer).is_some_and(|known| self.config.name < known.name);
-        if crossed && previous.is_outgoing() == ours_wins {
-            return false;
+        let kindred = theirs.has(TINMESH);
+        let kept = crossed
+            && if kindred {
+                let ours_wins = self.peer(peer).is_some_and(|known| self.config.name < known.name);
+                previous.is_outgoing() == ours_wins
+            } else {
+                let round_trip = previous.last_ping.since(previous.started) / 2;
+                previous.is_outgoing() && self.now.since(previous.last_ping) < round_trip
+            };
+        if !(crossed && kindred) {
+            self.drop_tunnel(peer);
         }
-        self.replace(old, peer);
-        true
+        if !kept {
+            self.replace(old, id, peer);
+        }
+        !kept
     }
 
-    fn replace(&mut self, old: ConnId, peer: PeerId) {
+    /// The peer may have started anew, or dropped the session with the connection, as tinc does.
+    fn drop_tunnel(&mut self, peer: PeerId) {
         if let Some(known) = self.peer_mut(peer) {
-            known.conn = None;
             known.tunnel = None;
         }
         self.timers.cancel(Wake::UdpSilent(peer));
+        self.attend_soon(peer);
         self.touch(peer);
+    }
+
+    fn replace(&mut self, old: ConnId, new: ConnId, peer: PeerId) {
+        if let Some(known) = self.peer_mut(peer) {
+            known.conn = Some(new);
+        }
         self.connections.get_mut(&old).map(|conn| conn.peer.take());
         self.finish(old, &PeerError::Replaced, true);
     }
@@ -324,9 +358,9 @@ impl Node {
         }
         let Some(conn) = self.connections.get_mut(&id) else { return };
         conn.queued += bytes.len();
-        let queued = conn.queued;
+        let (queued, patience) = (conn.queued, conn.patience);
         self.emit(Output::Send { conn: id, bytes });
-        if queued > STALLED {
+        if queued > patience {
             self.terminate(id, &PeerError::Stalled(queued));
         }
     }
@@ -390,6 +424,7 @@ impl Node {
         for id in self.connections.keys().copied().collect::<Vec<_>>() {
             self.terminate(id, &PeerError::Woke);
         }
+        self.retry_waiting();
     }
 }
 

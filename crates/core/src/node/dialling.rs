@@ -17,6 +17,8 @@ use crate::time::Instant;
 
 /// The back-off grows by so much with each round of addresses.
 const BACK_OFF_STEP: Duration = Duration::from_secs(5);
+/// A node that AutoConnect chose is dialled so long after it was asked for its key.
+const INTRODUCTION: Duration = Duration::from_secs(1);
 /// AutoConnect wants so many active connections.
 const WANTED_CONNECTIONS: usize = 3;
 
@@ -25,6 +27,8 @@ const WANTED_CONNECTIONS: usize = 3;
 pub(super) struct Dialling {
     outgoing: BTreeMap<PeerId, Outgoing>,
     next_conn: u64,
+    /// Asked for its key a moment ago, to be dialled next.
+    introduced: Option<PeerId>,
 }
 
 /// One node that we want to be connected to.
@@ -145,7 +149,7 @@ impl Node {
         self.back_off(peer, name);
     }
 
-    fn connect(&mut self, peer: PeerId, name: NodeName, address: SocketAddr) {
+    pub(super) fn connect(&mut self, peer: PeerId, name: NodeName, address: SocketAddr) {
         let id = ConnId(self.dialling.next_conn);
         self.dialling.next_conn += 1;
         if let Some(record) = self.dialling.outgoing.get_mut(&peer) {
@@ -229,6 +233,22 @@ impl Node {
         }
     }
 
+    /// Tries now to reach those whose turn would come later.
+    pub(super) fn retry_waiting(&mut self) {
+        let waiting = |peer: &PeerId| self.timers.is_set(Wake::Retry(*peer));
+        let peers: Vec<PeerId> = self.dialling.outgoing.keys().copied().filter(waiting).collect();
+        for peer in peers {
+            if let Some(record) = self.dialling.outgoing.get_mut(&peer) {
+                record.back_off = Duration::ZERO;
+            }
+            self.dial(peer);
+        }
+    }
+
+    pub(super) fn is_dialled(&self, peer: PeerId) -> bool {
+        self.dialling.outgoing.contains_key(&peer)
+    }
+
     /// Addresses of this machine changed: what hung on the old ones is tried again.
     pub(super) fn on_network_changed(&mut self) {
         self.retry_all();
@@ -279,8 +299,29 @@ impl Node {
         if eligible.is_empty() {
             return;
         }
+        let known =
+            |peer: &PeerId| eligible.contains(peer) && self.peer(*peer).is_some_and(|known| known.key.is_some());
+        let introduced = self.dialling.introduced.filter(known);
+        self.dialling.introduced = None;
+        if let Some(peer) = introduced {
+            self.dial_new(peer);
+            return;
+        }
         let peer = eligible[self.rng.below(eligible.len())];
-        self.dial_new(peer);
+        if self.is_reachable(peer) {
+            self.introduce(peer);
+        } else {
+            self.dial_new(peer);
+        }
+    }
+
+    /// A node that does not know us would refuse us: whoever is asked for its key asks back for ours.
+    fn introduce(&mut self, peer: PeerId) {
+        let Some(name) = self.name_of(peer) else { return };
+        self.ask_key(peer, name);
+        self.dialling.introduced = Some(peer);
+        let soon = self.now + INTRODUCTION;
+        self.timers.set_earlier(Wake::Periodic, soon);
     }
 
     fn dial_new(&mut self, peer: PeerId) {

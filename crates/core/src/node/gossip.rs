@@ -25,6 +25,10 @@ const CONTRADICTIONS: u32 = 100;
 const MAX_NODES: usize = 65_536;
 /// Subnets of one node at most, for the same reason.
 const MAX_SUBNETS: usize = 65_536;
+/// Subnets of all nodes at most.
+const MAX_ALL_SUBNETS: usize = 1 << 19;
+/// Edges at most: more than 700 nodes have that are all connected to each other.
+const MAX_EDGES: usize = 1 << 19;
 
 /// How often others said something about us that is not so.
 #[derive(Debug, Default)]
@@ -91,16 +95,9 @@ impl Node {
     }
 
     fn on_gossip(&mut self, from: &Gossiped<'_>, request: Request) {
-        let flooded = matches!(
-            request,
-            Request::AddSubnet { .. }
-                | Request::DelSubnet { .. }
-                | Request::AddEdge { .. }
-                | Request::DelEdge { .. }
-                | Request::KeyChanged { .. }
-        );
-        if !flooded {
-            self.refresh_routes();
+        if let Some((origin, to)) = request.ends() {
+            let ends = [origin, to].map(|name| self.mesh.graph.find(name));
+            self.refresh_routes_between(ends);
         } else if !self.is_new(from.text) {
             return;
         }
@@ -114,7 +111,11 @@ impl Node {
                 }
             }
             Request::DelEdge { from: start, to, .. } => self.on_del_edge(from, &start, &to),
-            Request::KeyChanged { .. } => self.forward(from),
+            Request::KeyChanged { name, .. } => {
+                if self.mesh.graph.find(&name).is_some() {
+                    self.forward(from);
+                }
+            }
             Request::ReqKey { from: origin, to, kind } => self.on_req_key(from, &origin, &to, kind),
             Request::AnsKey(answer) => self.on_ans_key(from, answer),
             Request::UdpInfo { from: origin, to, address } => self.on_udp_info(&origin, &to, address),
@@ -138,8 +139,10 @@ impl Node {
     }
 
     pub(super) fn on_forget_seen(&mut self) {
-        self.gossip.seen.expire(self.now, self.config.timing.ping_interval);
-        if !self.gossip.seen.is_empty() {
+        let age = self.config.timing.ping_interval;
+        self.gossip.seen.expire(self.now, age);
+        self.gossip.withdrawn.expire(self.now, age + self.longest_delay());
+        if !self.gossip.seen.is_empty() || !self.gossip.withdrawn.is_empty() {
             let at = self.now + FORGET_INTERVAL;
             self.timers.set(Wake::ForgetSeen, at);
         }
@@ -158,9 +161,8 @@ impl Node {
     }
 
     fn broadcast(&mut self, request: &Request) {
-        let text = format!("{request}\n");
         for conn in self.active(None) {
-            self.send_text(conn, text.as_bytes());
+            self.send(conn, request);
         }
     }
 
@@ -193,7 +195,7 @@ impl Node {
         if self.config.mesh.tunnel_server {
             return;
         }
-        if self.mesh.subnets.count_of(id) >= MAX_SUBNETS {
+        if self.mesh.subnets.count_of(id) >= MAX_SUBNETS || self.mesh.subnets.len() >= MAX_ALL_SUBNETS {
             return;
         }
         self.forward(from);
@@ -273,7 +275,7 @@ impl Node {
     }
 
     fn known_or_new(&mut self, from: &Gossiped<'_>, start: &NodeName, to: NodeName) -> Option<(PeerId, PeerId)> {
-        if self.is_foreign(from, start) && self.is_foreign(from, &to) {
+        if self.is_foreign(from, start) || self.is_foreign(from, &to) {
             return None;
         }
         if self.peers.len() >= MAX_NODES && [start, &to].iter().any(|name| self.mesh.graph.find(name).is_none()) {
@@ -293,6 +295,9 @@ impl Node {
                 && known.address == edge.address
                 && known.local == edge.local;
             if same {
+                if start != PeerId::ME && self.gossip.withdrawn.passes_repeat((start, edge.to), self.now) {
+                    self.forward(from);
+                }
                 return;
             }
             if start == PeerId::ME {
@@ -304,6 +309,9 @@ impl Node {
             let (Some(me), Some(to)) = (self.name_of(PeerId::ME), self.name_of(edge.to)) else { return };
             let denial = Request::DelEdge { nonce: self.rng.next_u32(), from: me, to };
             self.send(from.conn, &denial);
+            self.repeat_later(edge.to);
+            return;
+        } else if self.mesh.graph.edge_count() >= MAX_EDGES {
             return;
         }
         self.mesh.graph.set_edge(start, edge);
@@ -312,18 +320,25 @@ impl Node {
     }
 
     fn on_del_edge(&mut self, from: &Gossiped<'_>, start: &NodeName, to: &NodeName) {
-        if self.is_foreign(from, start) && self.is_foreign(from, to) {
+        if self.is_foreign(from, start) || self.is_foreign(from, to) {
             return;
         }
         let (Some(start), Some(to)) = (self.mesh.graph.find(start), self.mesh.graph.find(to)) else { return };
         if self.mesh.graph.edge(start, to).is_none() {
+            if self.gossip.withdrawn.passes_repeat((start, to), self.now) {
+                self.forward(from);
+            } else {
+                self.gossip.withdrawn.note((start, to), self.now);
+            }
             return;
         }
         if start == PeerId::ME {
             self.gossip.contradictions.dels += 1;
             self.send_edge(from.conn, PeerId::ME, to);
+            self.repeat_later(to);
             return;
         }
+        self.gossip.withdrawn.note((start, to), self.now);
         self.forward(from);
         self.mesh.graph.remove_edge(start, to);
         self.dirty.routes = true;
@@ -365,6 +380,7 @@ impl Node {
         self.mesh.graph.set_edge(PeerId::ME, edge);
         self.dirty.routes = true;
         self.touch(peer);
+        self.own_edge_changed(peer);
         if self.config.mesh.tunnel_server {
             self.send_edge(conn, PeerId::ME, peer);
         } else if let Some(request) = self.edge_request(PeerId::ME, peer) {
@@ -377,9 +393,57 @@ impl Node {
         if self.config.mesh.tunnel_server {
             return;
         }
-        let (Some(from), Some(to)) = (self.name_of(from), self.name_of(to)) else { return };
-        let request = Request::DelEdge { nonce: self.rng.next_u32(), from, to };
+        if from == PeerId::ME {
+            self.own_edge_changed(to);
+        } else {
+            self.gossip.withdrawn.note((from, to), self.now);
+        }
+        let (Some(start), Some(end)) = (self.name_of(from), self.name_of(to)) else { return };
+        let request = Request::DelEdge { nonce: self.rng.next_u32(), from: start, to: end };
+        if from != PeerId::ME {
+            // When it comes back late, the edge may have returned.
+            self.is_new(request.to_string().as_bytes());
+        }
         self.broadcast(&request);
+    }
+
+    fn own_edge_changed(&mut self, to: PeerId) {
+        // What was said of us before we started may still be under way.
+        let young = self.now.since(self.gossip.born) < self.longest_delay();
+        if self.gossip.withdrawn.note((PeerId::ME, to), self.now) || young {
+            self.repeat_later(to);
+        }
+    }
+
+    fn repeat_later(&mut self, to: PeerId) {
+        self.gossip.withdrawn.note((PeerId::ME, to), self.now);
+        let late = self.longest_delay();
+        if let Some(at) = self.gossip.withdrawn.plan_repeats(to, self.now, late) {
+            self.timers.set(Wake::Repeat, at);
+        }
+    }
+
+    /// Nothing stays under way for longer: a connection that is stuck so long ends.
+    fn longest_delay(&self) -> Duration {
+        self.config.timing.ping_interval + 2 * self.config.timing.ping_timeout
+    }
+
+    /// Tells how our edges that changed twice in a short time are now (see [`crate::meta::withdrawn`]).
+    pub(super) fn on_repeat(&mut self) {
+        let due = self.gossip.withdrawn.take_repeats(self.now);
+        if let Some(at) = self.gossip.withdrawn.next_repeat() {
+            self.timers.set(Wake::Repeat, at);
+        }
+        for to in due {
+            let request = self.edge_request(PeerId::ME, to).or_else(|| {
+                let (from, to) = (self.name_of(PeerId::ME)?, self.name_of(to)?);
+                Some(Request::DelEdge { nonce: self.rng.next_u32(), from, to })
+            });
+            if let Some(request) = request.filter(|_| !self.config.mesh.tunnel_server) {
+                self.gossip.withdrawn.note((PeerId::ME, to), self.now);
+                self.broadcast(&request);
+            }
+        }
     }
 
     /// Tells a new neighbour everything (spec: meta-protocol 5.7).
@@ -438,7 +502,7 @@ impl Node {
             .collect();
         for peer in gone {
             let kept = self.config.mesh.auto_connect || self.config.mesh.strict_subnets || pointed.contains(&peer);
-            if !kept && self.peer(peer).is_some_and(|known| known.conn.is_none()) {
+            if !kept && !self.is_dialled(peer) && self.peer(peer).is_some_and(|known| known.conn.is_none()) {
                 self.forget_peer(peer);
             }
         }

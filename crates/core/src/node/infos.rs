@@ -17,6 +17,8 @@ use crate::wire::request::Request;
 const UDP_INFO_MINOR: u8 = 5;
 /// Smallest minor that understands MTU_INFO.
 const MTU_INFO_MINOR: u8 = 6;
+/// Smallest MTU that may be told: tinc takes a smaller one for an attack and ends the connection.
+const MIN_MTU: i32 = 512;
 
 fn is_due(last: Option<Instant>, now: Instant, interval: Duration) -> bool {
     last.is_none_or(|last| now.since(last) >= interval)
@@ -94,7 +96,7 @@ impl Node {
         if self.options_of(nexthop).minor() < MTU_INFO_MINOR {
             return;
         }
-        let mtu = self.improved_mtu(from, mtu);
+        let mtu = self.improved_mtu(from, mtu).max(MIN_MTU);
         let (Some(start), Some(end)) = (self.name_of(from), self.name_of(to)) else { return };
         self.send_routed(nexthop, &Request::MtuInfo { from: start, to: end, mtu });
         if from == PeerId::ME

@@ -12,6 +12,11 @@ use crate::node::config::HostConfig;
 use crate::node::io::{Event, Output, Persist};
 use crate::wire::request::Request;
 
+/// Longest name that a joiner may choose: with what is put behind it, it is still a file name.
+const MAX_NAME: usize = 200;
+/// Numbers that are put behind a name until it is free.
+const MAX_NUMBER: u32 = 1000;
+
 impl Node {
     /// Somebody with a throw-away key wants to join.
     pub(super) fn start_invitation(&mut self, id: ConnId, throwaway: &str) -> Result<(), PeerError> {
@@ -53,20 +58,15 @@ impl Node {
         match event {
             InviterEvent::Cookie { file_name } => self.emit(Output::Redeem { conn: id, file_name }),
             InviterEvent::NameWanted(wanted) => {
-                let name = self.free_name(&wanted);
+                let hosts = &self.config.hosts;
+                let taken = |name: &NodeName| hosts.contains_key(name) || self.mesh.graph.find(name).is_some();
+                let name = free_name(&wanted, taken).ok_or(PeerError::BadInvitation)?;
                 let bytes = self.inviter(id).map(|inviter| inviter.grant_name(&name)).transpose()?;
                 self.send_bytes(id, bytes.unwrap_or_default());
             }
             InviterEvent::KeyReceived { name, key } => return self.welcome(id, &name, key),
         }
         Ok(())
-    }
-
-    /// The wanted name, or the first of NAME_2, NAME_3, … that nobody has.
-    fn free_name(&self, wanted: &NodeName) -> NodeName {
-        let taken = |name: &NodeName| self.config.hosts.contains_key(name) || self.mesh.graph.find(name).is_some();
-        let numbered = (2..u32::MAX).filter_map(|number| NodeName::parse(&format!("{wanted}_{number}")).ok());
-        std::iter::once(wanted.clone()).chain(numbered).find(|name| !taken(name)).unwrap_or_else(|| wanted.clone())
     }
 
     /// The file that the joiner's cookie stands for, or that there is none.
@@ -86,7 +86,9 @@ impl Node {
     }
 
     fn welcome(&mut self, id: ConnId, name: &NodeName, key: PublicKey) -> Result<(), PeerError> {
-        if self.config.hosts.contains_key(name) || *name == self.config.name {
+        let known =
+            self.mesh.graph.find(name).is_some_and(|peer| self.peer(peer).is_some_and(|node| node.key.is_some()));
+        if known || self.config.hosts.contains_key(name) || *name == self.config.name {
             return Err(PeerError::BadInvitation);
         }
         self.config.hosts.insert(name.clone(), HostConfig { key: Some(key), ..HostConfig::default() });
@@ -98,5 +100,36 @@ impl Node {
             self.event(Event::InvitationAccepted { name: name.clone(), remote });
         }
         Ok(())
+    }
+}
+
+/// The wanted name, or the first of NAME_2, NAME_3, … that nobody has; none if the search would be long, or the name is.
+fn free_name(wanted: &NodeName, taken: impl Fn(&NodeName) -> bool) -> Option<NodeName> {
+    if wanted.as_str().len() > MAX_NAME {
+        return None;
+    }
+    let numbered = (2..=MAX_NUMBER).filter_map(|number| NodeName::parse(&format!("{wanted}_{number}")).ok());
+    std::iter::once(wanted.clone()).chain(numbered).find(|name| !taken(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> NodeName {
+        NodeName::parse(text).expect("a name")
+    }
+
+    #[test]
+    fn a_taken_name_gets_a_number() {
+        let taken = ["bob", "bob_2"].map(name);
+        assert_eq!(free_name(&name("bob"), |name| taken.contains(name)), Some(name("bob_3")));
+        assert_eq!(free_name(&name("carol"), |name| taken.contains(name)), Some(name("carol")));
+    }
+
+    #[test]
+    fn a_joiner_cannot_make_us_search_for_ever() {
+        assert_eq!(free_name(&name("bob"), |_| true), None);
+        assert_eq!(free_name(&name(&"a".repeat(NodeName::MAX_LEN)), |_| false), None);
     }
 }

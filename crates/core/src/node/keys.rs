@@ -82,7 +82,7 @@ impl Node {
         self.touch(peer);
     }
 
-    fn ask_key(&mut self, peer: PeerId, name: NodeName) {
+    pub(super) fn ask_key(&mut self, peer: PeerId, name: NodeName) {
         let now = self.now;
         if self.open_tunnel(peer).is_some_and(|tunnel| tunnel.may_ask_key(now)) {
             let from = self.config.name.clone();
@@ -181,6 +181,7 @@ impl Node {
         self.begin(origin, handshake, false);
         self.send_handshake(origin, &own);
         self.on_handshake(origin, &kex);
+        self.consider_mtu_info(PeerId::ME, origin, crate::packet::MAX_FRAME as i32);
     }
 
     /// When both sides start at once, one start must win: against tinc ours (tinc always yields),
@@ -299,8 +300,7 @@ impl Node {
         for kept in waiting {
             self.send_plain(peer, kept.source, kept.packet);
         }
-        let at = self.now;
-        self.timers.set_earlier(Wake::Attend(peer), at);
+        self.attend_soon(peer);
     }
 
     /// Renews the keys of all sessions (spec: sptps 15).

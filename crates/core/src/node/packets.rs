@@ -63,7 +63,7 @@ impl Node {
     fn on_plain(&mut self, owner: PeerId, source: PeerId, packet: Packet) {
         self.use_tunnel(owner);
         if let Some(conn) = self.peer(owner).and_then(|known| known.conn) {
-            self.want_key(owner);
+            self.use_neighbour(owner);
             self.send_packet_request(conn, &packet);
             return;
         }
@@ -200,7 +200,7 @@ impl Node {
             self.fib.by_id.get(&NodeId(id)).copied()
         };
         let (Some(to), Some(from)) = (id(0), id(6)) else { return Ok(()) };
-        self.refresh_routes();
+        self.refresh_routes_between([Some(from), Some(to)]);
         if !self.is_reachable(to) || from == PeerId::ME {
             return Ok(());
         }

@@ -64,6 +64,17 @@ impl Node {
         if nodes < SMALL_MESH { Duration::ZERO } else { (ROUTE_COST * nodes).min(MAX_ROUTE_INTERVAL) }
     }
 
+    /// Computes routes if a message between two nodes could not be handled otherwise.
+    pub(super) fn refresh_routes_between(&mut self, ends: [Option<PeerId>; 2]) {
+        let usable = |peer| {
+            peer == PeerId::ME
+                || self.nexthop(peer).is_some_and(|hop| self.peer(hop).is_some_and(|known| known.conn.is_some()))
+        };
+        if !ends.into_iter().flatten().all(usable) {
+            self.refresh_routes();
+        }
+    }
+
     /// Computes routes if anything changed, because something depends on them now.
     pub(super) fn refresh_routes(&mut self) {
         if !std::mem::take(&mut self.dirty.routes) {
@@ -125,8 +136,7 @@ impl Node {
             self.remember_address(peer, remote);
         }
         if conn.is_some() {
-            let at = self.now;
-            self.timers.set_earlier(Wake::Attend(peer), at);
+            self.attend_soon(peer);
         }
     }
 

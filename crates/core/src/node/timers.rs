@@ -16,6 +16,8 @@ pub(crate) enum Wake {
     Periodic,
     /// Received requests are forgotten.
     ForgetSeen,
+    /// Edges of ours that changed twice are told again.
+    Repeat,
     /// Routes are computed that had to wait.
     Routes,
     /// Sessions are rekeyed.

@@ -12,6 +12,7 @@ use crate::node::io::{Activity, Event, Output};
 use crate::node::timers::Wake;
 use crate::packet::{MAX_FRAME, Packet};
 use crate::peer::pmtu::Pmtu;
+use crate::time::Instant;
 use crate::wire::datagram::IDS;
 use crate::wire::options::Options;
 use crate::wire::probe::{self, Probe};
@@ -26,6 +27,8 @@ const CALM_INTERVAL: Duration = Duration::from_secs(1);
 const GRATUITOUS_LEAD: Duration = Duration::from_secs(1);
 /// A confirmed address that is silent for this long beyond the keep-alive gives way to another.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// A request that answers one from an unconfirmed peer does not follow another sooner.
+const QUICK_AGAIN: Duration = Duration::from_millis(100);
 /// SPTPS datagram overhead around the data of a record, in bytes.
 const OVERHEAD: usize = 21;
 /// Smallest minor that puts ids in front of datagrams.
@@ -61,7 +64,13 @@ impl Node {
         let now = self.now;
         let Some(tunnel) = self.open_tunnel(peer) else { return };
         tunnel.used = Some(now);
-        self.timers.set_earlier(Wake::Attend(peer), now);
+        self.attend_soon(peer);
+    }
+
+    /// Looks after the tunnel to `peer` in this `handle`.
+    pub(super) fn attend_soon(&mut self, peer: PeerId) {
+        let at = self.now;
+        self.timers.set_earlier(Wake::Attend(peer), at);
     }
 
     pub(super) fn on_attend(&mut self, peer: PeerId) {
@@ -109,8 +118,10 @@ impl Node {
         }
     }
 
+    /// At most once at a time: forged edges may make two nodes each other's relay.
     fn use_relay(&mut self, relay: PeerId, with_mtu: bool) {
-        if with_mtu {
+        let now = self.now;
+        if with_mtu && self.tunnel(relay).is_none_or(|tunnel| tunnel.used != Some(now)) {
             self.use_tunnel(relay);
         }
     }
@@ -255,21 +266,27 @@ impl Node {
     }
 
     /// The peer can send from there: unless we know better, that is where it is.
+    ///
+    /// A request of ours follows, but not to each of theirs: it makes the peer do the same, without end.
     fn on_probed_from(&mut self, peer: PeerId, target: UdpTarget) {
-        let Some(known) = self.peer(peer) else { return };
-        if known.udp == Some(target) {
-            let eager = !known.is_confirmed();
-            let recently = known
-                .tunnel
-                .as_ref()
-                .and_then(|tunnel| tunnel.probing.sent)
-                .is_some_and(|sent| self.now.since(sent) < Duration::from_millis(100));
-            if eager && !recently {
-                self.send_request(peer, target, probe::MIN_PROBE);
-            }
+        let (now, calm) = (self.now, self.config.timing.udp_interval);
+        let Some(known) = self.peer_mut(peer) else { return };
+        let confirmed = known.is_confirmed();
+        let current = known.udp == Some(target);
+        let Some(probing) = known.tunnel.as_deref_mut().map(|tunnel| &mut tunnel.probing) else { return };
+        let waited = |since: Option<Instant>, time| since.is_none_or(|since| now.since(since) >= time);
+        let due = match (current, confirmed) {
+            (true, true) => false,
+            (true, false) => waited(probing.sent, QUICK_AGAIN),
+            (false, true) => waited(probing.elsewhere, calm),
+            (false, false) => true,
+        };
+        if !due {
             return;
         }
-        if !known.is_confirmed() {
+        if confirmed {
+            probing.elsewhere = Some(now);
+        } else {
             self.adopt(peer, target);
         }
         self.send_request(peer, target, probe::MIN_PROBE);

@@ -87,6 +87,8 @@ pub struct Tunnel {
 pub struct Probing {
     /// When the last request was sent.
     pub sent: Option<Instant>,
+    /// When a request was last sent to another address than the confirmed one.
+    pub elsewhere: Option<Instant>,
     /// Requests since the path was last confirmed.
     pub unanswered: u32,
     /// When the request was sent whose answer gives the round-trip time.

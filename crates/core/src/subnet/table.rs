@@ -50,6 +50,7 @@ pub struct SubnetTable {
     v4: Trie<Claims>,
     v6: Trie<Claims>,
     owned: BTreeMap<Option<PeerId>, Arc<BTreeSet<Subnet>>>,
+    len: usize,
 }
 
 impl SubnetTable {
@@ -66,6 +67,7 @@ impl SubnetTable {
             claims.reserve_exact(1);
         }
         claims.insert(at, claim);
+        self.len += 1;
         true
     }
 
@@ -77,6 +79,7 @@ impl SubnetTable {
         }
         let owned = Arc::make_mut(owned);
         owned.remove(subnet);
+        self.len -= 1;
         if owned.is_empty() {
             self.owned.remove(&owner);
         }
@@ -98,6 +101,16 @@ impl SubnetTable {
     /// The subnets of one node, in order.
     pub fn of(&self, owner: PeerId) -> impl Iterator<Item = Subnet> {
         self.owned.get(&Some(owner)).into_iter().flat_map(|owned| owned.iter().copied())
+    }
+
+    /// How many subnets there are.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// How many subnets one node has.

@@ -211,6 +211,28 @@ impl Request {
     /// Longest request, in bytes without its line end: what tinc takes.
     pub const MAX_LEN: usize = 2175;
 
+    /// Who sends a request to whom, if it is passed from node to node towards one of them.
+    pub const fn ends(&self) -> Option<(&NodeName, &NodeName)> {
+        match self {
+            Self::ReqKey { from, to, .. } | Self::UdpInfo { from, to, .. } | Self::MtuInfo { from, to, .. } => {
+                Some((from, to))
+            }
+            Self::AnsKey(answer) => Some((&answer.from, &answer.to)),
+            Self::Id { .. }
+            | Self::Ack { .. }
+            | Self::TermReq
+            | Self::Ping
+            | Self::Pong
+            | Self::AddSubnet { .. }
+            | Self::DelSubnet { .. }
+            | Self::AddEdge { .. }
+            | Self::DelEdge { .. }
+            | Self::KeyChanged { .. }
+            | Self::Packet { .. }
+            | Self::SptpsPacket { .. } => None,
+        }
+    }
+
     /// What the protocol calls it.
     pub const fn label(&self) -> &'static str {
         match self {

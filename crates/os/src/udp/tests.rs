@@ -32,6 +32,18 @@ fn receive_all(socket: &UdpSocket) -> Vec<(Vec<u8>, SocketAddr)> {
     }
 }
 
+#[test]
+fn nobody_else_can_bind_a_port_that_is_bound() {
+    for address in LOOPBACKS {
+        let ours = bind(address);
+        let address = ours.local_addr().unwrap();
+        let thief = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP)).unwrap();
+        thief.set_reuse_address(true).unwrap();
+
+        assert_eq!(thief.bind(&address.into()).unwrap_err().kind(), ErrorKind::AddrInUse);
+    }
+}
+
 fn no_refusal(index: usize, error: io::Error) {
     panic!("datagram {index} was refused: {error}");
 }

@@ -108,10 +108,10 @@ impl Engine {
         self.dice.chance(self.net.host(a).link.loss) || self.dice.chance(self.net.host(b).link.loss)
     }
 
-    pub(super) fn write(&mut self, host: HostId, conn: ConnId, bytes: Vec<u8>) {
+    pub(super) fn write(&mut self, host: HostId, conn: ConnId, bytes: &[u8]) {
         let Some(&(id, side)) = self.machine(host).conns.get(&conn) else { return };
         if !self.flows.is_empty() {
-            assert!(!traffic::is_clear(&bytes), "a test packet is readable on a connection of {host:?}");
+            assert!(!traffic::is_clear(bytes), "a test packet is readable on a connection of {host:?}");
         }
         let machine = self.machine_mut(host);
         machine.work.meta_sent += 1;

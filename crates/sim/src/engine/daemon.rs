@@ -78,7 +78,7 @@ impl Engine {
                 Feedback::PathMtu { to, mtu } => self.feed(host, Input::PathMtu { to, mtu: Some(mtu) }),
                 Feedback::Queued { conn, bytes } => self.feed(host, Input::Queued { conn, bytes }),
                 Feedback::Invitation { conn, file } => self.feed(host, Input::Invitation { conn, file }),
-                Feedback::Device(bytes) => self.from_device(host, &bytes),
+                Feedback::Device(bytes) => self.on_device_packet(host, &bytes),
             }
         }
     }
@@ -94,7 +94,7 @@ impl Engine {
     fn perform(&mut self, host: HostId, output: Output) {
         match output {
             Output::Connect { conn, to, .. } => self.call(host, conn, to),
-            Output::Send { conn, bytes } => self.write(host, conn, bytes),
+            Output::Send { conn, bytes } => self.write(host, conn, &bytes),
             Output::Close { conn, tarpit } => self.hang_up(host, conn, tarpit),
             Output::Transmit { target, packet } => self.transmit(host, target, packet),
             Output::Deliver(packet) => self.deliver(host, packet.payload()),

@@ -16,7 +16,7 @@ use crate::traffic::{self, Arrival, Carrier, Given, Stamp};
 
 impl Engine {
     /// A machine's device has a packet for the mesh.
-    pub(super) fn from_device(&mut self, host: HostId, bytes: &[u8]) {
+    pub(super) fn on_device_packet(&mut self, host: HostId, bytes: &[u8]) {
         let now = self.now;
         let machine = self.machine_mut(host);
         let Some(fib) = machine.fib.clone() else { return };
@@ -165,7 +165,7 @@ impl Engine {
             self.plan(pace, Event::Flow(index));
         }
         if self.is_awake(from) {
-            self.from_device(from, &packet);
+            self.on_device_packet(from, &packet);
         }
     }
 

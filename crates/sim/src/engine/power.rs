@@ -137,7 +137,7 @@ impl Engine {
     /// Some address of a machine, to tell where a packet came from.
     pub(crate) fn address_of(&self, host: HostId) -> Option<SocketAddr> {
         let place = self.net.host(host);
-        let ip = place.v4.map(IpAddr::V4).or(place.v6.map(IpAddr::V6))?;
+        let ip = place.v4.map(IpAddr::V4).or_else(|| place.v6.map(IpAddr::V6))?;
         Some(SocketAddr::new(ip, PORT))
     }
 }

@@ -147,6 +147,12 @@ pub struct Client {
     pub port: String,
 }
 
+/// Whether a process is a daemon: the number that a killed one left in its pid file may belong to anything by now.
+pub fn is_daemon(pid: u32) -> bool {
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    ["tincd", "tinmesh"].contains(&name.trim_end())
+}
+
 impl Client {
     /// Connects to the daemon whose pid file and socket `paths` name. Removes both if their process is gone.
     ///

@@ -136,9 +136,14 @@ fn socket_address(address: Option<SocketAddr>) -> String {
 fn wire_address(address: Option<&WireAddress>) -> String {
     match address {
         Some(WireAddress::Ip(address)) => socket_address(Some(*address)),
-        Some(WireAddress::Text(text)) => format!("{} port {}", text.0, text.1),
+        Some(WireAddress::Text(text)) => format!("{} port {}", printable(&text.0), printable(&text.1)),
         Some(WireAddress::Unspecified) | None => "unspec port unspec".to_owned(),
     }
+}
+
+/// A member's text, fit for a terminal.
+fn printable(text: &str) -> String {
+    text.replace(|c: char| !c.is_ascii_graphic(), "?")
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ use crate::control::encode;
 use crate::control::request::{ControlRequest, kind};
 use crate::daemon::control_sockets::ControlSockets;
 use crate::daemon::events;
+use crate::daemon::lifeline::Lifeline;
 use crate::daemon::log::{CONNECTIONS, Line, Log, NOTICE};
 use crate::daemon::meta_sockets::{MetaEvent, MetaSockets};
 use crate::daemon::names::Names;
@@ -43,6 +44,8 @@ const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
 const SETTLE_INTERVAL: Duration = Duration::from_millis(300);
 /// Listening sockets rest for so long when the system is out of descriptors.
 const REST: Duration = Duration::from_millis(100);
+/// Names of members are written no more often.
+const NAMES_INTERVAL: Duration = Duration::from_millis(500);
 /// Time asleep that counts: shorter gaps are the clocks' own differences.
 const SLEEP: Duration = Duration::from_secs(5);
 /// Words of workers handled before sockets get their turn.
@@ -60,6 +63,7 @@ pub struct ControlLoop {
     pub(super) meta: MetaSockets,
     pub(super) control: ControlSockets,
     pub(super) signals: Signals,
+    pub(super) lifeline: Lifeline,
     pub(super) monitor: Option<Monitor>,
     pub(super) words: Receiver<FromWorker>,
     pub(super) resolver: Resolver,
@@ -95,6 +99,8 @@ pub struct Times {
     sample: Option<Instant>,
     settle: Option<Instant>,
     rest: Option<Instant>,
+    /// When names of members may be written again.
+    names: Option<Instant>,
     /// Time asleep since boot, in microseconds, when last looked at.
     asleep: u64,
 }
@@ -119,13 +125,22 @@ impl ControlLoop {
     /// Runs until the daemon is told to stop.
     ///
     /// # Errors
-    /// If waiting for events fails, or the device.
+    /// If waiting for events fails, or the device, or another thread.
     pub fn run(&mut self) -> io::Result<()> {
+        let result = self.run_until_told();
+        self.stop();
+        result
+    }
+
+    fn run_until_told(&mut self) -> io::Result<()> {
         self.times.asleep = asleep();
         let mut events = Vec::new();
         self.drain(VecDeque::new());
         while !self.stopping {
             self.poller.wait(self.patience(), &mut events)?;
+            if self.lifeline.is_cut() {
+                return Err(io::Error::other("one of its threads has ended"));
+            }
             self.notice_sleep();
             for &event in &events {
                 self.on_ready(event);
@@ -134,12 +149,12 @@ impl ControlLoop {
             self.on_time();
             self.publish_lines();
         }
-        self.stop();
         Ok(())
     }
 
     fn patience(&self) -> Option<Duration> {
-        let times = [self.node.poll_timeout(), self.times.sample, self.times.settle, self.times.rest];
+        let names = self.names.as_ref().filter(|names| names.is_dirty()).and(self.times.names);
+        let times = [self.node.poll_timeout(), self.times.sample, self.times.settle, self.times.rest, names];
         times.into_iter().flatten().min().map(|at| at.since(now()))
     }
 
@@ -173,9 +188,18 @@ impl ControlLoop {
             self.times.rest = None;
             self.meta.listen(true, &self.poller);
         }
-        if let Some(names) = self.names.as_mut()
-            && let Err(cause) = names.write()
-        {
+        self.write_names(time);
+    }
+
+    /// Writes names of members, but not as often as members may change them.
+    fn write_names(&mut self, time: Instant) {
+        let Some(names) = self.names.as_mut().filter(|names| names.is_dirty()) else { return };
+        let due = *self.times.names.get_or_insert(time);
+        if due > time {
+            return;
+        }
+        self.times.names = Some(time + NAMES_INTERVAL);
+        if let Err(cause) = names.write() {
             warn!("Could not write names of members: {cause}");
             self.names = None;
         }
@@ -287,7 +311,7 @@ impl ControlLoop {
                 for warning in &loaded.warnings {
                     warn!("{warning}");
                 }
-                self.scripts.change(self.reload.script_settings(self.scripts.settings(), &loaded.daemon));
+                self.scripts.change(self.reload.script_settings(&self.scripts.settings(), &loaded.daemon));
                 self.tell(Input::Reconfigure(Box::new(loaded.node)));
                 true
             }

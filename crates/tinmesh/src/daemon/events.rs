@@ -102,9 +102,9 @@ pub fn keep_names(event: &Event, names: &mut Names) {
                 names.insert(address, owner.as_str());
             }
         }
-        Event::SubnetDown { subnet, .. } => {
+        Event::SubnetDown { owner, subnet, .. } => {
             if let Some(address) = single_address(subnet) {
-                names.remove(address);
+                names.remove(address, owner.as_str());
             }
         }
         Event::NodeUp { .. }

@@ -265,7 +265,7 @@ impl<S: Subscriber> Layer<S> for Log {
         }
         let mut text = Text::default();
         event.record(&mut text);
-        let mut message = text.0.replace(['\n', '\r'], " ");
+        let mut message = one_line(&text.0);
         if message.len() > MAX_MESSAGE {
             let end = (0..=MAX_MESSAGE).rev().find(|&end| message.is_char_boundary(end));
             message.truncate(end.unwrap_or(0));
@@ -274,9 +274,19 @@ impl<S: Subscriber> Layer<S> for Log {
     }
 }
 
+/// Nobody's name or error text may move a terminal's cursor, or look like another line.
+fn one_line(text: &str) -> String {
+    text.replace(['\n', '\r'], " ").replace(|c: char| c.is_control() && c != '\t', "?")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_cannot_forge_a_line_or_command_a_terminal() {
+        assert_eq!(one_line("a\nNOTICE b\x1b[2J\x07\u{9b}c"), "a NOTICE b?[2J??c");
+    }
 
     #[test]
     fn a_pretty_line_pads_the_priority_to_seven_columns() {

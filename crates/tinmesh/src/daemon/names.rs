@@ -8,12 +8,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Where the system keeps names.
 pub const HOSTS_FILE: &str = "/etc/hosts";
 /// Most entries; a mesh that has more is better served by a name server.
 const MAX_ENTRIES: usize = 10_000;
+/// Longest name; a longer one is no host name.
+const MAX_NAME: usize = 63;
+/// Bare names by which programs find what they trust, so no member gets them.
+const RESERVED: [&str; 4] = ["localhost", "wpad", "isatap", "broadcasthost"];
 
 /// The block of one network in the hosts file.
 #[derive(Debug)]
@@ -33,15 +38,10 @@ impl Names {
     /// # Errors
     /// If the file cannot be opened for writing.
     pub fn new(path: &Path, network: &str, ranges: Vec<(IpAddr, u8)>) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
-        Ok(Self {
-            path: path.to_owned(),
-            network: network.to_owned(),
-            ranges,
-            entries: BTreeMap::new(),
-            file: Some(file),
-            dirty: true,
-        })
+        // Renaming must not put a file in the place of a link.
+        let path = fs::canonicalize(path)?;
+        let file = OpenOptions::new().read(true).write(true).open(&path)?;
+        Ok(Self { path, network: network.to_owned(), ranges, entries: BTreeMap::new(), file: Some(file), dirty: true })
     }
 
     fn admits(&self, address: IpAddr) -> bool {
@@ -50,14 +50,23 @@ impl Names {
 
     /// A member owns an address.
     pub fn insert(&mut self, address: IpAddr, name: &str) {
-        if self.admits(address) && self.entries.len() < MAX_ENTRIES {
+        let room = self.entries.len() < MAX_ENTRIES || self.entries.contains_key(&address);
+        if self.admits(address) && room && name.len() <= MAX_NAME {
             self.dirty |= self.entries.insert(address, name.to_owned()).as_deref() != Some(name);
         }
     }
 
     /// A member does not own an address any more.
-    pub fn remove(&mut self, address: IpAddr) {
-        self.dirty |= self.entries.remove(&address).is_some();
+    pub fn remove(&mut self, address: IpAddr, name: &str) {
+        if self.entries.get(&address).is_some_and(|owner| owner == name) {
+            self.entries.remove(&address);
+            self.dirty = true;
+        }
+    }
+
+    /// Whether there is something to write.
+    pub const fn is_dirty(&self) -> bool {
+        self.dirty
     }
 
     /// Writes the block if anything changed.
@@ -109,6 +118,7 @@ impl Names {
             .lines()
             .filter_map(|line| line.split('#').next())
             .flat_map(|line| line.split_whitespace().skip(1))
+            .chain(RESERVED)
             .map(str::to_ascii_lowercase)
             .collect();
         let [begin, end] = self.markers();
@@ -138,23 +148,28 @@ impl Names {
             (Err(_), Some(file)) => file.try_clone()?,
             (Err(error), None) => return Err(error),
         };
+        if file.metadata()?.ino() != fs::metadata(&self.path)?.ino() {
+            return Err(io::Error::other("the file was replaced, and we may not open the new one"));
+        }
         file.rewind()?;
         file.write_all(text.as_bytes())?;
         file.set_len(text.len() as u64)
     }
 }
 
+/// The text without what is between the markers. Without the second one nothing but the first is taken away: what
+/// follows may be somebody else's.
 fn strip(text: &str, [begin, end]: &[String; 2]) -> String {
     let mut rest = String::with_capacity(text.len());
-    let mut ours = false;
+    let mut ours: Option<usize> = None;
     for line in text.lines() {
-        if line == begin {
-            ours = true;
-        } else if ours && line == end {
-            ours = false;
-        } else if !ours {
-            rest.push_str(line);
-            rest.push('\n');
+        match ours {
+            Some(start) if line == end => {
+                rest.truncate(start);
+                ours = None;
+            }
+            None if line == begin => ours = Some(rest.len()),
+            Some(_) | None => rest.extend([line, "\n"]),
         }
     }
     rest
@@ -197,6 +212,43 @@ mod tests {
         assert!(!text.contains("outside"), "{text}");
         names.clear().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn a_block_whose_end_is_lost_takes_nothing_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hosts");
+        fs::write(&path, "# tinmesh home begin\n10.1.0.9\told.home\n192.0.2.1 precious\n").unwrap();
+        let mut names = names(&path);
+        names.write().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "10.1.0.9\told.home\n192.0.2.1 precious\n");
+    }
+
+    #[test]
+    fn a_member_can_neither_take_over_a_trusted_name_nor_take_away_that_of_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hosts");
+        fs::write(&path, "").unwrap();
+        let mut names = names(&path);
+        names.insert("10.1.0.7".parse().unwrap(), "bob");
+        names.insert("10.1.0.66".parse().unwrap(), "WPAD");
+        names.remove("10.1.0.7".parse().unwrap(), "WPAD");
+        names.write().unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains("10.1.0.7\tbob bob.home\n") && text.contains("10.1.0.66\tWPAD.home\n"), "{text}");
+    }
+
+    #[test]
+    fn a_link_stays_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, target) = (dir.path().join("hosts"), dir.path().join("real"));
+        fs::write(&target, "192.0.2.1 precious\n").unwrap();
+        std::os::unix::fs::symlink(&target, &path).unwrap();
+        let mut names = names(&path);
+        names.insert("10.1.0.7".parse().unwrap(), "bob");
+        names.write().unwrap();
+        assert!(fs::symlink_metadata(&path).unwrap().is_symlink());
+        assert!(fs::read_to_string(&target).unwrap().contains("bob.home"));
     }
 
     #[test]

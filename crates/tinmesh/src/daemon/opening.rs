@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use anyhow::{Context, Result, bail};
+use rustix::io::Errno;
 use tinmesh_os::device::{Device, DeviceOptions, Kind};
 use tinmesh_os::tcp::{self, TcpOptions};
 use tinmesh_os::udp::{UdpOptions, UdpSocket};
@@ -87,6 +88,9 @@ impl Opened {
                 self.listeners.push(listener);
                 self.sockets.push(socket);
                 self.addresses.push(bound);
+            }
+            Err(cause) if address.is_ipv6() && cause.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error()) => {
+                info!("This machine has no IPv6: port {} is open on IPv4 only", address.port());
             }
             Err(cause) => warn!("Can't bind to {} port {}: {cause}", address.ip(), address.port()),
         }

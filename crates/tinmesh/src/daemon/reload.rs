@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::config::{self, ConfigError, DaemonSettings, Loaded, Override};
+use crate::config::{self, ConfigError, DaemonSettings, Loaded, Override, Reread};
 use crate::daemon::scripts::ScriptSettings;
 use crate::paths::Paths;
 
@@ -49,8 +49,8 @@ impl Reload {
     ///
     /// # Errors
     /// What is wrong with it; nothing changes then.
-    pub fn read(&mut self) -> Result<Loaded, ConfigError> {
-        let mut loaded = config::load(&self.paths, &self.overrides)?;
+    pub fn read(&mut self) -> Result<Reread, ConfigError> {
+        let mut loaded = config::reread(&self.paths, &self.overrides)?;
         if loaded.node.name.as_str() != self.name {
             loaded.warnings.push(format!("Name needs a restart: still {}", self.name));
             if let Ok(name) = tinmesh_core::name::NodeName::parse(&self.name) {

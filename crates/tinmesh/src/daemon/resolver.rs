@@ -8,6 +8,7 @@ use tinmesh_core::name::NodeName;
 use tinmesh_os::poll::Waker;
 
 use crate::config::AddressFamily;
+use crate::daemon::lifeline::Lifeline;
 
 /// A question.
 #[derive(Debug)]
@@ -37,17 +38,19 @@ impl Resolver {
     ///
     /// # Errors
     /// If the system has no more threads.
-    pub fn start(waker: Waker, family: AddressFamily) -> std::io::Result<Self> {
+    pub fn start(waker: Waker, family: AddressFamily, lifeline: &Lifeline) -> std::io::Result<Self> {
         let (questions, asked) = channel::<Question>();
         let (found, answers) = channel();
+        let hold = lifeline.hold();
         let answer_all = move || {
             for question in asked {
                 let addresses = look_up(&question, family);
                 if found.send(Answer { peer: question.peer, addresses }).is_err() {
-                    return;
+                    break;
                 }
                 waker.wake();
             }
+            hold.release();
         };
         Builder::new().name("resolver".to_owned()).spawn(answer_all)?;
         Ok(Self { questions, answers })

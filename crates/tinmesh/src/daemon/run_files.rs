@@ -3,9 +3,9 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use tinmesh_os::janitor::Janitor;
@@ -27,17 +27,43 @@ pub struct RunFiles {
 
 /// The files of this daemon.
 pub struct Created {
-    pid_file: PathBuf,
-    socket: PathBuf,
+    files: [OwnFile; 2],
     listener: UnixListener,
     cookie: Zeroizing<String>,
 }
 
 /// Removes the files when it is dropped.
 pub struct Guard {
-    paths: [PathBuf; 2],
+    files: [OwnFile; 2],
     /// A process that kept its rights and removes the files when this one has ended.
     janitor: Option<Janitor>,
+}
+
+/// A file that we made: what the next daemon puts in its place is not ours to remove.
+#[derive(Clone)]
+struct OwnFile {
+    path: PathBuf,
+    identity: Identity,
+}
+
+/// Inode, and time of the last change of the content, because the numbers of inodes are used again.
+type Identity = (u64, i64, i64);
+
+fn identity(path: &Path) -> io::Result<Identity> {
+    let found = fs::symlink_metadata(path)?;
+    Ok((found.ino(), found.mtime(), found.mtime_nsec()))
+}
+
+impl OwnFile {
+    fn at(path: PathBuf) -> io::Result<Self> {
+        Ok(Self { identity: identity(&path)?, path })
+    }
+
+    fn remove(&self) {
+        if identity(&self.path).is_ok_and(|found| found == self.identity) {
+            fs::remove_file(&self.path).ok();
+        }
+    }
 }
 
 impl RunFiles {
@@ -77,10 +103,10 @@ impl RunFiles {
             host: address.ip().to_string(),
             port: address.port().to_string(),
         };
-        remove(&self.pid_file)?;
-        write_private(&self.pid_file, &line)
-            .with_context(|| format!("Could not write pid file {}", self.pid_file.display()))?;
-        Ok(Created { pid_file: self.pid_file, socket: self.socket, listener, cookie })
+        let failure = format!("Could not write pid file {}", self.pid_file.display());
+        let socket = OwnFile::at(self.socket)?;
+        let pid_file = write_private(self.pid_file, &line).inspect_err(|_| socket.remove()).context(failure)?;
+        Ok(Created { files: [pid_file, socket], listener, cookie })
     }
 }
 
@@ -93,10 +119,13 @@ fn remove(path: &PathBuf) -> Result<()> {
     }
 }
 
-fn write_private(path: &PathBuf, line: &PidFile) -> io::Result<()> {
-    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
+/// Writes the pid file anew, whole or not at all.
+fn write_private(path: PathBuf, line: &PidFile) -> Result<OwnFile> {
+    remove(&path)?;
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path)?;
     let text = Zeroizing::new(format!("{line}\n"));
-    file.write_all(text.as_bytes())
+    file.write_all(text.as_bytes()).inspect_err(|_| drop(fs::remove_file(&path)))?;
+    Ok(OwnFile::at(path)?)
 }
 
 impl Created {
@@ -106,13 +135,13 @@ impl Created {
     /// # Errors
     /// If the janitor cannot be started.
     pub fn guard(&self, leave_rights: bool) -> Result<Guard> {
-        let paths = [self.pid_file.clone(), self.socket.clone()];
-        let doomed = paths.clone();
-        let janitor = leave_rights
-            .then(|| Janitor::start(move || doomed.iter().for_each(|path| drop(fs::remove_file(path)))))
+        let doomed = self.files.clone();
+        let mut guard = Guard { files: self.files.clone(), janitor: None };
+        guard.janitor = leave_rights
+            .then(|| Janitor::start(move || doomed.iter().for_each(OwnFile::remove)))
             .transpose()
             .context("Could not start the process that cleans up")?;
-        Ok(Guard { paths, janitor })
+        Ok(guard)
     }
 
     /// The listening control socket.
@@ -132,9 +161,43 @@ impl Created {
 impl Drop for Guard {
     fn drop(&mut self) {
         if self.janitor.is_none() {
-            for path in &self.paths {
-                fs::remove_file(path).ok();
-            }
+            self.files.iter().for_each(OwnFile::remove);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_of_the_next_daemon_are_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let [old, path] = ["old", "pid"].map(|name| dir.path().join(name));
+        let line = PidFile { pid: 7, cookie: Zeroizing::new("AB".to_owned()), host: "h".into(), port: "655".into() };
+        let first = write_private(path.clone(), &line).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        fs::rename(&path, &old).unwrap();
+        let second = write_private(path.clone(), &line).unwrap();
+
+        first.remove();
+        assert!(path.exists());
+
+        second.remove();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_pid_file_is_replaced_and_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let [target, path] = ["target", "pid"].map(|name| dir.path().join(name));
+        fs::write(&target, "precious").unwrap();
+        std::os::unix::fs::symlink(&target, &path).unwrap();
+        let line = PidFile { pid: 7, cookie: Zeroizing::new("AB".to_owned()), host: "h".into(), port: "655".into() };
+
+        write_private(path.clone(), &line).unwrap();
+
+        assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
+        assert!(fs::symlink_metadata(&path).unwrap().is_file());
     }
 }

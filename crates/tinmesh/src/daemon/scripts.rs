@@ -1,17 +1,28 @@
 //! Scripts: `tinc-up`, `host-up`, `subnet-up` and friends, with tinc's environment, run one after
 //! the other on a thread of their own (spec: configuration 9).
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::{Builder, JoinHandle};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::Builder;
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tinmesh_os::signals;
 use tracing::{debug, error};
 
+use crate::daemon::lifeline::Lifeline;
 use crate::daemon::log::STATUS;
+
+/// Scripts that may wait: members choose how much there is to tell, and a script may be slow.
+const MAX_WAITING: usize = 10_000;
+/// How long the scripts of the last events may take once the daemon ends.
+pub const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What all scripts of one daemon have in common.
 #[derive(Clone, Debug, Default)]
@@ -60,16 +71,16 @@ impl Script {
     }
 }
 
-enum Job {
-    Run(Script),
-    Change(ScriptSettings),
-}
-
 /// The thread that runs scripts in order.
 pub struct Scripts {
-    jobs: Sender<Job>,
-    settings: ScriptSettings,
-    thread: JoinHandle<()>,
+    jobs: Sender<Script>,
+    /// Scripts that wait, or run.
+    waiting: Arc<AtomicUsize>,
+    /// Whether the last one was left out because too many wait.
+    full: Cell<bool>,
+    settings: Arc<ArcSwap<ScriptSettings>>,
+    /// Says nothing, and ends with the thread.
+    end: Receiver<()>,
 }
 
 impl Scripts {
@@ -77,45 +88,57 @@ impl Scripts {
     ///
     /// # Errors
     /// If the system has no more threads.
-    pub fn start(settings: ScriptSettings) -> std::io::Result<Self> {
+    pub fn start(settings: ScriptSettings, lifeline: &Lifeline) -> std::io::Result<Self> {
         let (jobs, queue) = channel();
-        let own = settings.clone();
-        let thread = Builder::new().name("scripts".to_owned()).spawn(move || run_all(own, &queue))?;
-        Ok(Self { jobs, settings, thread })
+        let (until, end) = channel();
+        let settings = Arc::new(ArcSwap::from_pointee(settings));
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let (hold, its_settings, its_waiting) = (lifeline.hold(), Arc::clone(&settings), Arc::clone(&waiting));
+        let run_all = move || {
+            let _until: Sender<()> = until;
+            for script in queue {
+                its_settings.load_full().run(&script);
+                its_waiting.fetch_sub(1, Relaxed);
+            }
+            hold.release();
+        };
+        Builder::new().name("scripts".to_owned()).spawn(run_all)?;
+        Ok(Self { jobs, waiting, full: Cell::new(false), settings, end })
     }
 
     /// Runs a script after those that wait, if its file exists.
     pub fn queue(&self, script: Script) {
-        if self.settings.path(&script.name).exists() {
-            // The thread ends only when this end of the channel is gone.
-            self.jobs.send(Job::Run(script)).ok();
+        if !self.settings.load().path(&script.name).exists() {
+            return;
         }
+        if self.waiting.load(Relaxed) >= MAX_WAITING {
+            if !self.full.replace(true) {
+                error!("Too many scripts wait: {} and others are left out", script.name);
+            }
+            return;
+        }
+        self.full.set(false);
+        self.waiting.fetch_add(1, Relaxed);
+        // The thread ends only when this end of the channel is gone.
+        self.jobs.send(script).ok();
     }
 
     /// Other settings from now on.
-    pub fn change(&mut self, settings: ScriptSettings) {
-        self.settings = settings.clone();
-        self.jobs.send(Job::Change(settings)).ok();
+    pub fn change(&self, settings: ScriptSettings) {
+        self.settings.store(Arc::new(settings));
     }
 
     /// The settings in force.
-    pub const fn settings(&self) -> &ScriptSettings {
-        &self.settings
+    pub fn settings(&self) -> Arc<ScriptSettings> {
+        self.settings.load_full()
     }
 
-    /// Waits until every queued script has ended.
-    pub fn finish(self) {
+    /// Waits until every queued script has ended, but not longer than `patience`.
+    pub fn finish(self, patience: Duration) {
         drop(self.jobs);
-        // A panic of the thread was already reported by the panic hook.
-        self.thread.join().ok();
-    }
-}
-
-fn run_all(mut settings: ScriptSettings, queue: &Receiver<Job>) {
-    while let Ok(job) = queue.recv() {
-        match job {
-            Job::Run(script) => settings.run(&script),
-            Job::Change(changed) => settings = changed,
+        if self.end.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+            let count = self.waiting.load(Relaxed);
+            error!("{count} scripts have not ended after {} seconds and are left alone", patience.as_secs());
         }
     }
 }
@@ -157,6 +180,31 @@ impl ScriptSettings {
 mod tests {
     use super::*;
 
+    fn lifeline() -> Lifeline {
+        Lifeline::new(tinmesh_os::poll::Waker::new().unwrap())
+    }
+
+    #[test]
+    fn a_script_that_hangs_bounds_the_queue_and_does_not_keep_the_daemon() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("host-up"), "").unwrap();
+        let fifo = dir.path().join("wait");
+        let interpreter = Some(format!("mkfifo '{0}'; read x <'{0}';", fifo.display()));
+        let settings = ScriptSettings { confbase: dir.path().to_owned(), interpreter, ..ScriptSettings::default() };
+        let scripts = Scripts::start(settings, &lifeline()).unwrap();
+        for _ in 0..MAX_WAITING + 10 {
+            scripts.queue(Script::about("host-up", "bob", None));
+        }
+        assert_eq!(scripts.waiting.load(Relaxed), MAX_WAITING);
+        scripts.change(ScriptSettings::default());
+
+        scripts.finish(Duration::from_millis(1));
+
+        while std::fs::OpenOptions::new().write(true).open(&fifo).is_err() {
+            std::thread::yield_now();
+        }
+    }
+
     #[test]
     fn scripts_run_in_order_with_their_variables() {
         let dir = tempfile::tempdir().unwrap();
@@ -171,11 +219,11 @@ mod tests {
             environment: vec![("NAME".to_owned(), "alice".to_owned())],
             ..ScriptSettings::default()
         };
-        let scripts = Scripts::start(settings).unwrap();
+        let scripts = Scripts::start(settings, &lifeline()).unwrap();
         scripts.queue(Script::about("host-up", "bob", Some("192.0.2.1:655".parse().unwrap())));
         scripts.queue(Script::about("host-down", "bob", None));
         scripts.queue(Script::plain("tinc-down"));
-        scripts.finish();
+        scripts.finish(FAREWELL);
         let out = std::fs::read_to_string(dir.path().join("out")).unwrap();
         assert_eq!(out, "alice bob 192.0.2.1 655\nalice bob unspec unspec\n");
     }

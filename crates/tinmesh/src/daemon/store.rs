@@ -10,6 +10,8 @@ use std::time::Duration;
 use tinmesh_core::node::io::Persist;
 use tinmesh_core::wire::address_cache;
 
+use crate::files;
+
 /// Longest invitation file, in bytes.
 const MAX_INVITATION: u64 = 64 * 1024;
 
@@ -76,9 +78,7 @@ fn append(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().create_new(true).write(true).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    files::write_new(path, bytes, 0o644).map(drop)
 }
 
 fn write_cache(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -86,8 +86,11 @@ fn write_cache(path: &Path, bytes: &[u8]) -> io::Result<()> {
         fs::create_dir(dir)?;
     }
     let fresh = path.with_extension("new");
-    fs::write(&fresh, bytes)?;
-    fs::rename(&fresh, path)
+    let kept = fs::write(&fresh, bytes).and_then(|()| fs::rename(&fresh, path));
+    if kept.is_err() {
+        fs::remove_file(&fresh).ok();
+    }
+    kept
 }
 
 fn read_invitation(path: &Path, expire: Duration) -> Option<Vec<u8>> {

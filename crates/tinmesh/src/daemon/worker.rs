@@ -21,7 +21,9 @@ use tinmesh_core::packet::Packet;
 use tinmesh_core::time::Instant;
 use tinmesh_os::clock;
 use tinmesh_os::poll::{Interest, Poller, Waker};
+use tracing::error;
 
+use crate::daemon::lifeline::Lifeline;
 use crate::daemon::shared::{FromWorker, Link, Shared};
 
 /// Packets worked together.
@@ -42,7 +44,7 @@ impl Worker {
     ///
     /// # Errors
     /// If the system has no more threads or descriptors.
-    pub fn start(shared: Arc<Shared>, queue: SyncSender<FromWorker>) -> io::Result<Self> {
+    pub fn start(shared: Arc<Shared>, queue: SyncSender<FromWorker>, lifeline: &Lifeline) -> io::Result<Self> {
         let waker = Waker::new()?;
         let poller = Poller::new()?;
         poller.add(waker.as_fd(), WAKE, Interest::READ)?;
@@ -53,14 +55,19 @@ impl Worker {
             poller.add(socket.as_fd(), index, Interest::READ)?;
         }
         let mut work = Work::new(shared, queue, poller);
-        let thread = Builder::new().name("worker".to_owned()).spawn(move || work.run())?;
+        let hold = lifeline.hold();
+        let work_until_told = move || match work.run() {
+            Ok(()) => hold.release(),
+            Err(cause) => error!("A worker cannot wait for packets: {cause}"),
+        };
+        let thread = Builder::new().name("worker".to_owned()).spawn(work_until_told)?;
         Ok(Self { thread, waker })
     }
 
     /// Ends the worker; [`Shared::stop`] must be set.
     pub fn join(self) {
         self.waker.wake();
-        // A panic of the worker was already reported by the panic hook.
+        // A panic was logged when it happened, and cut the lifeline.
         self.thread.join().ok();
     }
 }
@@ -82,12 +89,10 @@ impl Work {
         Self { shared, queue, poller, scratch, packets, sources: [None; BATCH], verdicts: [None; BATCH] }
     }
 
-    fn run(&mut self) {
+    fn run(&mut self) -> io::Result<()> {
         let mut events = Vec::with_capacity(BATCH);
         while !self.shared.stop.load(Relaxed) {
-            if self.poller.wait(None, &mut events).is_err() {
-                return;
-            }
+            self.poller.wait(None, &mut events)?;
             for event in &events {
                 match event.token {
                     WAKE => {}
@@ -96,6 +101,7 @@ impl Work {
                 }
             }
         }
+        Ok(())
     }
 
     fn serve_device(&mut self) {

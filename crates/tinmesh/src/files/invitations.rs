@@ -170,6 +170,11 @@ pub fn check_free(paths: &Paths, invitee: &NodeName) -> Result<(), InvitationErr
 pub fn make(paths: &Paths, new: &NewInvitation<'_>, rng: &mut Rng) -> Result<Made, InvitationError> {
     check_free(paths, new.invitee)?;
     let text = text(paths, new)?;
+    let directory = paths.invitations();
+    files::make_dir(&directory, 0o700).map_err(at(&directory))?;
+    // Two at the same time would each make a key, and one of the invitations would be good for nothing.
+    let alone = fs::File::open(&directory).map_err(at(&directory))?;
+    alone.lock().map_err(at(&directory))?;
     let (key, key_is_new) = key(paths, rng)?;
     let cookie = rng.bytes::<COOKIE>();
     let path = paths.invitations().join(invite::file_name(&cookie, &key));
@@ -181,7 +186,6 @@ pub fn make(paths: &Paths, new: &NewInvitation<'_>, rng: &mut Rng) -> Result<Mad
 /// The key of invitations, and whether it was made just now. Without outstanding invitations the old one goes.
 fn key(paths: &Paths, rng: &mut Rng) -> Result<(PublicKey, bool), InvitationError> {
     let directory = paths.invitations();
-    files::make_dir(&directory, 0o700).map_err(at(&directory))?;
     let path = paths.invitation_key();
     if count_young(&directory, SystemTime::now()).map_err(at(&directory))? == 0 {
         fs::remove_file(&path).or_else(ignore_missing).map_err(at(&path))?;

@@ -10,7 +10,7 @@ use tinmesh_os::signals::Signal;
 use super::launch::Launch;
 use super::{ClientError, Tool, print_line};
 use crate::cli::tincd::lenient_number;
-use crate::control::client::{Client, ConnectError};
+use crate::control::client::{Client, ConnectError, is_daemon};
 use crate::control::request::ControlRequest;
 
 /// Starts the daemon unless it runs.
@@ -35,7 +35,7 @@ pub(super) fn stop(tool: &Tool<'_>) -> Result<()> {
 
 /// Stops a daemon that has a pid file but does not answer; `None` if there is no such process.
 fn stop_by_signal(error: &ConnectError) -> Option<Result<()>> {
-    let pid = i32::try_from(error.silent_pid()?).ok()?;
+    let pid = error.silent_pid().filter(|pid| is_daemon(*pid)).and_then(|pid| i32::try_from(pid).ok())?;
     eprintln!("{error}");
     let sent = process::send_signal(pid, Signal::Terminate)
         .with_context(|| format!("Could not send TERM signal to process with PID {pid}"));

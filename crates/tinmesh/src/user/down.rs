@@ -10,7 +10,7 @@ use tinmesh_os::signals::Signal;
 
 use super::place::Place;
 use super::start::patiently;
-use crate::control::client::Client;
+use crate::control::client::{Client, is_daemon};
 
 /// How long the daemon may take to end once it has said goodbye.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -25,7 +25,7 @@ pub(super) fn run(place: &Place, out: &mut dyn Write) -> Result<()> {
             pid
         }
         Err(error) if error.is_absence() => return Ok(writeln!(out, "Already down.")?),
-        Err(error) => match error.silent_pid() {
+        Err(error) => match error.silent_pid().filter(|pid| is_daemon(*pid)) {
             Some(pid) if process::is_root() => {
                 eprintln!("The daemon does not answer ({error}): sending it the signal to stop.");
                 process::send_signal(i32::try_from(pid)?, Signal::Terminate)?;

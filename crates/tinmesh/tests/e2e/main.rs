@@ -11,6 +11,7 @@ mod mixed;
 mod nats;
 mod relaying;
 mod restarts;
+mod robust;
 mod transfers;
 mod underlays;
 mod user_story;

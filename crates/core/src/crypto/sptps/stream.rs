@@ -70,7 +70,10 @@ impl Direction {
     fn encode(&mut self, kind: u8, data: &[u8]) -> Result<Vec<u8>, SptpsError> {
         let len = u16::try_from(data.len()).map_err(|_| SptpsError::TooLong)?;
         let number = self.take_number()?;
-        let mut record = [&len.to_be_bytes(), [kind].as_slice(), data].concat();
+        let mut record = Vec::with_capacity(LENGTH + self.rest(len));
+        record.extend_from_slice(&len.to_be_bytes());
+        record.push(kind);
+        record.extend_from_slice(data);
         if let Some(key) = &self.key {
             let tag = key.seal(number, &mut record[LENGTH..]);
             record.extend_from_slice(&tag);

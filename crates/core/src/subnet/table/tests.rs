@@ -69,6 +69,7 @@ proptest! {
             let expected = before.iter().count();
             let now = table.iter().count();
             prop_assert_eq!(now.abs_diff(expected), usize::from(changed));
+            prop_assert_eq!(table.len(), now);
         }
         let listed: Vec<_> = table.iter().collect();
         prop_assert_eq!(listed, model.iter().map(|(subnet, _, owner)| (*subnet, *owner)).collect::<Vec<_>>());

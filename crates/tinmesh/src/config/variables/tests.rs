@@ -54,3 +54,43 @@ fn distance_counts_single_letters() {
     assert_eq!(distance("", "abc"), 3);
     assert_eq!(distance("abc", "abc"), 0);
 }
+
+/// What `docs/configuration.md` says of a variable: where it may stand, its default and its state.
+fn documented() -> Vec<(&'static str, [&'static str; 3])> {
+    let text = include_str!("../../../../../docs/configuration.md");
+    let section = text.split("\n## ").find(|section| section.starts_with("Variables\n")).unwrap();
+    let tables = section.split("\n### ").skip(1);
+    let rows = tables.flat_map(str::lines).filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
+    let cells = rows.map(|row| row.split(" | ").collect::<Vec<_>>()).filter(|cells| cells.len() == 6);
+    let variables = cells.filter(|cells| !["variable", "---"].contains(&cells[0]));
+    variables.map(|cells| (cells[0], [cells[1], cells[2], cells[4]])).collect()
+}
+
+#[test]
+fn the_document_tells_of_every_variable_what_the_table_tells() {
+    let mut in_document: Vec<_> =
+        documented().into_iter().map(|(name, facts)| (name, facts.map(str::to_owned))).collect();
+    let mut in_table: Vec<_> = VARIABLES.iter().map(|variable| (variable.name, facts(variable))).collect();
+    in_document.sort_unstable();
+    in_table.sort_unstable();
+
+    assert_eq!(in_document.len(), in_table.len());
+    for (told, true_) in in_document.iter().zip(&in_table) {
+        assert_eq!(told, true_);
+    }
+}
+
+/// The same of a variable of the table, in the document's words.
+fn facts(variable: &Variable) -> [String; 3] {
+    let class = &variable.class;
+    let letters =
+        [("T", class.server), ("H", class.host), ("M", class.multiple), ("I", class.safe), ("O", class.obsolete)];
+    let place = letters.iter().filter(|(_, set)| *set).map(|(letter, _)| *letter).collect();
+    let default = if variable.default.is_empty() { "-".to_owned() } else { format!("`{}`", variable.default) };
+    let state = match variable.support {
+        Support::Honoured => "done",
+        Support::Later => "later",
+        Support::Pointless => "none",
+    };
+    [place, default, state.to_owned()]
+}

@@ -92,6 +92,19 @@ fn traffic_is_listed_for_every_node() {
 }
 
 #[test]
+fn a_member_cannot_command_the_terminal_of_who_lists_edges() {
+    let edge = EdgeInfo {
+        from: name("alice"),
+        to: name("bob"),
+        address: WireAddress::parse("\x1b[2Ja.example\u{9b}", "http\r"),
+        local: None,
+        options: Options(0),
+        weight: 1,
+    };
+    assert!(edges(&[edge]).starts_with("18 4 alice bob ?[2Ja.example? port http? unspec port unspec 0 1\n"));
+}
+
+#[test]
 fn edges_are_listed_with_and_without_local_address() {
     let edge = EdgeInfo {
         from: name("alice"),

@@ -136,3 +136,20 @@ fn the_script_learns_of_the_invitation() {
     let expected = format!("vpn alice bob {} {}\n", made.path.display(), made.url);
     assert_eq!(fs::read_to_string(seen).unwrap(), expected);
 }
+
+#[test]
+fn invitations_made_at_the_same_time_are_all_good() {
+    let (_dir, paths) = inviter("", "Ed25519PublicKey = abc\n");
+
+    let made: Vec<Made> = std::thread::scope(|scope| {
+        let invite = |seed| {
+            let paths = &paths;
+            scope.spawn(move || invite(paths, &format!("node{seed}"), seed).unwrap())
+        };
+        let threads: Vec<_> = (1..9).map(invite).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+
+    let key = keys::read_private(&paths.invitation_key(), &mut Vec::new()).unwrap().public();
+    assert!(made.iter().all(|made| made.url.key_hash == invite::key_hash(&key)));
+}

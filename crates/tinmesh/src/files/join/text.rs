@@ -33,7 +33,7 @@ pub(super) struct Outcome {
     pub(super) own_host: String,
     pub(super) hosts: BTreeMap<NodeName, String>,
     pub(super) script: Script,
-    pub(super) ifconfig: Vec<Range>,
+    ifconfig: Vec<Range>,
     pub(super) notes: Vec<String>,
 }
 

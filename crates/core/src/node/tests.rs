@@ -1,0 +1,191 @@
+//! A few nodes in a perfect network, looked at from inside.
+
+mod net;
+
+use std::time::Duration;
+
+use crate::node::io::{Command, Event, Input};
+use crate::subnet::Subnet;
+use net::Net;
+
+const LAN: Duration = Duration::from_millis(1);
+
+#[test]
+fn probes_do_not_bounce_between_nodes_that_see_each_other_at_two_addresses() {
+    let mut net = Net::new(LAN);
+    for node in ["a", "b", "v4", "v6"] {
+        net.add(node);
+    }
+    net.node("v6").addresses.remove(0);
+    net.node("v4").addresses.remove(1);
+    for node in ["a", "b"] {
+        net.connect(node, "v4");
+        net.connect(node, "v6");
+    }
+    net.run(Duration::from_secs(10));
+    net.ping("a", "b");
+    net.run(Duration::from_secs(10));
+
+    let before = net.datagrams;
+    for _ in 0..30 {
+        net.ping("a", "b");
+        net.run(Duration::from_secs(1));
+    }
+
+    assert!(net.confirmed("a", "b") && net.confirmed("b", "a"));
+    assert!(net.datagrams - before < 1_000, "{} datagrams in half a minute", net.datagrams - before);
+}
+
+#[test]
+fn a_peer_that_dials_anew_is_not_dialled_back() {
+    let mut net = Net::new(LAN);
+    net.add("b");
+    net.add_dialling("a", "b", 1);
+    net.run(Duration::from_secs(20));
+    net.connect("b", "a");
+    net.run(Duration::from_secs(20));
+
+    assert_eq!(net.calls, 2);
+    assert!(net.reaches("a", "b") && net.reaches("b", "a"));
+}
+
+#[test]
+fn neighbours_that_were_reachable_before_they_connected_get_keys_without_traffic() {
+    let mut net = Net::new(LAN);
+    for node in ["a", "b", "c"] {
+        net.add(node);
+    }
+    net.connect("a", "c");
+    net.connect("b", "c");
+    net.run(Duration::from_secs(20));
+    assert!(!net.confirmed("a", "b"));
+
+    net.connect("a", "b");
+    net.run(Duration::from_secs(3));
+
+    assert!(net.confirmed("a", "b") && net.confirmed("b", "a"));
+}
+
+#[test]
+fn connections_that_cross_end_in_one_connection_and_keys_at_once() {
+    for gap in [0, 5, 15, 25, 35, 45, 55] {
+        let mut net = Net::new(Duration::from_millis(20));
+        net.add("a");
+        net.add("b");
+        net.connect("a", "b");
+        net.run(Duration::from_millis(gap));
+        net.connect("b", "a");
+
+        net.run(Duration::from_secs(2));
+
+        assert_eq!((net.connections("a"), net.connections("b")), (1, 1), "gap {gap}");
+        assert!(net.confirmed("a", "b") && net.confirmed("b", "a"), "gap {gap}");
+    }
+}
+
+#[test]
+fn a_purge_leaves_nodes_that_are_dialled() {
+    let mut net = Net::new(LAN);
+    net.add_dialling("b", "a", 2);
+    net.run(Duration::from_secs(1));
+    net.tell("b", Input::Command { id: 1, command: Command::Purge });
+
+    net.add("a");
+    net.run(Duration::from_secs(30));
+
+    assert!(net.reaches("b", "a"));
+}
+
+#[test]
+fn after_sleep_everyone_wanted_is_dialled_at_once() {
+    let mut net = Net::new(LAN);
+    net.add_dialling("b", "a", 2);
+    net.run(Duration::from_secs(600));
+    net.add("a");
+
+    net.tell("b", Input::Woke(Duration::from_secs(600)));
+    net.run(Duration::from_secs(1));
+
+    assert!(net.reaches("b", "a"));
+}
+
+#[test]
+fn no_size_that_ends_connections_is_told() {
+    let mut net = Net::new(LAN);
+    for node in ["a", "b", "c"] {
+        net.add(node);
+    }
+    net.connect("a", "b");
+    net.connect("a", "c");
+    net.run(Duration::from_secs(1));
+    let (b, c, mut now) = (net.peer("a", "b"), net.peer("a", "c"), net.now);
+    let node = &mut net.node("a").node;
+    let tunnel = node.tunnel_mut(b).expect("a tunnel");
+    tunnel.pmtu.reset();
+    tunnel.pmtu.on_reply(now, 18);
+    while tunnel.pmtu.is_searching() {
+        now = now + Duration::from_millis(400);
+        tunnel.pmtu.on_tick(now, true, None);
+    }
+
+    node.consider_mtu_info(b, c, 1518);
+    net.run(Duration::from_secs(1));
+
+    assert_eq!((net.connections("c"), net.known("c", "b").mtu), (1, 512));
+}
+
+#[test]
+fn a_tunnel_server_learns_of_nobody_behind_its_neighbours() {
+    let mut net = Net::new(LAN);
+    net.add_with("a", |config| {
+        config.mesh.tunnel_server = true;
+        config.mesh.strict_subnets = true;
+    });
+    for node in ["b", "c"] {
+        net.add(node);
+    }
+    net.connect("b", "a");
+    net.connect("c", "b");
+    net.run(Duration::from_secs(2));
+
+    assert!(net.reaches("a", "b") && net.reaches("b", "a") && net.reaches("b", "c"));
+    assert!(!net.reaches("a", "c"));
+}
+
+#[test]
+fn neighbours_that_speak_tcp_only_need_no_keys() {
+    let mut net = Net::new(LAN);
+    net.add_with("a", |config| config.link.tcp_only = true);
+    net.add("b");
+    net.connect("b", "a");
+    net.run(Duration::from_secs(2));
+
+    net.ping("b", "a");
+    net.ping("a", "b");
+    net.run(Duration::from_secs(2));
+
+    assert_eq!((net.node("a").delivered, net.node("b").delivered), (1, 1));
+    assert!(net.known("a", "b").tunnel.as_ref().is_none_or(|tunnel| tunnel.last_start.is_none()));
+    assert!(net.known("b", "a").tunnel.as_ref().is_none_or(|tunnel| tunnel.last_start.is_none()));
+}
+
+#[test]
+fn a_new_neighbour_of_a_large_mesh_does_not_count_as_stalled() {
+    let mut net = Net::new(LAN);
+    for node in ["a", "b", "c"] {
+        net.add(node);
+    }
+    let c = net.peer("a", "c");
+    for number in 0..200_000_u32 {
+        let [_, high, middle, low] = number.to_be_bytes();
+        let subnet = Subnet::parse(&format!("11.{high}.{middle}.{low}")).expect("a subnet");
+        net.node("a").node.add_subnet(c, subnet);
+    }
+    net.connect("b", "a");
+    let activated = |event: &Event| matches!(event, Event::Activated { .. });
+    while !net.node("a").events.iter().any(activated) {
+        net.run(LAN);
+    }
+
+    assert_eq!(net.connections("a"), 1);
+}

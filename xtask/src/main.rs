@@ -9,6 +9,7 @@ mod check;
 mod demo;
 mod figures;
 mod fuzz;
+mod lab;
 mod peers;
 mod shell;
 mod suite;
@@ -28,7 +29,11 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
-        ["demo"] => demo::run(),
+        ["demo"] => demo::run_all(),
+        // What the demonstration calls inside its namespaces.
+        ["demo-inside", program] => demo::run_inside(program),
+        ["demo-send", host, port, file] => demo::carry::sender(host, port, file),
+        ["demo-receive", port, file] => demo::carry::receiver(port, file),
         ["test"] => suite::run_all(),
         ["check"] => check::run_all(),
         ["figures"] => figures::run_all(),

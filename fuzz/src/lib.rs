@@ -1,19 +1,15 @@
 //! The bodies of the fuzz targets: what is done with a piece of input, and what must be true of it.
 //!
 //! Normal tests replay the corpora (`crates/core/tests/corpora.rs`, `crates/tinmesh/src/corpora.rs`), so the bodies need
-//! no fuzzing engine. The program is no library: its modules are taken in as they are.
+//! no fuzzing engine. The program is no library: its modules are taken in as they are, by symbolic links.
 
-#[path = "../../crates/tinmesh/src/config.rs"]
 #[allow(dead_code, unused_imports, reason = "the targets use a part of the program")]
 mod config;
-#[path = "../../crates/tinmesh/src/control.rs"]
 #[allow(dead_code, unused_imports, reason = "the targets use a part of the program")]
 mod control;
-#[path = "../../crates/tinmesh/src/files.rs"]
 #[allow(dead_code, unused_imports, reason = "the targets use a part of the program")]
 mod files;
 mod mesh;
-#[path = "../../crates/tinmesh/src/paths.rs"]
 #[allow(dead_code, unused_imports, reason = "the targets use a part of the program")]
 mod paths;
 mod text;

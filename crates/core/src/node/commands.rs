@@ -203,8 +203,9 @@ impl Node {
         let changed: Vec<NodeName> = old
             .hosts
             .iter()
-            .filter(|(name, host)| self.config.hosts.get(*name).is_none_or(|new| !same_identity(host, new)))
+            .filter(|(name, host)| self.config.hosts.get(*name).is_some_and(|new| !same_identity(host, new)))
             .map(|(name, _)| name.clone())
+            .chain(self.nodes_without_host_file())
             .collect();
         self.adopt_hosts();
         self.change_subnets(&old);
@@ -216,6 +217,12 @@ impl Node {
         for peer in self.mesh.graph.ids() {
             self.touch(peer);
         }
+    }
+
+    /// Nodes whose key is known, also one learnt from the mesh, but whose host file is gone: they may not connect.
+    fn nodes_without_host_file(&self) -> Vec<NodeName> {
+        let others = self.peers.iter().skip(1).flatten().filter(|known| known.key.is_some());
+        others.map(|known| known.name.clone()).filter(|name| !self.config.hosts.contains_key(name)).collect()
     }
 
     fn drop_changed_host(&mut self, name: &NodeName) {

@@ -63,12 +63,13 @@ impl Node {
         }
     }
 
-    /// Drops the records of nodes that the operator does not name any more.
+    /// Drops the records of nodes that the operator does not name any more; those of AutoConnect stay.
     pub(super) fn forget_dialling(&mut self) {
         let wanted: BTreeSet<PeerId> =
             self.config.connect_to.iter().filter_map(|name| self.mesh.graph.find(name)).collect();
-        let stale: Vec<PeerId> = self.dialling.outgoing.keys().copied().filter(|peer| !wanted.contains(peer)).collect();
-        for peer in stale {
+        let records = self.dialling.outgoing.iter();
+        let stale = records.filter(|(peer, record)| record.configured && !wanted.contains(peer));
+        for peer in stale.map(|(&peer, _)| peer).collect::<Vec<_>>() {
             self.stop_dialling(peer);
         }
     }

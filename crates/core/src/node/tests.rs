@@ -189,3 +189,38 @@ fn a_new_neighbour_of_a_large_mesh_does_not_count_as_stalled() {
 
     assert_eq!(net.connections("a"), 1);
 }
+
+#[test]
+fn a_reload_ends_connections_with_nodes_that_have_no_host_file() {
+    let mut net = Net::new(LAN);
+    net.add("a");
+    net.add("b");
+    net.node("a").node.config.hosts.remove(&net::name("b"));
+    net.connect("b", "a");
+    net.run(Duration::from_secs(3));
+    assert!(net.reaches("a", "b"));
+
+    let config = net.node("a").node.config.clone();
+    net.tell("a", Input::Reconfigure(Box::new(config)));
+
+    assert_eq!(net.connections("a"), 0);
+    assert!(net.known("a", "b").key.is_none());
+}
+
+#[test]
+fn a_reload_leaves_the_connections_of_auto_connect_alone() {
+    let mut net = Net::new(LAN);
+    net.add("b");
+    net.add_with("a", |config| {
+        config.mesh.auto_connect = true;
+        let host = config.hosts.entry(net::name("b")).or_default();
+        host.addresses.push(("192.0.2.1".to_owned(), 655));
+    });
+    net.run(Duration::from_secs(10));
+    assert!(net.reaches("a", "b"));
+
+    let config = net.node("a").node.config.clone();
+    net.tell("a", Input::Reconfigure(Box::new(config)));
+
+    assert_eq!((net.connections("a"), net.calls), (1, 1));
+}

@@ -139,7 +139,6 @@ Valid commands are:
   debug N                    Set debug level
   retry                      Retry all outgoing connections
   disconnect NODE            Close meta connection with NODE
-  pcap [snaplen]             Dump traffic in pcap format [up to snaplen bytes per packet]
   log [level]                Dump log output [up to the specified level]
   export                     Export host configuration of local node to standard output
   export-all                 Export all host configuration files to standard output
@@ -149,9 +148,6 @@ Valid commands are:
   invite NODE                Generate an invitation for NODE
   join INVITATION            Join a VPN using an INVITATION
   network [NETNAME]          List all known networks, or switch to the one named NETNAME.
-  fsck                       Check the configuration files for problems.
-  sign [FILE]                Generate a signed version of a file.
-  verify NODE [FILE]         Verify that a file was signed by the given NODE.
 "
     )
 }

@@ -30,8 +30,8 @@ pub struct Cli {
 }
 
 const AFTER_HELP: &str = "Commands of tinc work too:\n  \
-    start stop restart reload retry purge debug disconnect pid info log pcap     the daemon\n  \
-    init get set add del generate-keys export import network fsck sign verify    the files\n\n\
+    start stop restart reload retry purge debug disconnect pid info log          the daemon\n  \
+    init get set add del generate-keys export import exchange network            the files\n\n\
     Called as `tinc` or `tincd` (by a symbolic link), this program behaves as those.";
 
 /// Which network of this machine.

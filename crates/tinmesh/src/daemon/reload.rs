@@ -14,6 +14,7 @@ pub struct Reload {
     name: String,
     port: u16,
     sockets: Vec<SocketAddr>,
+    compression: u8,
     invitation_expire: Duration,
 }
 
@@ -26,6 +27,7 @@ impl Reload {
             name: loaded.node.name.to_string(),
             port: loaded.node.port,
             sockets: loaded.node.sockets.clone(),
+            compression: loaded.node.policy.compression,
             invitation_expire: loaded.daemon.invitation_expire,
         }
     }
@@ -56,6 +58,11 @@ impl Reload {
             if let Ok(name) = tinmesh_core::name::NodeName::parse(&self.name) {
                 loaded.node.name = name;
             }
+        }
+        // Peers go on sending at the level that they were told with the keys.
+        let level = std::mem::replace(&mut loaded.node.policy.compression, self.compression);
+        if level != self.compression {
+            loaded.warnings.push(format!("Compression needs a restart: still {}", self.compression));
         }
         loaded.node.port = self.port;
         loaded.node.sockets.clone_from(&self.sockets);

@@ -24,6 +24,9 @@ pub(super) fn daemon(place: &Place) -> Result<()> {
     let launch = place.launch(&[])?;
     let outcome = patiently("Starting the daemon…", || launch.run(&mut talk));
     let talk = String::from_utf8_lossy(&talk);
+    if outcome.is_err() && talk.trim().is_empty() {
+        bail!("The daemon did not start; what it says stands above.");
+    }
     if outcome.is_err() {
         bail!("The daemon did not start. It said:\n\n{}", talk.trim_end());
     }

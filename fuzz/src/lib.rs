@@ -1,11 +1,22 @@
 //! The bodies of the fuzz targets: what is done with a piece of input, and what must be true of it.
 //!
-//! A normal test replays the corpora (`crates/core/tests/corpora.rs`), so nothing here needs a fuzzing engine.
+//! Normal tests replay the corpora (`crates/core/tests/corpora.rs`, `crates/tinmesh/src/corpora.rs`), so the bodies need
+//! no fuzzing engine. The program is no library: its modules are taken in as they are, by symbolic links.
 
+#[allow(dead_code, unused_imports, reason = "the targets use a part of the program")]
+mod config;
+#[allow(dead_code, unused_imports, reason = "the targets use a part of the program")]
+mod control;
+#[allow(dead_code, unused_imports, reason = "the targets use a part of the program")]
+mod files;
 mod mesh;
+#[allow(dead_code, unused_imports, reason = "the targets use a part of the program")]
+mod paths;
+mod text;
 
 /// Runs the target of this name.
 pub fn run(name: &str, data: &[u8]) {
-    let (_, target) = mesh::TARGETS.iter().find(|(target, _)| *target == name).expect("a target of that name");
+    let mut targets = mesh::TARGETS.iter().chain(&text::TARGETS);
+    let (_, target) = targets.find(|(target, _)| *target == name).expect("a target of that name");
     target(data);
 }

@@ -16,6 +16,8 @@
 mod cli;
 mod config;
 mod control;
+#[cfg(test)]
+mod corpora;
 mod daemon;
 mod files;
 mod paths;

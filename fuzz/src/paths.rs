@@ -1,0 +1,1 @@
+../../crates/tinmesh/src/paths.rs

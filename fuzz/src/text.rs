@@ -1,0 +1,128 @@
+//! Targets for the texts that the program reads: configuration, control lines, invitations. None may panic.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tinmesh_core::crypto::rng::Rng;
+
+use crate::config::edit::{self, Edit};
+use crate::config::syntax::{self, LineKind, Lines, Override};
+use crate::config::variables::Variable;
+use crate::control::dump::{ConnectionLine, EdgeLine, Line, NodeLine, SubnetLine};
+use crate::control::pid_file::PidFile;
+use crate::control::request::ControlRequest;
+use crate::control::server::ControlSession;
+use crate::files::join::{self, Form, Received};
+use crate::files::keys;
+use crate::paths::{PathOptions, Paths};
+
+/// A target's body.
+pub(crate) type Target = fn(&[u8]);
+
+/// All targets of this module by name; `fuzz/corpus/NAME` holds the corpus of each.
+pub(crate) const TARGETS: [(&str, Target); 4] = [
+    ("text_config", configuration),
+    ("text_control", control_lines),
+    ("text_lists", lists),
+    ("text_invitation", invitation),
+];
+
+/// What a new member's directory may hold.
+const MEMBERS_FILES: [&str; 7] =
+    ["tinc.conf", "hosts", "cache", "ed25519_key.priv", "invitation-data", "tinc-up", "tinc-up.invitation"];
+
+/// A file is read or refused; values print as what reads back; an edit does what it says and nothing else.
+fn configuration(data: &[u8]) {
+    let _ = keys::public_in(data);
+    let text = String::from_utf8_lossy(data);
+    let _ = Override::parse(&text, 1);
+    let Ok(settings) = syntax::parse(data, Path::new("tinc.conf")) else { return };
+    for setting in &settings {
+        let Some(variable) = Variable::find(&setting.variable) else { continue };
+        if let Some(value) = variable.kind.canonical(&setting.value) {
+            assert_eq!(variable.kind.canonical(&value).as_ref(), Some(&value), "{value:?} reads back as itself");
+        }
+    }
+    if ends_within_key(data) {
+        return;
+    }
+    let edited = edit::apply(data, "Port", Edit::Set("655"));
+    assert_eq!(edit::values(&edited.text, "Port"), ["655"]);
+    assert_eq!(edit::values(&edited.text, "Subnet"), edit::values(data, "Subnet"), "an edit changes one variable");
+    let removed = edit::apply(data, "Subnet", Edit::Del(None));
+    assert!(edit::values(&removed.text, "Subnet").is_empty());
+}
+
+/// Whether the last key of a file has no end, so that what is appended belongs to it.
+fn ends_within_key(text: &[u8]) -> bool {
+    let mut lines = Lines::default();
+    syntax::lines(text).for_each(|line| _ = lines.next(line));
+    lines.next(b"Port = 655") != LineKind::Setting
+}
+
+/// Without the cookie nothing is obeyed; with it, whatever is a request.
+fn control_lines(data: &[u8]) {
+    let cookie = "C0".repeat(32);
+    let mut stranger = ControlSession::new(&cookie);
+    assert_eq!(stranger.feed(data), [], "nobody guesses the cookie");
+    let mut client = ControlSession::new(&cookie);
+    let greeted = client.feed(format!("0 ^{cookie} 0\n").as_bytes());
+    assert_eq!(greeted, [ControlRequest::Greeting]);
+    for bytes in data.chunks(7) {
+        client.feed(bytes);
+    }
+}
+
+/// What a daemon answers, and the file that says where it is.
+fn lists(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    for line in text.lines() {
+        let _ = NodeLine::parse(line);
+        let _ = EdgeLine::parse(line);
+        let _ = SubnetLine::parse(line);
+        let _ = ConnectionLine::parse(line);
+    }
+    if let Ok(file) = PidFile::parse(&text) {
+        assert!(PidFile::parse(&file.to_string()).is_ok(), "a pid file reads back");
+    }
+}
+
+/// An invitation becomes a configuration, or nothing; never a file elsewhere.
+fn invitation(data: &[u8]) {
+    for form in [Form::Script, Form::Variables] {
+        let scratch = Scratch::new();
+        let options = PathOptions { config: Some(scratch.0.join("net")), ..PathOptions::default() };
+        let paths = Paths::for_control(&options).expect("a short path");
+        let received = Received { text: data, name: None, form, force: false };
+        let prepared = join::prepare(&paths, &received, &mut Rng::from_seed([9; 32]));
+        if prepared.is_ok_and(|prepared| prepared.commit().is_ok()) {
+            assert_eq!(names_in(&scratch.0), ["net"], "only the directory of the network is there");
+            let names = names_in(&paths.confbase);
+            assert!(names.iter().all(|name| MEMBERS_FILES.contains(&name.as_str())), "there is {names:?}");
+        }
+    }
+}
+
+fn names_in(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("readable").file_name());
+    entries.map(|name| name.to_string_lossy().into_owned()).collect()
+}
+
+/// A directory that vanishes with its value.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("tinmesh-fuzz-{}-{number}", std::process::id()));
+        fs::create_dir(&path).expect("a fresh name");
+        Self(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

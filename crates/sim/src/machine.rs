@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tinmesh_core::crypto::keys::SecretKey;
-use tinmesh_core::dataplane::fib::{Fib, Forwarding, Mode, Policy};
+use tinmesh_core::dataplane::fib::{Fib, Policy};
 use tinmesh_core::dataplane::scratch::Scratch;
 use tinmesh_core::name::{ConnId, NodeName};
 use tinmesh_core::node::Node;
@@ -156,15 +156,7 @@ fn config(id: HostId, name: NodeName) -> Config {
         connect_to: Vec::new(),
         hosts: BTreeMap::new(),
         invitation_key: None,
-        policy: Policy {
-            mode: Mode::Router,
-            forwarding: Forwarding::Internal,
-            decrement_ttl: false,
-            direct_only: false,
-            compression: 0,
-            tcp_only: false,
-            broadcast: true,
-        },
+        policy: Policy::default(),
         link: LinkPolicy::default(),
         mesh: MeshPolicy { auto_connect: false, ..MeshPolicy::default() },
         timing: Timing::default(),

@@ -20,7 +20,7 @@ use crate::cli::tinc::{self, TincCall, TincOptions, try_line};
 use crate::control::client::Client;
 use crate::control::request::ControlRequest;
 use crate::files;
-use crate::paths::{PathOptions, Paths};
+use crate::paths::Paths;
 use crate::tinc_daemon::{self, Tool};
 
 /// Commands of tinc that are still to come.
@@ -54,12 +54,7 @@ pub fn version() -> String {
 }
 
 fn run_command(program: &str, options: &TincOptions, out: &mut dyn Write) -> Result<()> {
-    let paths = Paths::for_control(&PathOptions {
-        config: options.config.clone(),
-        net: options.net.clone(),
-        pidfile: options.pid_file.clone(),
-        logfile: None,
-    })?;
+    let paths = Paths::for_control(&options.path_options())?;
     paths.notices.iter().for_each(tell);
     let Some(command) = options.command.first() else {
         bail!("The shell of tinc is not supported yet by tinmesh: give a command.\n{}", try_line(program).trim_end());

@@ -80,6 +80,21 @@ pub struct Policy {
     pub broadcast: bool,
 }
 
+impl Default for Policy {
+    /// tinc's defaults.
+    fn default() -> Self {
+        Self {
+            mode: Mode::default(),
+            forwarding: Forwarding::default(),
+            decrement_ttl: false,
+            direct_only: false,
+            compression: 0,
+            tcp_only: false,
+            broadcast: true,
+        }
+    }
+}
+
 /// What a node does with packets (variable `Mode`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {

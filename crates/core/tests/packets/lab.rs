@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tinmesh_core::dataplane::fib::{Fib, Forwarding, Mode, PeerEntry, Policy, UdpTarget};
+use tinmesh_core::dataplane::fib::{Fib, PeerEntry, Policy, UdpTarget};
 use tinmesh_core::dataplane::scratch::Scratch;
 use tinmesh_core::dataplane::session::Session;
 use tinmesh_core::dataplane::stats::PeerStats;
@@ -42,15 +42,7 @@ pub(crate) struct Lab {
 
 impl Lab {
     pub(crate) fn new() -> Self {
-        let policy = Policy {
-            mode: Mode::Router,
-            forwarding: Forwarding::Internal,
-            decrement_ttl: false,
-            direct_only: false,
-            compression: 0,
-            tcp_only: false,
-            broadcast: true,
-        };
+        let policy = Policy::default();
         let mut remote = BTreeMap::new();
         let mut peers = vec![Some(Arc::new(entry(ME)))];
         for peer in [ALICE, BOB, CAROL] {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::paths::PathOptions;
+
 use super::getopt::{self, Argument, OptionSpec, Order};
 
 /// What `tinc` was asked to do.
@@ -33,6 +35,16 @@ pub struct TincOptions {
 }
 
 impl TincOptions {
+    /// Where files are, according to these options.
+    pub fn path_options(&self) -> PathOptions {
+        PathOptions {
+            config: self.config.clone(),
+            net: self.net.clone(),
+            pidfile: self.pid_file.clone(),
+            logfile: None,
+        }
+    }
+
     /// The options that the daemon shares, for starting it: all but `-b` and `--force`.
     pub fn daemon_words(&self) -> Vec<String> {
         let mut words = Vec::new();

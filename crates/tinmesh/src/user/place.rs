@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow, bail};
 use crate::cli::tinc::TincOptions;
 use crate::cli::tinmesh::Network;
 use crate::control::client::{Client, ConnectError};
-use crate::paths::{PathOptions, Paths};
+use crate::paths::Paths;
 use crate::tinc_daemon::launch::Launch;
 
 /// One network of this machine, whether it exists or is about to.
@@ -43,12 +43,7 @@ impl Place {
     /// If the name cannot be one.
     pub(crate) fn named(network: &Network) -> Result<Self> {
         let options = network.tinc_options(Vec::new());
-        let paths = Paths::for_control(&PathOptions {
-            config: options.config.clone(),
-            net: options.net.clone(),
-            pidfile: options.pid_file.clone(),
-            logfile: None,
-        })?;
+        let paths = Paths::for_control(&options.path_options())?;
         let net = options.net.clone().or_else(|| paths.netname.clone());
         Ok(Self { options: TincOptions { net, ..options }, paths })
     }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::crypto::keys::SecretKey;
-use crate::dataplane::fib::{Forwarding, Mode, Policy};
+use crate::dataplane::fib::Policy;
 use crate::dataplane::scratch::Scratch;
 use crate::dataplane::verdict::Verdict;
 use crate::name::{ConnId, NodeName, PeerId};
@@ -82,15 +82,7 @@ impl Net {
             connect_to: Vec::new(),
             hosts: BTreeMap::new(),
             invitation_key: None,
-            policy: Policy {
-                mode: Mode::Router,
-                forwarding: Forwarding::Internal,
-                decrement_ttl: false,
-                direct_only: false,
-                compression: 0,
-                tcp_only: false,
-                broadcast: true,
-            },
+            policy: Policy::default(),
             link: LinkPolicy::default(),
             mesh: MeshPolicy { auto_connect: false, ..MeshPolicy::default() },
             timing: Timing::default(),

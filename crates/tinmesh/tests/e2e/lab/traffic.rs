@@ -1,6 +1,6 @@
 //! Packets through the overlay, and threads that live in a namespace.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::process::Command;
@@ -120,10 +120,11 @@ fn receive(listener: &TcpListener) -> ([u8; 32], u64) {
     stream.set_read_timeout(STALL).expect("a valid time");
     let (mut hash, mut total, mut block) = (Sha256::new(), 0, vec![0; 1 << 16]);
     loop {
-        let len = stream.read(&mut block).expect("the transfer goes on");
-        if len == 0 {
-            break;
-        }
+        let len = match stream.read(&mut block) {
+            Ok(0) => break,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            read => read.expect("the transfer goes on"),
+        };
         hash.update(&block[..len]);
         total += len as u64;
     }

@@ -34,6 +34,7 @@ use crate::crypto::keys::SecretKey;
 use crate::crypto::rng::Rng;
 use crate::dataplane::fib::Fib;
 use crate::dataplane::scratch::Scratch;
+use crate::dataplane::stats::Counters;
 use crate::graph::{Graph, Routes};
 use crate::meta::connection::Connection;
 use crate::meta::seen::Seen;
@@ -180,6 +181,11 @@ impl Node {
             self.outputs.shrink_to(KEPT_OUTPUTS);
         }
         self.outputs.pop_front()
+    }
+
+    /// How the packets ended that the data plane could not finish.
+    pub const fn counters(&self) -> &Counters {
+        &self.scratch.counters
     }
 
     /// The snapshot that was published last.

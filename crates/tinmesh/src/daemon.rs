@@ -4,6 +4,7 @@
 
 mod control_loop;
 mod control_sockets;
+mod drops;
 mod events;
 mod interface;
 mod lifeline;
@@ -281,6 +282,7 @@ impl Startup<'_> {
             log: self.log.clone(),
             times: Times::default(),
             sampler: Default::default(),
+            drops: Default::default(),
             clients: Clients::default(),
             stopping: false,
         };

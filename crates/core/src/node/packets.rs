@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use crate::crypto::base64;
 use crate::dataplane::fragment;
-use crate::dataplane::verdict::{Punt, Verdict};
+use crate::dataplane::verdict::{DropReason, Punt, Verdict};
 use crate::meta::error::PeerError;
 use crate::name::{ConnId, NodeId, PeerId};
 use crate::node::Node;
@@ -55,8 +55,12 @@ impl Node {
             Verdict::Transmit(target) => self.emit(Output::Transmit { target, packet }),
             Verdict::Deliver => self.emit(Output::Deliver(packet)),
             Verdict::Punt(punt) => self.finish_packet(punt, packet),
-            Verdict::Drop(_) => {}
+            Verdict::Drop(reason) => self.drop_packet(reason),
         }
+    }
+
+    fn drop_packet(&mut self, reason: DropReason) {
+        self.scratch.counters.count_drop(reason);
     }
 
     /// A plain packet without session, or that does not fit through UDP.
@@ -275,11 +279,13 @@ impl Node {
 
     /// A datagram whose sender or address the data plane does not know (spec: datagrams 8.1).
     fn on_datagram(&mut self, mut packet: Packet, from: SocketAddr) {
-        let Some(ids) = packet.payload().first_chunk::<IDS>() else { return };
+        let Some(ids) = packet.payload().first_chunk::<IDS>() else { return self.drop_packet(DropReason::TooShort) };
         let mut source = [0; 6];
         source.copy_from_slice(&ids[6..]);
         let direct = ids[..6] == NodeId::NULL.0;
-        let Some(&origin) = self.fib.by_id.get(&NodeId(source)).filter(|&&origin| origin != PeerId::ME) else { return };
+        let Some(&origin) = self.fib.by_id.get(&NodeId(source)).filter(|&&origin| origin != PeerId::ME) else {
+            return self.drop_packet(DropReason::UnknownId);
+        };
         packet.drop_front(IDS);
         let Some(session) = self.tunnel(origin).and_then(|tunnel| tunnel.session()) else {
             self.keep_early(origin, packet.payload());
@@ -297,6 +303,7 @@ impl Node {
                 self.deliver_record(origin, kind, packet);
             }
             Err(error) => {
+                self.drop_packet(if error.is_replay() { DropReason::Replayed } else { DropReason::BadTag });
                 let known = self.peer(origin).and_then(|known| known.udp).is_some_and(|target| target.to == from);
                 if known && !error.is_replay() {
                     self.restart_session(origin);

@@ -26,6 +26,7 @@ use tracing::{debug, error, info, warn};
 use crate::control::encode;
 use crate::control::request::{ControlRequest, kind};
 use crate::daemon::control_sockets::ControlSockets;
+use crate::daemon::drops::Drops;
 use crate::daemon::events;
 use crate::daemon::lifeline::Lifeline;
 use crate::daemon::log::{CONNECTIONS, Line, Log, NOTICE};
@@ -74,6 +75,7 @@ pub struct ControlLoop {
     pub(super) log: Log,
     pub(super) times: Times,
     pub(super) sampler: Sampler,
+    pub(super) drops: Drops,
     pub(super) clients: Clients,
     pub(super) stopping: bool,
 }
@@ -189,6 +191,7 @@ impl ControlLoop {
             self.meta.listen(true, &self.poller);
         }
         self.write_names(time);
+        self.drops.tell_now_and_then(&self.shared, self.node.counters(), time);
     }
 
     /// Writes names of members, but not as often as members may change them.
@@ -500,6 +503,7 @@ impl ControlLoop {
     }
 
     fn stop(&mut self) {
+        self.drops.tell(&self.shared, self.node.counters());
         self.tell(Input::Command { id: NOBODY, command: Command::Shutdown });
         if let Some(names) = self.names.as_mut()
             && let Err(cause) = names.clear()

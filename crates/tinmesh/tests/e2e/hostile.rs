@@ -66,6 +66,15 @@ impl Siege {
         assert!(now <= self.memory + GROWTH, "memory grew from {} to {now} KiB", self.memory);
     }
 
+    /// Ends the daemon and fails unless its log counts packets dropped for this reason.
+    #[track_caller]
+    fn has_counted(&mut self, reason: &str) {
+        self.bob.stop();
+        let log = self.bob.log();
+        let counted = log.lines().any(|line| line.contains("Packets dropped: ") && line.contains(reason));
+        assert!(counted, "no packets dropped for {reason} were counted");
+    }
+
     #[track_caller]
     fn wait_for_log(&self, text: &str) {
         wait_until(secs(15), &format!("the log says {text:?}"), || self.bob.log().contains(text));
@@ -192,7 +201,7 @@ fn connections_that_say_nothing_are_closed() {
 }
 
 #[test]
-fn garbage_on_udp_is_dropped_while_pings_go_on() {
+fn garbage_on_udp_is_dropped_and_counted_while_pings_go_on() {
     let mut siege = Siege::new(|_, _| {});
     wait_for_direct(&siege.alice, "bob", &v4(2));
     let pinging = Pinging::start(&siege.lab, &siege.alice.namespace, &v4(2));
@@ -213,6 +222,7 @@ fn garbage_on_udp_is_dropped_while_pings_go_on() {
     assert!(sent > 1000, "only {sent} datagrams of garbage");
     assert!(answered + 2 >= asked, "{answered} of {asked} pings were answered between {sent} datagrams of garbage");
     siege.survived();
+    siege.has_counted("unknown_id");
 }
 
 #[test]
@@ -239,6 +249,7 @@ fn datagrams_in_a_friends_name_do_not_disturb_the_friend() {
     assert!(answered + 2 >= asked, "{answered} of {asked} pings were answered");
     assert!(siege.bob.sees("alice", |node| node.address == "192.0.2.1"), "the path did not move");
     siege.survived();
+    siege.has_counted("bad_tag");
 }
 
 #[test]

@@ -7,7 +7,7 @@ pub mod exchange;
 mod invite;
 mod join;
 mod list;
-mod outside;
+pub mod outside;
 mod overview;
 mod place;
 mod start;

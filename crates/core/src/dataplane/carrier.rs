@@ -7,11 +7,6 @@ use crate::packet::Packet;
 use crate::wire::datagram::{self, IDS};
 use crate::wire::options::Options;
 
-/// Bytes that sealing adds to the data of a record: number 4, type 1, tag 16.
-pub(super) const OVERHEAD: usize = 21;
-/// Smallest protocol minor that puts ids in front of datagrams, and so can relay.
-const IDS_MINOR: u8 = 4;
-
 /// How a datagram travels to its next hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Carrier {
@@ -29,11 +24,6 @@ pub(super) enum Carrier {
         /// The node that would have received it by UDP.
         hop: PeerId,
     },
-}
-
-/// Whether datagrams to and from a peer have ids in front.
-pub(super) const fn has_ids(peer: &PeerEntry) -> bool {
-    peer.options.minor() >= IDS_MINOR
 }
 
 /// Puts the ids in front, if there are any, and the datagram on its way.
@@ -63,11 +53,11 @@ impl Fib {
         let direct = origin.peer == PeerId::ME && hop.peer == to.peer;
         let fits = hop.udp_confirmed && data <= usize::from(hop.min_mtu);
         let tcp_only = self.policy.tcp_only || hop.options.has(Options::TCP_ONLY);
-        let accepted = direct || has_ids(hop) && hop.relays_for_us;
+        let accepted = direct || hop.options.has_ids() && hop.relays_for_us;
         let target = hop.udp.filter(|_| fits && !tcp_only && accepted);
         let Some(target) = target else { return Some(Carrier::Tcp { hop: hop.peer }) };
         let destination = if direct { NodeId::NULL } else { to.node_id };
-        let ids = has_ids(hop).then(|| datagram::ids(destination, origin.node_id));
+        let ids = hop.options.has_ids().then(|| datagram::ids(destination, origin.node_id));
         Some(Carrier::Udp { target, hop: hop.peer, ids })
     }
 

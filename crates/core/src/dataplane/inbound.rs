@@ -14,11 +14,12 @@
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::dataplane::carrier::{self, Carrier, OVERHEAD};
+use crate::crypto::sptps::HANDSHAKE;
+use crate::dataplane::carrier::{self, Carrier};
 use crate::dataplane::fib::{Fib, PeerEntry};
-use crate::dataplane::record::{HANDSHAKE, PROBE};
+use crate::dataplane::record::PROBE;
 use crate::dataplane::scratch::Scratch;
-use crate::dataplane::session::OpenError;
+use crate::dataplane::session::{OVERHEAD, OpenError};
 use crate::dataplane::verdict::{DropReason, Punt, Verdict};
 use crate::name::{NodeId, PeerId};
 use crate::packet::Packet;
@@ -60,7 +61,7 @@ impl Fib {
     }
 
     fn on_peer(&self, sender: &PeerEntry, from: SocketAddr, packet: &mut Packet, scratch: &mut Scratch) -> Verdict {
-        if !carrier::has_ids(sender) {
+        if !sender.options.has_ids() {
             return self.open(sender, Arrival { from, direct: true }, packet, scratch);
         }
         let Some((destination, origin, datagram)) = datagram::split(packet.payload()) else {
@@ -127,7 +128,7 @@ impl Fib {
         let Some(session) = origin.session.as_deref() else {
             return Verdict::Punt(Punt::Datagram { from });
         };
-        if !direct || carrier::has_ids(origin) {
+        if !direct || origin.options.has_ids() {
             packet.drop_front(IDS);
         }
         let kind = match session.open(packet) {

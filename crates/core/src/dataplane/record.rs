@@ -14,15 +14,13 @@ use crate::packet::{ETHERNET_HEADER, MAX_FRAME, Packet};
 /// Record type bit: the data is compressed.
 const COMPRESSED: u8 = 1;
 /// Record type bit: the data starts with an Ethernet header.
-const FRAME: u8 = 2;
+pub(crate) const FRAME: u8 = 2;
 /// Record type of probes.
-pub(super) const PROBE: u8 = 4;
-/// Record type of handshakes.
-pub(super) const HANDSHAKE: u8 = 128;
+pub(crate) const PROBE: u8 = 4;
 
 impl Mode {
     /// The record type of packets that a node of this mode sends.
-    pub(super) const fn record_kind(self) -> u8 {
+    pub(crate) const fn record_kind(self) -> u8 {
         match self {
             Self::Router => 0,
             Self::Switch | Self::Hub => FRAME,

@@ -14,9 +14,10 @@ use crate::invite::{
     ACCEPTED, COOKIE, COOKIE_OR_FILE, END_OR_KEY, InviteError, MAX_FILE, NAME_CHOICE, key_hash, offers_name_choice,
 };
 use crate::name::NodeName;
+use crate::wire::request::Request;
 
 /// Longest line of a greeting, in bytes (spec: meta-protocol 1).
-const MAX_LINE: usize = 2176;
+const MAX_LINE: usize = Request::MAX_LEN + 1;
 
 /// What came from the inviter.
 #[derive(Clone, Debug, PartialEq, Eq)]

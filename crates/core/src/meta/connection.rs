@@ -13,9 +13,10 @@ use crate::name::{ConnId, NodeName, PeerId};
 use crate::packet::MAX_FRAME;
 use crate::time::Instant;
 use crate::wire::options::Options;
+use crate::wire::request::Request;
 
 /// Longest line before encryption starts, in bytes with its end (spec: meta-protocol 1).
-pub const MAX_LINE: usize = 2176;
+pub const MAX_LINE: usize = Request::MAX_LEN + 1;
 /// Longest raw packet between records, in bytes.
 const MAX_RAW: usize = MAX_LINE;
 /// Bytes of unread input kept at most: the largest record of the format and its overhead.

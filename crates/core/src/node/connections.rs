@@ -20,8 +20,6 @@ use crate::wire::request::Request;
 const MAJOR: u16 = 17;
 /// Its minor.
 pub(super) const MINOR: u8 = 7;
-/// A node that understands what goes beyond tinc says so by this option bit.
-pub(super) const TINMESH: u32 = 0x100;
 /// Accepted connections that have not shown who they are; the rate does not limit those from this machine.
 const MAX_UNKNOWN: usize = 100;
 /// Connections that crossed are told from later ones by this age, in microseconds.
@@ -187,7 +185,7 @@ impl Node {
         let own = self.config.link;
         let host = self.config.hosts.get(name);
         let tcp_only = own.tcp_only || host.is_some_and(|host| host.tcp_only);
-        let mut bits = TINMESH;
+        let mut bits = Options::TINMESH;
         if tcp_only {
             bits |= Options::TCP_ONLY | Options::INDIRECT;
         }
@@ -213,7 +211,7 @@ impl Node {
             return Err(PeerError::Replaced);
         }
         let Some(conn) = self.connections.get_mut(&id) else { return Ok(()) };
-        let mut ours = conn.options.0 & !TINMESH;
+        let mut ours = conn.options.0 & !Options::TINMESH;
         let mut bits = theirs.0;
         if ours & bits & Options::PMTU_DISCOVERY == 0 {
             ours &= !Options::PMTU_DISCOVERY;
@@ -265,7 +263,7 @@ impl Node {
         let (Some(new), Some(previous)) = (self.connections.get(&id), self.connections.get(&old)) else { return true };
         let crossed = new.is_outgoing() != previous.is_outgoing()
             && self.now.since(previous.started).as_micros() < u128::from(CROSSING);
-        let kindred = theirs.has(TINMESH);
+        let kindred = theirs.has(Options::TINMESH);
         let kept = crossed
             && if kindred {
                 let ours_wins = self.peer(peer).is_some_and(|known| self.config.name < known.name);

@@ -25,7 +25,7 @@ fn is_due(last: Option<Instant>, now: Instant, interval: Duration) -> bool {
 }
 
 impl Node {
-    fn is_neighbour(&self, peer: PeerId) -> bool {
+    pub(super) fn is_neighbour(&self, peer: PeerId) -> bool {
         self.peer(peer).is_some_and(|known| known.conn.is_some())
     }
 

@@ -42,11 +42,11 @@ impl Node {
     }
 
     pub(super) fn on_invitation_bytes(&mut self, id: ConnId, bytes: &[u8]) -> Result<(), PeerError> {
-        let mut rng = self.rng.clone();
-        let Some(inviter) = self.inviter(id) else { return Ok(()) };
-        let fed = inviter.feed(bytes, &mut rng);
+        let Some(Phase::Inviting(inviter)) = self.connections.get_mut(&id).map(|conn| &mut conn.phase) else {
+            return Ok(());
+        };
+        let fed = inviter.feed(bytes, &mut self.rng);
         let output = inviter.take_output();
-        self.rng = rng;
         self.send_bytes(id, output);
         for event in fed? {
             self.on_inviter_event(id, event)?;

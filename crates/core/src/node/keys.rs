@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use crate::crypto::base64;
 use crate::crypto::keys::PublicKey;
+use crate::crypto::rng::Rng;
 use crate::crypto::sptps::datagram::{Datagram, HandshakeProgress};
 use crate::crypto::sptps::{self, Params, Role};
 use crate::name::{NodeName, PeerId};
 use crate::node::Node;
-use crate::node::connections::TINMESH;
 use crate::node::gossip::Gossiped;
 use crate::node::io::{Event, Output, Persist};
 use crate::node::timers::Wake;
 use crate::peer::tunnel::{Keying, Tunnel};
 use crate::wire::address::WireAddress;
+use crate::wire::options::Options;
 use crate::wire::request::{AnsKey, KeyRequest, Request};
 
 /// A start that crosses one of ours is ignored while ours is younger than this.
@@ -26,6 +27,12 @@ const MAX_COMPRESSION: i32 = 12;
 impl Node {
     pub(super) fn tunnel_mut(&mut self, peer: PeerId) -> Option<&mut Tunnel> {
         self.peer_mut(peer)?.tunnel.as_deref_mut()
+    }
+
+    /// A tunnel and the randomness for its handshake.
+    pub(super) fn tunnel_and_rng(&mut self, peer: PeerId) -> Option<(&mut Tunnel, &mut Rng)> {
+        let known = self.peers.get_mut(peer.index())?.as_mut()?;
+        Some((known.tunnel.as_deref_mut()?, &mut self.rng))
     }
 
     pub(super) fn tunnel(&self, peer: PeerId) -> Option<&Tunnel> {
@@ -73,7 +80,7 @@ impl Node {
 
     fn begin(&mut self, peer: PeerId, mut handshake: Datagram, initiator: bool) {
         let now = self.now;
-        if self.options_of(peer).has(TINMESH) {
+        if self.options_of(peer).has(Options::TINMESH) {
             handshake.be_patient();
         }
         let Some(tunnel) = self.open_tunnel(peer) else { return };
@@ -190,7 +197,7 @@ impl Node {
         let Some(tunnel) = self.tunnel(origin) else { return false };
         let young = tunnel.last_start.is_some_and(|start| self.now.since(start) < CROSSING);
         let ours = matches!(tunnel.keying, Keying::Waiting { initiator: true, .. });
-        let wins = !self.options_of(origin).has(TINMESH) || self.config.name < *name;
+        let wins = !self.options_of(origin).has(Options::TINMESH) || self.config.name < *name;
         young && ours && wins
     }
 
@@ -245,14 +252,10 @@ impl Node {
 
     /// Feeds a handshake datagram to the session; tells whether it was accepted.
     pub(super) fn on_handshake(&mut self, peer: PeerId, datagram: &[u8]) -> bool {
-        let mut rng = self.rng.clone();
-        let progress = self.tunnel_mut(peer).and_then(|tunnel| match &mut tunnel.keying {
-            Keying::Waiting { handshake, .. } | Keying::Ready(handshake) => {
-                Some(handshake.on_handshake(datagram, &mut rng))
-            }
+        let progress = self.tunnel_and_rng(peer).and_then(|(tunnel, rng)| match &mut tunnel.keying {
+            Keying::Waiting { handshake, .. } | Keying::Ready(handshake) => Some(handshake.on_handshake(datagram, rng)),
             Keying::Absent => None,
         });
-        self.rng = rng;
         match progress {
             Some(Ok(progress)) => {
                 self.on_progress(peer, progress);
@@ -313,14 +316,13 @@ impl Node {
     }
 
     pub(super) fn rekey(&mut self, peer: PeerId) {
-        let (mut rng, now) = (self.rng.clone(), self.now);
-        let Some(tunnel) = self.tunnel_mut(peer) else { return };
+        let now = self.now;
+        let Some((tunnel, rng)) = self.tunnel_and_rng(peer) else { return };
         let kex = match &mut tunnel.keying {
-            Keying::Ready(handshake) => handshake.rekey(&mut rng),
+            Keying::Ready(handshake) => handshake.rekey(rng),
             Keying::Absent | Keying::Waiting { .. } => return,
         };
         let stuck = tunnel.rekey_is_stuck(now);
-        self.rng = rng;
         match kex {
             Ok(kex) => {
                 self.note_start(peer);

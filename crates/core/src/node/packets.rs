@@ -5,25 +5,23 @@
 use std::net::SocketAddr;
 
 use crate::crypto::base64;
+use crate::crypto::sptps::HANDSHAKE;
 use crate::dataplane::fragment;
+use crate::dataplane::record::{FRAME, PROBE};
+use crate::dataplane::route::MIN_V4_LIMIT;
 use crate::dataplane::verdict::{DropReason, Punt, Verdict};
 use crate::meta::error::PeerError;
 use crate::name::{ConnId, NodeId, PeerId};
 use crate::node::Node;
 use crate::node::io::Output;
-use crate::node::udp::PROBE;
 use crate::packet::{ETHERNET_HEADER, MAX_FRAME, Packet};
-use crate::peer::tunnel::Waiting;
-use crate::wire::datagram::IDS;
+use crate::peer::tunnel::{Keying, Waiting};
+use crate::wire::datagram::{self, IDS};
 use crate::wire::options::Options;
 use crate::wire::request::{KeyRequest, Request};
 
-/// Record type of handshake messages.
-const HANDSHAKE: u8 = 128;
 /// Smallest minor that takes SPTPS_PACKET.
 const RAW_MINOR: u8 = 7;
-/// Smallest IPv4 frame that is never refused as too big (spec: routing 13).
-const MIN_IPV4_FRAME: u16 = 590;
 
 impl Node {
     pub(super) fn on_punt(&mut self, punt: Punt, payload: &[u8]) {
@@ -85,16 +83,13 @@ impl Node {
         }
     }
 
-    fn plain_kind(&self) -> u8 {
-        match self.config.policy.mode {
-            crate::dataplane::fib::Mode::Router => 0,
-            crate::dataplane::fib::Mode::Switch | crate::dataplane::fib::Mode::Hub => 2,
-        }
+    const fn plain_kind(&self) -> u8 {
+        self.config.policy.mode.record_kind()
     }
 
     /// The frame of a packet: in router mode an Ethernet header is put in front.
     fn frame(&self, packet: &Packet) -> Option<Vec<u8>> {
-        if self.plain_kind() == 2 {
+        if self.plain_kind() == FRAME {
             return Some(packet.payload().to_vec());
         }
         let kind: [u8; 2] = match packet.payload().first()? >> 4 {
@@ -127,7 +122,7 @@ impl Node {
 
     fn on_fragment(&mut self, owner: PeerId, source: PeerId, packet: &Packet) {
         let relay = self.relay_of(owner).unwrap_or(owner);
-        let mtu = self.entry_mtu(relay).max(MIN_IPV4_FRAME);
+        let mtu = self.entry_mtu(relay).max(MIN_V4_LIMIT);
         for fragment in fragment::split(packet.payload(), usize::from(mtu) - ETHERNET_HEADER) {
             self.send_plain(owner, source, fragment);
         }
@@ -171,9 +166,9 @@ impl Node {
         }
     }
 
-    fn send_raw_packet(&mut self, conn: ConnId, origin: PeerId, destination: PeerId, datagram: &[u8]) {
+    fn send_raw_packet(&mut self, conn: ConnId, origin: PeerId, destination: PeerId, sealed: &[u8]) {
         let (Some(from), Some(to)) = (self.peer(origin), self.peer(destination)) else { return };
-        let bytes = [&to.node_id.0, &from.node_id.0, datagram].concat();
+        let bytes = [&datagram::ids(to.node_id, from.node_id), sealed].concat();
         let Ok(len) = u16::try_from(bytes.len()) else { return };
         self.send(conn, &Request::SptpsPacket { len });
         self.send_bytes(conn, bytes);
@@ -195,15 +190,11 @@ impl Node {
 
     /// The bytes of an SPTPS_PACKET request (spec: datagrams 9.2).
     pub(super) fn on_raw_packet(&mut self, bytes: &[u8]) -> Result<(), PeerError> {
-        let Some((ids, datagram)) = bytes.split_first_chunk::<IDS>() else {
+        let Some((to, from, sealed)) = datagram::split(bytes) else {
             return Err(PeerError::Unexpected { got: "SPTPS_PACKET without ids", expected: "ids and a datagram" });
         };
-        let id = |at: usize| {
-            let mut id = [0; 6];
-            id.copy_from_slice(&ids[at..at + 6]);
-            self.fib.by_id.get(&NodeId(id)).copied()
-        };
-        let (Some(to), Some(from)) = (id(0), id(6)) else { return Ok(()) };
+        let known = |id: NodeId| self.fib.by_id.get(&id).copied();
+        let (Some(to), Some(from)) = (known(to), known(from)) else { return Ok(()) };
         self.refresh_routes_between([Some(from), Some(to)]);
         if !self.is_reachable(to) || from == PeerId::ME {
             return Ok(());
@@ -212,9 +203,9 @@ impl Node {
             self.consider_udp_info(PeerId::ME, from);
         }
         if to == PeerId::ME {
-            self.on_datagram_over_tcp(from, datagram);
+            self.on_datagram_over_tcp(from, sealed);
         } else {
-            self.relay_datagram(from, to, datagram);
+            self.relay_datagram(from, to, sealed);
         }
         Ok(())
     }
@@ -265,13 +256,11 @@ impl Node {
     }
 
     fn on_opened_handshake(&mut self, peer: PeerId, data: &[u8]) {
-        use crate::peer::tunnel::Keying;
-        let mut rng = self.rng.clone();
-        let progress = match self.tunnel_mut(peer).map(|tunnel| &mut tunnel.keying) {
-            Some(Keying::Ready(handshake)) => handshake.on_record(data, &mut rng).ok(),
-            Some(Keying::Absent | Keying::Waiting { .. }) | None => None,
+        let Some((tunnel, rng)) = self.tunnel_and_rng(peer) else { return };
+        let progress = match &mut tunnel.keying {
+            Keying::Ready(handshake) => handshake.on_record(data, rng).ok(),
+            Keying::Absent | Keying::Waiting { .. } => None,
         };
-        self.rng = rng;
         if let Some(progress) = progress {
             self.on_progress(peer, progress);
         }
@@ -279,11 +268,11 @@ impl Node {
 
     /// A datagram whose sender or address the data plane does not know (spec: datagrams 8.1).
     fn on_datagram(&mut self, mut packet: Packet, from: SocketAddr) {
-        let Some(ids) = packet.payload().first_chunk::<IDS>() else { return self.drop_packet(DropReason::TooShort) };
-        let mut source = [0; 6];
-        source.copy_from_slice(&ids[6..]);
-        let direct = ids[..6] == NodeId::NULL.0;
-        let Some(&origin) = self.fib.by_id.get(&NodeId(source)).filter(|&&origin| origin != PeerId::ME) else {
+        let Some((destination, source, _)) = datagram::split(packet.payload()) else {
+            return self.drop_packet(DropReason::TooShort);
+        };
+        let direct = destination == NodeId::NULL;
+        let Some(&origin) = self.fib.by_id.get(&source).filter(|&&origin| origin != PeerId::ME) else {
             return self.drop_packet(DropReason::UnknownId);
         };
         packet.drop_front(IDS);
@@ -329,7 +318,7 @@ impl Node {
         }
         self.use_neighbour(peer);
         let packet = Packet::from_payload(frame);
-        self.deliver_record(peer, 2, packet);
+        self.deliver_record(peer, FRAME, packet);
     }
 
     fn use_neighbour(&mut self, peer: PeerId) {

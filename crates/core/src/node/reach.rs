@@ -66,10 +66,7 @@ impl Node {
 
     /// Computes routes if a message between two nodes could not be handled otherwise.
     pub(super) fn refresh_routes_between(&mut self, ends: [Option<PeerId>; 2]) {
-        let usable = |peer| {
-            peer == PeerId::ME
-                || self.nexthop(peer).is_some_and(|hop| self.peer(hop).is_some_and(|known| known.conn.is_some()))
-        };
+        let usable = |peer| peer == PeerId::ME || self.nexthop(peer).is_some_and(|hop| self.is_neighbour(hop));
         if !ends.into_iter().flatten().all(usable) {
             self.refresh_routes();
         }

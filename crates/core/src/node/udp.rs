@@ -6,19 +6,20 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::dataplane::fib::UdpTarget;
-use crate::name::PeerId;
+use crate::dataplane::record::PROBE;
+use crate::dataplane::session::OVERHEAD;
+use crate::name::{NodeId, PeerId};
 use crate::node::Node;
 use crate::node::io::{Activity, Event, Output};
 use crate::node::timers::Wake;
 use crate::packet::{MAX_FRAME, Packet};
 use crate::peer::pmtu::Pmtu;
+use crate::peer::tunnel::Tunnel;
 use crate::time::Instant;
-use crate::wire::datagram::IDS;
+use crate::wire::datagram::{self, IDS};
 use crate::wire::options::Options;
 use crate::wire::probe::{self, Probe};
 
-/// Record type of probes.
-pub(super) const PROBE: u8 = 4;
 /// A tunnel in use is looked after this often while something is open.
 const BUSY_INTERVAL: Duration = Duration::from_millis(334);
 /// A tunnel in use, or to a neighbour, is looked after at least this often.
@@ -29,10 +30,6 @@ const GRATUITOUS_LEAD: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// A request that answers one from an unconfirmed peer does not follow another sooner.
 const QUICK_AGAIN: Duration = Duration::from_millis(100);
-/// SPTPS datagram overhead around the data of a record, in bytes.
-const OVERHEAD: usize = 21;
-/// Smallest minor that puts ids in front of datagrams.
-const IDS_MINOR: u8 = 4;
 
 /// All that others see of a search.
 fn sizes(pmtu: &Pmtu) -> (u16, u16, u16) {
@@ -75,7 +72,7 @@ impl Node {
 
     pub(super) fn on_attend(&mut self, peer: PeerId) {
         let now = self.now;
-        let neighbour = self.peer(peer).is_some_and(|known| known.conn.is_some());
+        let neighbour = self.is_neighbour(peer);
         if neighbour {
             self.open_tunnel(peer);
         }
@@ -87,7 +84,7 @@ impl Node {
         self.forget_answered(peer);
         self.attend(peer, used);
         let busy = used && self.tunnel(peer).is_some_and(|tunnel| !tunnel.confirmed || tunnel.pmtu.is_searching());
-        let eager = self.tunnel(peer).is_some_and(|tunnel| !tunnel.confirmed && tunnel.probing.unanswered < 6);
+        let eager = self.tunnel(peer).is_some_and(Tunnel::is_eager);
         let next = now + if busy || eager { BUSY_INTERVAL } else { CALM_INTERVAL };
         self.timers.set_earlier(Wake::Attend(peer), next);
     }
@@ -96,14 +93,14 @@ impl Node {
     fn attend(&mut self, peer: PeerId, with_mtu: bool) {
         let Some(route) = self.route(peer) else { return };
         let nexthop = route.nexthop;
-        let neighbour = self.peer(peer).is_some_and(|known| known.conn.is_some());
+        let neighbour = self.is_neighbour(peer);
         if neighbour && (self.config.link.tcp_only || route.options.has(Options::TCP_ONLY)) {
             return;
         }
         self.want_key(peer);
         let Some(relay) = self.relay_of(peer) else { return };
         if relay != peer {
-            if self.options_of(relay).minor() >= IDS_MINOR {
+            if self.options_of(relay).has_ids() {
                 self.use_relay(relay, with_mtu);
             }
             return;
@@ -113,7 +110,7 @@ impl Node {
             self.probe_mtu(peer);
         }
         let confirmed = self.peer(peer).is_some_and(crate::peer::Peer::is_confirmed);
-        if !confirmed && nexthop != peer && self.options_of(nexthop).minor() >= IDS_MINOR {
+        if !confirmed && nexthop != peer && self.options_of(nexthop).has_ids() {
             self.use_relay(nexthop, with_mtu);
         }
     }
@@ -215,10 +212,8 @@ impl Node {
             self.rekey(peer);
             return;
         }
-        if self.options_of(peer).minor() >= IDS_MINOR {
-            let me = self.config.name.id();
-            let mut ids = [0; IDS];
-            ids[6..].copy_from_slice(&me.0);
+        if self.options_of(peer).has_ids() {
+            let ids = datagram::ids(NodeId::NULL, self.config.name.id());
             if !packet.push_front(&ids) {
                 return;
             }
@@ -328,7 +323,7 @@ impl Node {
         let busy = self.tunnel(peer).is_some_and(|tunnel| tunnel.is_used(now) && tunnel.pmtu.is_searching());
         // The first probe of a size waits for what the system says of the path.
         if busy && !newly {
-            self.timers.set_earlier(Wake::Attend(peer), now);
+            self.attend_soon(peer);
         }
     }
 
@@ -411,7 +406,7 @@ impl Node {
     fn initial_mtu(&self, peer: PeerId, target: UdpTarget) -> Option<u16> {
         let path = self.tunnel(peer)?.probing.path_mtu?;
         let ip = if target.to.is_ipv4() { 20 } else { 40 };
-        let ids = if self.options_of(peer).minor() >= IDS_MINOR { IDS } else { 0 };
+        let ids = if self.options_of(peer).has_ids() { IDS } else { 0 };
         let rest = usize::from(path).checked_sub(ip + 8 + OVERHEAD + ids)?;
         u16::try_from(rest.min(MAX_FRAME)).ok().filter(|_| path >= 512)
     }
@@ -420,7 +415,7 @@ impl Node {
         for peer in self.peers_at(to) {
             let Some(tunnel) = self.tunnel_mut(peer) else { continue };
             tunnel.probing.path_mtu = mtu;
-            self.timers.set_earlier(Wake::Attend(peer), self.now);
+            self.attend_soon(peer);
             let Some(target) = self.peer(peer).and_then(|known| known.udp) else { continue };
             let limit = self.initial_mtu(peer, target);
             let Some(tunnel) = self.tunnel_mut(peer) else { continue };
@@ -440,13 +435,13 @@ impl Node {
     /// The system refused a datagram as too long: the path is narrower than we thought.
     pub(super) fn on_too_big(&mut self, to: SocketAddr, len: usize) {
         for peer in self.peers_at(to) {
-            let ids = if self.options_of(peer).minor() >= IDS_MINOR { IDS } else { 0 };
+            let ids = if self.options_of(peer).has_ids() { IDS } else { 0 };
             let frame = len.saturating_sub(OVERHEAD + ids).min(MAX_FRAME);
             let Some(tunnel) = self.tunnel_mut(peer) else { continue };
             tunnel.pmtu.on_too_big(u16::try_from(frame).unwrap_or(u16::MAX));
             self.touch(peer);
             self.emit(Output::PathMtu(to));
-            self.timers.set_earlier(Wake::Attend(peer), self.now);
+            self.attend_soon(peer);
         }
     }
 }

@@ -202,11 +202,16 @@ impl Tunnel {
         self.probing.path_mtu = None;
     }
 
+    /// Whether the path is unknown and the first probes go out in quick succession.
+    pub const fn is_eager(&self) -> bool {
+        !self.confirmed && self.probing.unanswered < EAGER_PROBES
+    }
+
     /// How long to wait between probes.
     pub fn probe_interval(&self, slow: Duration, keepalive: Duration) -> Duration {
         if self.confirmed {
             keepalive
-        } else if self.probing.unanswered < EAGER_PROBES {
+        } else if self.is_eager() {
             EAGER_INTERVAL
         } else {
             slow

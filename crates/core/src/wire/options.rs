@@ -16,6 +16,11 @@ impl Options {
     /// TCP's MSS is to be clamped.
     pub const CLAMP_MSS: u32 = 0x8;
 
+    /// The node is tinmesh, and understands what goes beyond tinc.
+    pub const TINMESH: u32 = 0x100;
+    /// Smallest minor that puts ids in front of datagrams, and so can relay.
+    const IDS_MINOR: u8 = 4;
+
     /// Whether all of `flags` are set.
     pub const fn has(self, flags: u32) -> bool {
         self.0 & flags == flags
@@ -24,6 +29,11 @@ impl Options {
     /// The protocol minor.
     pub const fn minor(self) -> u8 {
         (self.0 >> 24) as u8
+    }
+
+    /// Whether datagrams to and from the node have ids in front.
+    pub const fn has_ids(self) -> bool {
+        self.minor() >= Self::IDS_MINOR
     }
 
     /// The same flags with another protocol minor.

@@ -4,13 +4,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tinmesh_core::invite::url::DEFAULT_PORT;
+
 use super::ConfigError;
 use super::kind::{self, Endpoint, Range};
 use super::reader::Reader;
 use super::syntax::Setting;
+
 use crate::files;
 
-const DEFAULT_PORT: u16 = 655;
 const DEFAULT_BUFFER: u32 = 1 << 20;
 const DEFAULT_INVITATION_EXPIRE: u64 = 604_800;
 

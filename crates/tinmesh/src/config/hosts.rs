@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use tinmesh_core::crypto::keys::PublicKey;
+use tinmesh_core::invite::url::DEFAULT_PORT;
 use tinmesh_core::name::NodeName;
 use tinmesh_core::node::config::HostConfig;
 
@@ -13,8 +14,6 @@ use super::reader::{self, Reader};
 use super::syntax::{self, Override, Settings};
 use crate::files::{self, cache, keys};
 use crate::paths::Paths;
-
-const DEFAULT_PORT: u16 = 655;
 
 /// Every node that has a host file, except this one. A file that cannot be used is told and left out.
 pub(super) fn read(

@@ -35,7 +35,7 @@ use crate::daemon::names::Names;
 use crate::daemon::reload::Reload;
 use crate::daemon::resolver::Resolver;
 use crate::daemon::scripts::Scripts;
-use crate::daemon::shared::{FromWorker, Shared};
+use crate::daemon::shared::{FromWorker, Shared, is_too_big};
 use crate::daemon::store::Store;
 use crate::daemon::token::Token;
 
@@ -468,7 +468,7 @@ impl ControlLoop {
 
     fn transmit(&self, target: UdpTarget, packet: &Packet, pending: &mut VecDeque<Pending>) {
         if let Err(cause) = self.shared.transmit(target, packet)
-            && cause.raw_os_error() == Some(rustix::io::Errno::MSGSIZE.raw_os_error())
+            && is_too_big(&cause)
         {
             pending.push_back(Pending::TooBig(target.to, packet.len()));
         }

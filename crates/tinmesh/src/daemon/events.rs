@@ -10,9 +10,6 @@ use crate::daemon::log::{CONNECTIONS, PROTOCOL};
 use crate::daemon::names::Names;
 use crate::daemon::scripts::{Script, Scripts};
 
-/// Weight of a subnet that has none written (spec: meta-protocol 8.1).
-const DEFAULT_WEIGHT: i32 = 10;
-
 /// Writes the log line of an event.
 pub fn log(event: &Event) {
     match event {
@@ -90,8 +87,8 @@ pub fn subnet_script(name: &str, owner: &str, own_name: &str, address: Option<So
     if owner == own_name {
         script.variables.truncate(1);
     }
-    let weight = if subnet.weight() == DEFAULT_WEIGHT { String::new() } else { subnet.weight().to_string() };
-    script.with("SUBNET", subnet.with_weight(DEFAULT_WEIGHT).to_string()).with("WEIGHT", weight)
+    let weight = if subnet.weight() == Subnet::DEFAULT_WEIGHT { String::new() } else { subnet.weight().to_string() };
+    script.with("SUBNET", subnet.range().to_string()).with("WEIGHT", weight)
 }
 
 /// Keeps the names of members up to date.

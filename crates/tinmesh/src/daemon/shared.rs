@@ -59,6 +59,11 @@ impl Link {
     }
 }
 
+/// Whether the system refused a datagram because it is too long for its way.
+pub fn is_too_big(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::MSGSIZE.raw_os_error())
+}
+
 /// What the threads share. No lock: a snapshot, atomics, and objects that the kernel guards.
 pub struct Shared {
     /// What packets are forwarded by.

@@ -7,13 +7,11 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tinmesh_core::invite::MAX_FILE;
 use tinmesh_core::node::io::Persist;
 use tinmesh_core::wire::address_cache;
 
-use crate::files;
-
-/// Longest invitation file, in bytes.
-const MAX_INVITATION: u64 = 64 * 1024;
+use crate::files::{self, keys};
 
 /// The files below confbase that the daemon writes.
 #[derive(Debug)]
@@ -39,16 +37,13 @@ impl Store {
         match persist {
             Persist::PublicKey { name, key } => {
                 let path = self.host_file(name.as_str());
-                let line = format!(
-                    "\n# The following line was automatically added by tinmesh\nEd25519PublicKey = {}\n",
-                    key.to_base64()
-                );
-                append(&path, &line).map_err(|error| at(&path, &error))
+                let line = keys::public_line(key);
+                append(&path, &format!("\n# The following line was automatically added by tinmesh\n{line}"))
+                    .map_err(|error| at(&path, &error))
             }
             Persist::InvitedNode { name, key } => {
                 let path = self.host_file(name.as_str());
-                let line = format!("Ed25519PublicKey = {}\n", key.to_base64());
-                create(&path, line.as_bytes()).map_err(|error| at(&path, &error))
+                create(&path, keys::public_line(key).as_bytes()).map_err(|error| at(&path, &error))
             }
             Persist::Addresses { name, addresses } => {
                 let path = self.confbase.join("cache").join(name.as_str());
@@ -100,8 +95,8 @@ fn read_invitation(path: &Path, expire: Duration) -> Option<Vec<u8>> {
         return None;
     }
     let mut content = Vec::new();
-    file.take(MAX_INVITATION + 1).read_to_end(&mut content).ok()?;
-    (content.len() as u64 <= MAX_INVITATION).then_some(content)
+    file.take(MAX_FILE as u64 + 1).read_to_end(&mut content).ok()?;
+    (content.len() <= MAX_FILE).then_some(content)
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use tinmesh_os::poll::{Interest, Poller, Waker};
 use tracing::error;
 
 use crate::daemon::lifeline::Lifeline;
-use crate::daemon::shared::{FromWorker, Link, Shared};
+use crate::daemon::shared::{FromWorker, Link, Shared, is_too_big};
 
 /// Packets worked together.
 const BATCH: usize = 64;
@@ -229,7 +229,7 @@ impl Work {
     fn on_refused(&self, at: usize, error: &io::Error) -> bool {
         let Some(Verdict::Transmit(target)) = self.verdicts[at] else { return false };
         self.shared.count_drops(DropReason::SendFailed, 1);
-        let too_big = error.raw_os_error() == Some(rustix::io::Errno::MSGSIZE.raw_os_error());
+        let too_big = is_too_big(error);
         if too_big {
             let len = self.packets[at].len();
             self.shared.tell(&self.queue, FromWorker::TooBig { to: target.to, len });

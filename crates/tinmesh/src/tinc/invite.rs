@@ -1,12 +1,11 @@
 //! `invite NODE` (spec: cli B.10, invitations 2).
 
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::IpAddr;
 
 use anyhow::{Result, anyhow, bail};
 use tinmesh_core::invite::url::DEFAULT_PORT;
 use tinmesh_core::name::NodeName;
-use tinmesh_os::udp::local_address_towards;
 
 use super::{ask, is_interactive, print, reload, tell};
 use crate::config;
@@ -17,6 +16,7 @@ use crate::files;
 use crate::files::invitations::{self, NewInvitation};
 use crate::paths::Paths;
 use crate::tinc_daemon::Tool;
+use crate::user::outside;
 
 pub(super) fn run(tool: &Tool<'_>, arguments: &[String], out: &mut dyn Write) -> Result<()> {
     let invitee = match arguments {
@@ -75,7 +75,8 @@ fn own_port(paths: &Paths, own: &NodeName, client: Option<&Client>) -> Result<u1
 
 /// An address of this machine; nobody else is asked for it, except the operator.
 fn guess_host(tool: &Tool<'_>, own: &NodeName) -> Result<String> {
-    let guess = outward_address().map(|address| address.to_string());
+    let guess = outside::routed().find(|address| !address.is_loopback() && !address.is_unspecified());
+    let guess = guess.map(|address| address.to_string());
     if is_interactive(tool) {
         let host = ask_host(guess.as_deref())?;
         let path = tool.paths.host_file(own);
@@ -107,13 +108,4 @@ fn ask_host(guess: Option<&str>) -> Result<String> {
         }
         tell("Invalid address or hostname.");
     }
-}
-
-/// The address from which this machine would speak with the Internet. No packet is sent to find it out: those are
-/// addresses for documentation.
-fn outward_address() -> Option<IpAddr> {
-    let anywhere: [IpAddr; 2] =
-        [Ipv4Addr::new(192, 0, 2, 1).into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into()];
-    let own = anywhere.into_iter().filter_map(|to| local_address_towards(SocketAddr::new(to, 9)).ok());
-    own.into_iter().find(|address| !address.is_loopback() && !address.is_unspecified())
 }

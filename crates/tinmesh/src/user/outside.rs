@@ -54,14 +54,18 @@ impl Reach {
     }
 }
 
+/// The addresses from which this machine would speak with the Internet: those of its routes. No packet is sent to find
+/// them out: the targets are addresses for documentation.
+pub(crate) fn routed() -> impl Iterator<Item = IpAddr> {
+    let anywhere =
+        [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
+    anywhere.into_iter().filter_map(|to| local_address_towards(SocketAddr::new(to, 9)).ok())
+}
+
 /// The address that others most likely reach this machine by; `own` are those inside the mesh, which do not count.
 pub(crate) fn guess(own: &[IpAddr]) -> Option<IpAddr> {
-    // Addresses for documentation: no packet is sent, only the route is looked up.
-    let somewhere =
-        [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
-    let routed = somewhere.into_iter().filter_map(|to| local_address_towards(SocketAddr::new(to, 9)).ok());
     let all = Link::open().and_then(|mut link| link.addresses()).unwrap_or_default();
-    let candidates = routed.chain(all.into_iter().map(|address| address.prefix.address));
+    let candidates = routed().chain(all.into_iter().map(|address| address.prefix.address));
     best(candidates.filter(|address| !own.contains(address)))
 }
 

@@ -9,14 +9,12 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 use tinmesh_core::packet::ETHERNET_HEADER;
+use tinmesh_core::wire::options::Options;
 
 use crate::control::client::{Client, ClientError};
 use crate::control::dump::{ConnectionLine, NodeLine, SubnetLine, Traffic, status};
 
 pub(super) use render::{Rates, render};
-
-/// Bit of the options of a node that is tinmesh (docs/protocol.md, "Beyond tinc").
-const TINMESH: u32 = 0x0100;
 
 /// The state of this machine's node and of all others.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -197,7 +195,7 @@ impl Peer {
             subnets: ranges(subnets),
             received: Amount { packets: in_packets, bytes: in_bytes },
             sent: Amount { packets: out_packets, bytes: out_bytes },
-            tinmesh: node.options & TINMESH != 0,
+            tinmesh: Options(node.options).has(Options::TINMESH),
             path,
         }
     }

@@ -11,8 +11,9 @@ use crate::shell::{cargo, run, say};
 /// One check; what it finds wrong it prints.
 type Check = fn() -> Result<()>;
 
-/// Runs all checks, also after one that failed, and fails with the names of those.
-pub(crate) fn run_all() -> Result<()> {
+/// Runs the checks whose names begin with one of `wanted`, or all without any; also after one that failed, and fails
+/// with the names of those.
+pub(crate) fn run_all(wanted: &[&str]) -> Result<()> {
     let checks: [(&str, Check); 6] = [
         ("format", || run(&mut cargo(&["fmt", "--all", "--check"]))),
         ("lints", || run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))),
@@ -24,7 +25,8 @@ pub(crate) fn run_all() -> Result<()> {
         ("licences of all dependencies", || refuse(&licences::breaches()?)),
     ];
     let mut failed = Vec::new();
-    for (name, check) in checks {
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.starts_with(word));
+    for (name, check) in checks.into_iter().filter(|(name, _)| is_wanted(name)) {
         say(name);
         if let Err(error) = check() {
             println!("  {error:#}");

@@ -19,7 +19,7 @@ usage: cargo xtask TASK
 
   demo    three machines, two of them behind NATs, become one private network; then all is taken away (root)
   test    everything: check, unit and scenario tests, fuzz corpora, real daemons in namespaces (root)
-  check   format, lints, docs, house rules, licences
+  check   [NAME...]: format, lints, docs, house rules, layers, licences
   figures tinmesh and tinc 1.1 in turn: speed, processor time, memory, as a Markdown table (root)
   peers   fetch Debian's tinc 1.1 and 1.0 into target/peers, for the mixed tests
   fuzz    TARGET [SECONDS]: run one fuzz target (needs a nightly compiler and cargo-fuzz)
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         ["demo-send", host, port, file] => demo::carry::sender(host, port, file),
         ["demo-receive", port, file] => demo::carry::receiver(port, file),
         ["test"] => suite::run_all(),
-        ["check"] => check::run_all(),
+        ["check", wanted @ ..] => check::run_all(wanted),
         ["figures"] => figures::run_all(),
         ["peers"] => peers::fetch().map(|_| ()),
         ["fuzz", target, rest @ ..] => fuzz::run_one(target, rest),

@@ -15,5 +15,7 @@ mod relaying;
 mod restarts;
 mod robust;
 mod transfers;
+mod twenty;
 mod underlays;
+mod upgrade;
 mod user_story;

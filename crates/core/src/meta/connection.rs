@@ -300,7 +300,9 @@ impl Connection {
         self.options = options;
         self.phase = match std::mem::replace(&mut self.phase, Phase::Id) {
             Phase::Securing(stream) => Phase::Active(stream),
-            other @ (Phase::Connecting | Phase::Proxying(_) | Phase::Id | Phase::Active(_) | Phase::Inviting(_)) => other,
+            other @ (Phase::Connecting | Phase::Proxying(_) | Phase::Id | Phase::Active(_) | Phase::Inviting(_)) => {
+                other
+            }
         };
     }
 }

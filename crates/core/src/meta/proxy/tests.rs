@@ -101,7 +101,9 @@ fn http_sends_tincs_bytes_with_brackets_around_ipv6() {
 fn an_http_refusal_is_told_in_its_own_words() {
     let refused = refusal(&Protocol::Http, &[b"HTTP/1.1 407 Proxy \x07uthentication\r\n\r\n"]);
     assert_eq!(refused, ProxyError::Refused("407 Proxy ?uthentication".to_owned()));
-    for garbage in ["HTTP/2 200\r\n\r\n", "HTTP/1.1 2x0\r\n\r\n", "HTTP/1.1\r\n", "0 bob 17.7\n", "HTTP/1.1 2000\r\n\r\n"] {
+    for garbage in
+        ["HTTP/2 200\r\n\r\n", "HTTP/1.1 2x0\r\n\r\n", "HTTP/1.1\r\n", "0 bob 17.7\n", "HTTP/1.1 2000\r\n\r\n"]
+    {
         assert_eq!(refusal(&Protocol::Http, &[garbage.as_bytes()]), ProxyError::Garbage("http"), "{garbage:?}");
     }
 }

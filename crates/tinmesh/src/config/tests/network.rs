@@ -72,7 +72,8 @@ fn a_removed_line_keeps_its_effect_where_tinc_keeps_it() {
 
 #[test]
 fn listening_addresses_come_in_tincs_order_without_duplicates() {
-    let conf = "ListenAddress = 127.0.0.2\nBindToAddress = 127.0.0.1 700\nBindToAddress = 127.0.0.2\nListenAddress = * 701";
+    let conf =
+        "ListenAddress = 127.0.0.2\nBindToAddress = 127.0.0.1 700\nBindToAddress = 127.0.0.2\nListenAddress = * 701";
     let expected = [("127.0.0.1:700", true), ("127.0.0.2:655", true), ("0.0.0.0:701", false), ("[::]:701", false)];
     assert_eq!(listen(conf), expected.map(|(address, dials)| (address.to_owned(), dials)));
     assert_eq!(listen("AddressFamily = ipv6"), [("[::]:655".to_owned(), false)]);

@@ -97,6 +97,7 @@ impl Bench {
             connect_to: Vec::new(),
             hosts: BTreeMap::from([known("bob"), known("dave")]),
             invitation_key: None,
+            proxy: Default::default(),
             policy: Policy::default(),
             link: LinkPolicy::default(),
             mesh: MeshPolicy { auto_connect: false, ..MeshPolicy::default() },
@@ -122,7 +123,7 @@ impl Bench {
 
     /// `of` connects, logs in and announces one subnet.
     pub(crate) fn neighbour(mut self, of: &str, options: u32) -> Self {
-        let conn = ConnId(ConnId::ACCEPTED | self.wires.len() as u64 + 1);
+        let conn = ConnId(ConnId::ACCEPTED | (self.wires.len() as u64 + 1));
         let params = Params {
             role: Role::Initiator,
             key: key(of),

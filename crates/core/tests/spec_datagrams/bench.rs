@@ -97,7 +97,7 @@ impl Bench {
             connect_to: Vec::new(),
             hosts: BTreeMap::from([known("bob"), known("dave")]),
             invitation_key: None,
-            proxy: Default::default(),
+            proxy: None,
             policy: Policy::default(),
             link: LinkPolicy::default(),
             mesh: MeshPolicy { auto_connect: false, ..MeshPolicy::default() },
@@ -286,8 +286,7 @@ impl Bench {
             wire.pending.drain(..used);
             answer.extend(wire.stream.take_output());
             if let Some(StreamEvent::Record { data, .. }) = event {
-                let text =
-                    String::from_utf8(data).map_or_else(|bad| format!("<{}>", bad.as_bytes().len()), |text| text);
+                let text = String::from_utf8(data).unwrap_or_else(|bad| format!("<{}>", bad.as_bytes().len()));
                 let text = text.trim_end_matches('\n').to_owned();
                 wire.raw = text.strip_prefix("21 ").map_or(0, |len| len.parse().unwrap());
                 requests.push(text);

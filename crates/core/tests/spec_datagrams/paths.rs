@@ -134,7 +134,11 @@ fn s8_3_and_s9_2_a_relay_sends_on_unopened() {
 
     bench.datagram(address("bob"), &datagram);
 
-    assert_eq!(bench.raw, [datagram.clone()], "dave's UDP is not confirmed, so it goes over TCP with the same ids");
+    assert_eq!(
+        bench.raw,
+        std::slice::from_ref(&datagram),
+        "dave's UDP is not confirmed, so it goes over TCP with the same ids"
+    );
     bench.forget();
     bench.say_raw("bob", &datagram);
     assert_eq!(bench.raw, [datagram]);

@@ -17,6 +17,7 @@ mod proxy;
 mod reader;
 mod sources;
 pub mod syntax;
+mod upnp;
 pub mod variables;
 
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use self::proxy::Proxy;
 use self::reader::Reader;
 pub use self::sources::own_name;
 pub use self::syntax::Override;
+pub use self::upnp::Upnp;
 use self::syntax::{Place, Settings, SyntaxError};
 use self::variables::{Reload, Support, VARIABLES, Variable};
 use crate::files::{self, keys};

@@ -23,9 +23,11 @@ mod scripts;
 mod shared;
 mod store;
 mod token;
+mod upnp;
 mod worker;
 
 use std::fs::{self, File};
+use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
@@ -63,6 +65,7 @@ use crate::daemon::scripts::{FAREWELL, Script, ScriptSettings, Scripts};
 use crate::daemon::shared::{Link, PUNT_QUEUE, Shared};
 use crate::daemon::store::Store;
 use crate::daemon::token::Token;
+use crate::daemon::upnp::Upnp;
 use crate::daemon::worker::Worker;
 use crate::paths::Paths;
 
@@ -251,6 +254,7 @@ impl Startup<'_> {
         let paths = Paths { confbase: confbase.clone(), ..self.paths.clone() };
         let reload = Reload::new(paths, self.options.overrides.clone(), &loaded);
         let outgoing = Outgoing { options: opened.tcp_options(&loaded.daemon), bind: opened.outgoing };
+        let upnp = self.start_upnp(&loaded, &opened.addresses);
         let meta = MetaSockets::new(opened.listeners, outgoing, &poller)?;
         let control = ControlSockets::new(files.listener()?, files.cookie(), &poller)?;
         let lifeline = Lifeline::new(waker.clone());
@@ -303,7 +307,13 @@ impl Startup<'_> {
         shared.stop.store(true, Relaxed);
         worker.join();
         control_loop.scripts.finish(FAREWELL);
+        upnp.map(Upnp::finish);
         result
+    }
+
+    fn start_upnp(&self, loaded: &Loaded, sockets: &[SocketAddr]) -> Option<Upnp> {
+        let started = Upnp::start(loaded.daemon.upnp?, sockets, &self.paths.ident);
+        started.inspect_err(|cause| warn!("[upnp] No router will be asked to open ports: {cause}")).ok()
     }
 
     /// Becomes another user, and enters another root directory; gives confbase as seen from there.

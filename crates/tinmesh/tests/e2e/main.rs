@@ -19,4 +19,5 @@ mod transfers;
 mod twenty;
 mod underlays;
 mod upgrade;
+mod upnp;
 mod user_story;

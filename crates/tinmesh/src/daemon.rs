@@ -12,6 +12,9 @@ pub mod log;
 mod meta_sockets;
 mod names;
 mod opening;
+mod outgoing;
+mod program;
+mod proxying;
 mod reload;
 mod resolver;
 mod run_files;
@@ -50,6 +53,7 @@ use crate::daemon::log::{Log, NOTICE, Target};
 use crate::daemon::meta_sockets::{MetaSockets, Outgoing};
 use crate::daemon::names::Names;
 use crate::daemon::opening::Opened;
+use crate::daemon::proxying::Proxying;
 use crate::daemon::reload::Reload;
 use crate::daemon::resolver::Resolver;
 use crate::daemon::run_files::RunFiles;
@@ -244,11 +248,14 @@ impl Startup<'_> {
         }
         let paths = Paths { confbase: confbase.clone(), ..self.paths.clone() };
         let reload = Reload::new(paths, self.options.overrides.clone(), &loaded);
-        let outgoing = Outgoing { options: opened.tcp_options(&loaded.daemon), bind: loaded.daemon.outgoing_bind() };
+        let outgoing = Outgoing { options: opened.tcp_options(&loaded.daemon), bind: opened.outgoing };
         let meta = MetaSockets::new(opened.listeners, outgoing, &poller)?;
         let control = ControlSockets::new(files.listener()?, files.cookie(), &poller)?;
         let lifeline = Lifeline::new(waker.clone());
         let resolver = Resolver::start(waker.clone(), loaded.daemon.address_family, &lifeline)?;
+        let named = |(key, _): &&(String, String)| ["NAME", "NETNAME"].contains(&key.as_str());
+        let environment = script_settings.environment.iter().filter(named).cloned().collect();
+        let proxying = Proxying::new(loaded.daemon.proxy.clone(), environment);
         let scripts = Scripts::start(script_settings, &lifeline)?;
         let (node, fib) = make_node(loaded)?;
         let shared = Arc::new(Shared {
@@ -275,6 +282,7 @@ impl Startup<'_> {
             monitor,
             words: heard,
             resolver,
+            proxying,
             scripts,
             store: Store::new(confbase),
             names,

@@ -10,9 +10,10 @@ use tinmesh_os::tcp::{self, TcpOptions};
 use tinmesh_os::udp::{UdpOptions, UdpSocket};
 use tracing::{debug, info, warn};
 
-use crate::config::{DaemonSettings, DeviceType};
+use crate::config::{DaemonSettings, DeviceType, Listen};
 use crate::daemon::log::CONNECTIONS;
 use crate::daemon::shared::Link;
+use crate::files;
 use crate::paths::Paths;
 
 /// Listening address pairs at most (spec: meta-protocol 1).
@@ -34,6 +35,8 @@ pub struct Opened {
     pub sockets: Vec<UdpSocket>,
     /// Their local addresses.
     pub addresses: Vec<SocketAddr>,
+    /// Those that outgoing connections may come from.
+    pub outgoing: Vec<SocketAddr>,
     /// The port to announce.
     pub port: u16,
 }
@@ -52,13 +55,14 @@ impl Opened {
             listeners: Vec::new(),
             sockets: Vec::new(),
             addresses: Vec::new(),
+            outgoing: Vec::new(),
             port: settings.port,
         };
-        for mut address in settings.listen_addresses() {
-            if address.port() == 0 && !opened.addresses.is_empty() {
-                address.set_port(opened.port);
+        for &(mut entry) in &settings.listen {
+            if entry.address.port() == 0 && !opened.addresses.is_empty() {
+                entry.address.set_port(opened.port);
             }
-            opened.listen(address, settings)?;
+            opened.listen(entry, settings)?;
         }
         if opened.listeners.is_empty() {
             bail!("Unable to create any listening socket! Is another program using port {}?", settings.port);
@@ -66,15 +70,14 @@ impl Opened {
         Ok(opened)
     }
 
-    fn listen(&mut self, address: SocketAddr, settings: &DaemonSettings) -> Result<()> {
+    fn listen(&mut self, Listen { address, dials }: Listen, settings: &DaemonSettings) -> Result<()> {
         if self.listeners.len() == MAX_SOCKETS {
             bail!("Too many listening sockets: at most {MAX_SOCKETS} addresses can be listened on");
         }
         let pair = if address.port() == 0 {
             (0..PORT_ATTEMPTS)
                 .find_map(|_| open_pair(address, settings).ok())
-                .context("no free port")
-                .map_err(std::io::Error::other)
+                .ok_or_else(|| ("tcp", Errno::ADDRINUSE.into()))
         } else {
             open_pair(address, settings)
         };
@@ -88,11 +91,17 @@ impl Opened {
                 self.listeners.push(listener);
                 self.sockets.push(socket);
                 self.addresses.push(bound);
+                if dials {
+                    self.outgoing.push(bound);
+                }
             }
-            Err(cause) if address.is_ipv6() && cause.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error()) => {
+            Err((_, cause)) if address.is_ipv6() && cause.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error()) => {
                 info!("This machine has no IPv6: port {} is open on IPv4 only", address.port());
             }
-            Err(cause) => warn!("Can't bind to {} port {}: {cause}", address.ip(), address.port()),
+            Err((protocol, cause)) => {
+                let (ip, reason) = (address.ip(), files::reason(&cause));
+                warn!("Can't bind to {ip} port {}/{protocol}: {reason}", address.port());
+            }
         }
         Ok(())
     }
@@ -118,17 +127,36 @@ fn tcp_options(settings: &DaemonSettings) -> TcpOptions {
     TcpOptions { mark: settings.fwmark, interface: settings.bind_to_interface.clone() }
 }
 
-fn open_pair(address: SocketAddr, settings: &DaemonSettings) -> std::io::Result<(TcpListener, UdpSocket)> {
-    let listener = tcp::listen(address, &tcp_options(settings))?;
+/// Two sockets of the same number, or what kind of them failed, and why.
+fn open_pair(
+    address: SocketAddr,
+    settings: &DaemonSettings,
+) -> Result<(TcpListener, UdpSocket), (&'static str, std::io::Error)> {
+    let tcp = |cause| ("tcp", cause);
+    let listener = tcp::listen(address, &tcp_options(settings)).map_err(tcp)?;
+    let port = listener.local_addr().map_err(tcp)?.port();
+    let socket = open_udp(SocketAddr::new(address.ip(), port), settings).map_err(|cause| ("udp", cause))?;
+    Ok((listener, socket))
+}
+
+fn open_udp(address: SocketAddr, settings: &DaemonSettings) -> std::io::Result<UdpSocket> {
     let options = UdpOptions {
-        rcvbuf: settings.udp_rcvbuf,
-        sndbuf: settings.udp_sndbuf,
+        rcvbuf: settings.udp_rcvbuf.size,
+        sndbuf: settings.udp_sndbuf.size,
         mark: settings.fwmark,
         interface: settings.bind_to_interface.clone(),
         dont_fragment: true,
     };
-    let socket = UdpSocket::bind(SocketAddr::new(address.ip(), listener.local_addr()?.port()), &options)?;
-    Ok((listener, socket))
+    let socket = UdpSocket::bind(address, &options)?;
+    let (received, sent) = socket.buffer_sizes()?;
+    for (name, wanted, granted) in
+        [("SO_RCVBUF", settings.udp_rcvbuf, received), ("SO_SNDBUF", settings.udp_sndbuf, sent)]
+    {
+        if wanted.asked && granted < wanted.size {
+            warn!("Can't set UDP {name} to {}, the system set it to {granted} instead", wanted.size);
+        }
+    }
+    Ok(socket)
 }
 
 fn open_link(settings: &DaemonSettings, paths: &Paths) -> Result<(Link, String, String)> {

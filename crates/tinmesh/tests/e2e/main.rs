@@ -10,6 +10,7 @@ mod lab;
 mod lifecycle;
 mod mixed;
 mod nats;
+mod proxies;
 mod relaying;
 mod restarts;
 mod robust;

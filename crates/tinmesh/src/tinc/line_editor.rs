@@ -84,9 +84,9 @@ impl Helper for Completion {}
 /// Names of nodes, and subnets.
 fn known_items(paths: &Paths) -> Vec<String> {
     let Ok(mut client) = Client::connect(paths) else { return Vec::new() };
-    let nodes = client.nodes().unwrap_or_default().into_iter().map(|node| node.name.clone());
+    let nodes = client.nodes().unwrap_or_default().into_iter().map(|node| node.name);
     let mut items: Vec<String> = nodes.collect();
-    items.extend(client.subnets().unwrap_or_default().into_iter().map(|subnet| subnet.subnet.to_string()));
+    items.extend(client.subnets().unwrap_or_default().into_iter().map(|subnet| subnet.subnet));
     items
 }
 

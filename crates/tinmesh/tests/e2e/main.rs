@@ -15,6 +15,7 @@ mod relaying;
 mod restarts;
 mod robust;
 mod sockets;
+mod spec_configuration;
 mod transfers;
 mod twenty;
 mod underlays;

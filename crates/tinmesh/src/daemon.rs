@@ -307,7 +307,9 @@ impl Startup<'_> {
         shared.stop.store(true, Relaxed);
         worker.join();
         control_loop.scripts.finish(FAREWELL);
-        upnp.map(Upnp::finish);
+        if let Some(upnp) = upnp {
+            upnp.finish();
+        }
         result
     }
 

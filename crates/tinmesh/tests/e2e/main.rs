@@ -21,3 +21,4 @@ mod twenty;
 mod underlays;
 mod upgrade;
 mod user_story;
+mod variables;

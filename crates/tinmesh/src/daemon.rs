@@ -16,6 +16,7 @@ mod reload;
 mod resolver;
 mod run_files;
 mod scripts;
+mod service;
 mod shared;
 mod store;
 mod token;
@@ -54,10 +55,12 @@ use crate::daemon::reload::Reload;
 use crate::daemon::resolver::Resolver;
 use crate::daemon::run_files::RunFiles;
 use crate::daemon::scripts::{FAREWELL, Script, ScriptSettings, Scripts};
+use crate::daemon::service::{Inherited, Service};
 use crate::daemon::shared::{Link, PUNT_QUEUE, Shared};
 use crate::daemon::store::Store;
 use crate::daemon::token::Token;
 use crate::daemon::worker::Worker;
+use crate::files;
 use crate::paths::Paths;
 
 /// What the command line of `tincd` says.
@@ -91,13 +94,16 @@ pub fn run(paths: &Paths, options: &DaemonOptions) -> Result<ExitCode> {
         )
     })?;
     let umbilical = take_umbilical();
+    let inherited = Inherited::from_environment();
     let loaded = config::load(paths, &options.overrides)?;
     let user = options.user.as_deref().map(find_user).transpose()?;
+    // A process that was given sockets by its number has to keep that.
+    let options = &DaemonOptions { foreground: options.foreground || inherited.are_ours(), ..options.clone() };
     if !options.foreground && process::detach().context("Could not detach from the terminal")? == Detached::Parent {
         return Ok(ExitCode::SUCCESS);
     }
     let log = start_log(paths, options, &loaded.daemon, umbilical);
-    let result = Startup { paths, options, user, log }.run(loaded);
+    let result = Startup { paths, options, user, log }.run(loaded, &inherited);
     if let Err(cause) = &result {
         error!("{cause:#}");
     }
@@ -140,16 +146,27 @@ fn start_log(
     if let Some((file, colour)) = umbilical {
         log.set_umbilical(file, colour);
     }
-    let wanted = target(options);
-    if let Err(cause) = log.redirect(&wanted) {
-        let fallback = Target::File(paths.log_file.clone());
-        if wanted != Target::Syslog || log.redirect(&fallback).is_err() {
-            warn!("Could not open log {wanted:?}: {cause}");
-        }
-    }
+    open_log(&log, &target(options), paths);
     let version = env!("CARGO_PKG_VERSION");
-    info!(target: NOTICE, "tincd (tinmesh {version}) starting, debug level {level}");
+    info!(target: NOTICE, "tincd {version} (tinmesh) starting, debug level {level}");
     log
+}
+
+/// Sends the log where it was asked for. Like tinc, a daemon goes on without a log rather than not at all.
+fn open_log(log: &Log, wanted: &Target, paths: &Paths) {
+    let Err(cause) = log.redirect(wanted) else { return };
+    let reason = files::reason(&cause);
+    match wanted {
+        Target::Stderr => {}
+        Target::File(path) => {
+            error!("Could not open log file {}: {reason}", path.display());
+            log.silence();
+        }
+        Target::Syslog if log.redirect(&Target::File(paths.log_file.clone())).is_ok() => {
+            info!("The system log cannot be reached ({reason}): the log is here");
+        }
+        Target::Syslog => warn!("Could not open the system log ({reason}), nor {}", paths.log_file.display()),
+    }
 }
 
 /// The steps from a read configuration to a running daemon.
@@ -161,7 +178,11 @@ struct Startup<'a> {
 }
 
 impl Startup<'_> {
-    fn run(self, mut loaded: Loaded) -> Result<()> {
+    fn run(self, mut loaded: Loaded, inherited: &Inherited) -> Result<()> {
+        let service = Service::from_environment();
+        for notice in &self.paths.notices {
+            if notice.starts_with("Could not") { warn!("{notice}") } else { info!("{notice}") }
+        }
         for warning in &loaded.warnings {
             warn!("{warning}");
         }
@@ -171,7 +192,7 @@ impl Startup<'_> {
         // Only a debugger of the same user is kept out by this, so failure is harmless.
         process::forbid_dumps().ok();
         let files = RunFiles::claim(self.paths)?;
-        let opened = Opened::open(&loaded.daemon, self.paths)?;
+        let opened = Opened::open(&loaded.daemon, self.paths, inherited.listeners()?)?;
         loaded.node.port = opened.port;
         loaded.node.sockets.clone_from(&opened.addresses);
         let files = files.create(&opened)?;
@@ -185,7 +206,7 @@ impl Startup<'_> {
         if let Some(nice) = loaded.daemon.process_priority {
             process::set_priority(nice).context("Could not set ProcessPriority")?;
         }
-        let serving = AssertUnwindSafe(|| self.serve(loaded, opened, &files, names, scripts.clone()));
+        let serving = AssertUnwindSafe(|| self.serve(loaded, opened, (&files, service), names, scripts.clone()));
         let result = panic::catch_unwind(serving).unwrap_or_else(|_| bail!("the control thread panicked"));
         scripts.run(&Script::plain("tinc-down"));
         drop(guard);
@@ -226,7 +247,7 @@ impl Startup<'_> {
         &self,
         loaded: Loaded,
         opened: Opened,
-        files: &run_files::Created,
+        (files, service): (&run_files::Created, Service),
         names: Option<Names>,
         script_settings: ScriptSettings,
     ) -> Result<()> {
@@ -280,6 +301,8 @@ impl Startup<'_> {
             names,
             reload,
             log: self.log.clone(),
+            service,
+            pulses: vec![worker.pulse()],
             times: Times::default(),
             sampler: Default::default(),
             drops: Default::default(),

@@ -6,7 +6,7 @@ use tinmesh_core::node::io::Event;
 use tinmesh_core::subnet::{Address, Subnet};
 use tracing::{debug, warn};
 
-use crate::daemon::log::{CONNECTIONS, PROTOCOL};
+use crate::daemon::log::{CONNECTIONS, PROTOCOL, REQUESTS};
 use crate::daemon::names::Names;
 use crate::daemon::scripts::{Script, Scripts};
 
@@ -43,6 +43,11 @@ pub fn log(event: &Event) {
         Event::InvitationAccepted { name, remote } => {
             debug!(target: CONNECTIONS, "{name} ({}) accepted its invitation", port_text(Some(*remote)));
         }
+        Event::Request { name, remote, sent, label, text } => {
+            let name = name.as_ref().map_or("<unknown>", |name| name.as_str());
+            let way = if *sent { format!("Sending {label} to") } else { format!("Got {label} from") };
+            debug!(target: REQUESTS, "{way} {name} ({}): {text}", port_text(Some(*remote)));
+        }
         Event::Note(text) => debug!(target: CONNECTIONS, "{text}"),
     }
 }
@@ -72,6 +77,7 @@ pub fn run_scripts(event: &Event, own_name: &str, scripts: &Scripts) {
         | Event::Refused { .. }
         | Event::Retrying { .. }
         | Event::PathChanged { .. }
+        | Event::Request { .. }
         | Event::Note(_) => {}
     }
 }
@@ -112,6 +118,7 @@ pub fn keep_names(event: &Event, names: &mut Names) {
         | Event::Retrying { .. }
         | Event::PathChanged { .. }
         | Event::InvitationAccepted { .. }
+        | Event::Request { .. }
         | Event::Note(_) => {}
     }
 }

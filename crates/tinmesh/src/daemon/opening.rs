@@ -43,7 +43,7 @@ impl Opened {
     ///
     /// # Errors
     /// What could not be opened, and what to do.
-    pub fn open(settings: &DaemonSettings, paths: &Paths) -> Result<Self> {
+    pub fn open(settings: &DaemonSettings, paths: &Paths, inherited: Vec<TcpListener>) -> Result<Self> {
         let (link, device, interface) = open_link(settings, paths)?;
         let mut opened = Self {
             link,
@@ -54,7 +54,11 @@ impl Opened {
             addresses: Vec::new(),
             port: settings.port,
         };
-        for mut address in settings.listen_addresses() {
+        let configured = if inherited.is_empty() { settings.listen_addresses() } else { Vec::new() };
+        for listener in inherited {
+            opened.adopt(listener, settings)?;
+        }
+        for mut address in configured {
             if address.port() == 0 && !opened.addresses.is_empty() {
                 address.set_port(opened.port);
             }
@@ -64,6 +68,21 @@ impl Opened {
             bail!("Unable to create any listening socket! Is another program using port {}?", settings.port);
         }
         Ok(opened)
+    }
+
+    /// Uses a socket that the service manager has opened, and opens the one for UDP beside it.
+    fn adopt(&mut self, listener: TcpListener, settings: &DaemonSettings) -> Result<()> {
+        let address = listener.local_addr().context("Could not read the address of a socket")?;
+        let socket = UdpSocket::bind(address, &udp_options(settings))
+            .with_context(|| format!("Can't bind to {} port {}/udp", address.ip(), address.port()))?;
+        debug!(target: CONNECTIONS, "Listening on {} port {}", address.ip(), address.port());
+        if self.listeners.is_empty() {
+            self.port = address.port();
+        }
+        self.listeners.push(listener);
+        self.sockets.push(socket);
+        self.addresses.push(address);
+        Ok(())
     }
 
     fn listen(&mut self, address: SocketAddr, settings: &DaemonSettings) -> Result<()> {
@@ -120,15 +139,19 @@ fn tcp_options(settings: &DaemonSettings) -> TcpOptions {
 
 fn open_pair(address: SocketAddr, settings: &DaemonSettings) -> std::io::Result<(TcpListener, UdpSocket)> {
     let listener = tcp::listen(address, &tcp_options(settings))?;
-    let options = UdpOptions {
+    let beside = SocketAddr::new(address.ip(), listener.local_addr()?.port());
+    let socket = UdpSocket::bind(beside, &udp_options(settings))?;
+    Ok((listener, socket))
+}
+
+fn udp_options(settings: &DaemonSettings) -> UdpOptions {
+    UdpOptions {
         rcvbuf: settings.udp_rcvbuf,
         sndbuf: settings.udp_sndbuf,
         mark: settings.fwmark,
         interface: settings.bind_to_interface.clone(),
         dont_fragment: true,
-    };
-    let socket = UdpSocket::bind(SocketAddr::new(address.ip(), listener.local_addr()?.port()), &options)?;
-    Ok((listener, socket))
+    }
 }
 
 fn open_link(settings: &DaemonSettings, paths: &Paths) -> Result<(Link, String, String)> {

@@ -18,6 +18,7 @@ use tinmesh_core::invite::inviter::Inviter;
 use tinmesh_core::invite::joiner::{Joiner, JoinerEvent};
 use tinmesh_core::invite::url::InviteUrl;
 use tinmesh_core::invite::{invitee, key_hash, offers_name_choice};
+use tinmesh_core::meta::proxy::{Prelude, Progress, Protocol};
 use tinmesh_core::name::{ConnId, NodeId, NodeName, PeerId};
 use tinmesh_core::node::Node;
 use tinmesh_core::node::config::{Config, HostConfig, LinkPolicy, MeshPolicy, Timing};
@@ -34,7 +35,7 @@ use tinmesh_core::wire::{address_cache, datagram};
 pub(crate) type Target = fn(&[u8]);
 
 /// All targets of this module by name; `fuzz/corpus/NAME` holds the corpus of each.
-pub(crate) const TARGETS: [(&str, Target); 11] = [
+pub(crate) const TARGETS: [(&str, Target); 12] = [
     ("requests", requests),
     ("subnets", subnets),
     ("stream", stream),
@@ -46,7 +47,30 @@ pub(crate) const TARGETS: [(&str, Target); 11] = [
     ("invitations", invitations),
     ("connection", connection),
     ("gossip", gossip),
+    ("proxy", proxy),
 ];
+
+/// What a proxy says is read or refused, the first byte chooses its kind; it never counts for more than came.
+fn proxy(data: &[u8]) {
+    let Some((kind, mut rest)) = data.split_first() else { return };
+    let login = Some(("user".to_owned(), "secret".to_owned()));
+    let protocol = match kind % 4 {
+        0 => Protocol::Socks4 { user: String::new() },
+        1 => Protocol::Socks5 { login: None },
+        2 => Protocol::Socks5 { login },
+        _ => Protocol::Http,
+    };
+    let target = SocketAddr::from((Ipv4Addr::LOCALHOST, 655));
+    let Ok(mut prelude) = Prelude::new(&protocol, target) else { return };
+    loop {
+        prelude.take_output();
+        match prelude.feed(rest) {
+            Ok(Progress::Step(len)) => rest = &rest[len..],
+            Ok(Progress::Open(len)) => return assert!(len <= rest.len()),
+            Ok(Progress::Waiting) | Err(_) => return,
+        }
+    }
+}
 
 /// A line is a request or an error; a request reads back as itself.
 fn requests(data: &[u8]) {
@@ -424,6 +448,7 @@ fn config() -> Config {
         broadcast_subnets: Vec::new(),
         connect_to: Vec::new(),
         hosts: BTreeMap::from([(name("bob"), host(Some(key(2).public()))), (name("carol"), host(None))]),
+        proxy: None,
         invitation_key: Some(key(7)),
         policy: policy(),
         link: LinkPolicy::default(),

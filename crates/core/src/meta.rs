@@ -2,13 +2,14 @@
 //!
 //! ```text
 //!  Connecting ──► Id ──► Securing ──► Active ──► (closed)
-//!                  │
-//!                  └──► Inviting ──► (closed)
+//!       │         ▲│
+//!       └► Proxying┘└──► Inviting ──► (closed)
 //! ```
 //!
 //! Source: spec meta-protocol 2 to 7.
 
 pub mod connection;
 pub mod error;
+pub mod proxy;
 pub mod seen;
 pub mod withdrawn;

@@ -212,7 +212,8 @@ impl Engine {
                     self.refusals.push(format!("{name} refused {remote}: {reason}"));
                 }
             }
-            NodeEvent::Retrying { .. }
+            NodeEvent::ProxyFailed { .. }
+            | NodeEvent::Retrying { .. }
             | NodeEvent::PathChanged { .. }
             | NodeEvent::InvitationAccepted { .. }
             | NodeEvent::Request { .. }

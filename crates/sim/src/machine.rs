@@ -155,6 +155,7 @@ fn config(id: HostId, name: NodeName) -> Config {
         broadcast_subnets: Vec::new(),
         connect_to: Vec::new(),
         hosts: BTreeMap::new(),
+        proxy: None,
         invitation_key: None,
         policy: Policy::default(),
         link: LinkPolicy::default(),

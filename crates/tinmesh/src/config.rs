@@ -13,6 +13,7 @@ pub mod edit;
 mod hosts;
 pub mod kind;
 mod own;
+mod proxy;
 mod reader;
 mod sources;
 pub mod syntax;
@@ -27,12 +28,13 @@ use std::path::PathBuf;
 use tinmesh_core::crypto::keys::{PublicKey, SecretKey};
 use tinmesh_core::node::config::Config;
 
-pub use self::daemon::{AddressFamily, DaemonSettings, DeviceType};
+pub use self::daemon::{AddressFamily, DaemonSettings, DeviceType, Listen};
+pub use self::proxy::Proxy;
 use self::reader::Reader;
 pub use self::sources::own_name;
 pub use self::syntax::Override;
 use self::syntax::{Place, Settings, SyntaxError};
-use self::variables::{Support, Variable};
+use self::variables::{Reload, Support, VARIABLES, Variable};
 use crate::files::{self, keys};
 use crate::paths::Paths;
 
@@ -47,6 +49,8 @@ pub struct Loaded {
     pub key: SecretKey,
     /// What the operator should know.
     pub warnings: Vec<String>,
+    /// Every setting, for the next time that files are read.
+    pub settings: Settings,
 }
 
 /// What is wrong with a configuration.
@@ -126,6 +130,8 @@ pub struct Reread {
     /// What the operator should know.
     pub warnings: Vec<String>,
     key_file: PathBuf,
+    /// Every setting, for the next time that files are read.
+    pub settings: Settings,
 }
 
 /// Reads the configuration of an instance.
@@ -133,27 +139,38 @@ pub struct Reread {
 /// # Errors
 /// If it does not say what a daemon needs, or says something that is not possible.
 pub fn load(paths: &Paths, overrides: &[Override]) -> Result<Loaded, ConfigError> {
-    let Reread { node, daemon, mut warnings, key_file } = reread(paths, overrides)?;
+    let Reread { node, daemon, mut warnings, key_file, settings } = reread(paths, overrides, None)?;
     let key = keys::read_private(&key_file, &mut warnings)?;
     warn_of_other_key(paths, &node, &key.public(), &mut warnings);
-    Ok(Loaded { node, daemon, key, warnings })
+    Ok(Loaded { node, daemon, key, warnings, settings })
 }
 
-/// Reads what may have changed since the start.
+/// Reads what may have changed since the start. Some variables that were removed stay as they were in `last`.
 ///
 /// # Errors
 /// As [`load`].
-pub fn reread(paths: &Paths, overrides: &[Override]) -> Result<Reread, ConfigError> {
+pub fn reread(paths: &Paths, overrides: &[Override], last: Option<&Settings>) -> Result<Reread, ConfigError> {
     let mut warnings = Vec::new();
-    let (name, settings) = sources::own_settings(paths, overrides, &mut warnings)?;
-    let hosts = hosts::read(paths, overrides, &name, &mut warnings);
+    let (name, mut settings) = sources::own_settings(paths, overrides, &mut warnings)?;
+    if let Some(last) = last {
+        settings = keep(settings, last);
+    }
     warn_of_unused(&settings, &mut warnings);
     let mut reader = Reader::new(&settings, &mut warnings);
     let daemon = daemon::settings(&mut reader)?;
-    let node = own::config(name, daemon.port, hosts, &mut reader)?;
+    let mut node = own::config(name, daemon.port, &mut reader)?;
+    node.proxy = daemon.proxy.as_ref().and_then(Proxy::protocol);
     let key_file = paths.confbase.join(reader.text("Ed25519PrivateKeyFile").unwrap_or("ed25519_key.priv"));
-    let node = Config { invitation_key: read_invitation_key(paths, &mut warnings), ..node };
-    Ok(Reread { node, daemon, warnings, key_file })
+    node.hosts = hosts::read(paths, overrides, &node.name, daemon.address_family, &mut warnings);
+    node.invitation_key = read_invitation_key(paths, &mut warnings);
+    Ok(Reread { node, daemon, warnings, key_file, settings })
+}
+
+/// Adds what was in force before of variables that tinc keeps when their line is removed (spec: configuration 4).
+fn keep(settings: Settings, last: &Settings) -> Settings {
+    let kept = |variable: &&Variable| variable.reload == Reload::Keep && settings.first(variable.name).is_none();
+    let old: Vec<_> = VARIABLES.iter().filter(kept).flat_map(|variable| last.all(variable.name)).cloned().collect();
+    Settings::new(settings.iter().cloned().chain(old).collect())
 }
 
 fn read_invitation_key(paths: &Paths, warnings: &mut Vec<String>) -> Option<SecretKey> {

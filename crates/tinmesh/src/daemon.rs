@@ -12,6 +12,10 @@ pub mod log;
 mod meta_sockets;
 mod names;
 mod opening;
+mod outgoing;
+mod own_subnets;
+mod program;
+mod proxying;
 mod reload;
 mod resolver;
 mod run_files;
@@ -51,6 +55,8 @@ use crate::daemon::log::{Log, NOTICE, Target};
 use crate::daemon::meta_sockets::{MetaSockets, Outgoing};
 use crate::daemon::names::Names;
 use crate::daemon::opening::Opened;
+use crate::daemon::own_subnets::OwnSubnets;
+use crate::daemon::proxying::Proxying;
 use crate::daemon::reload::Reload;
 use crate::daemon::resolver::Resolver;
 use crate::daemon::run_files::RunFiles;
@@ -203,10 +209,12 @@ impl Startup<'_> {
             interface::set_up(device.name(), &loaded.daemon)?;
         }
         scripts.run(&Script::plain("tinc-up"));
+        let own_subnets = OwnSubnets::bring_up(loaded.node.name.as_str(), &loaded.node.subnets, &scripts);
         if let Some(nice) = loaded.daemon.process_priority {
             process::set_priority(nice).context("Could not set ProcessPriority")?;
         }
-        let serving = AssertUnwindSafe(|| self.serve(loaded, opened, (&files, service), names, scripts.clone()));
+        let serving =
+            AssertUnwindSafe(|| self.serve(loaded, opened, (&files, service), (names, own_subnets), scripts.clone()));
         let result = panic::catch_unwind(serving).unwrap_or_else(|_| bail!("the control thread panicked"));
         scripts.run(&Script::plain("tinc-down"));
         drop(guard);
@@ -248,7 +256,7 @@ impl Startup<'_> {
         loaded: Loaded,
         opened: Opened,
         (files, service): (&run_files::Created, Service),
-        names: Option<Names>,
+        (names, own_subnets): (Option<Names>, OwnSubnets),
         script_settings: ScriptSettings,
     ) -> Result<()> {
         let monitor = open_monitor(&opened);
@@ -265,11 +273,14 @@ impl Startup<'_> {
         }
         let paths = Paths { confbase: confbase.clone(), ..self.paths.clone() };
         let reload = Reload::new(paths, self.options.overrides.clone(), &loaded);
-        let outgoing = Outgoing { options: opened.tcp_options(&loaded.daemon), bind: loaded.daemon.outgoing_bind() };
+        let outgoing = Outgoing { options: opened.tcp_options(&loaded.daemon), bind: opened.outgoing };
         let meta = MetaSockets::new(opened.listeners, outgoing, &poller)?;
         let control = ControlSockets::new(files.listener()?, files.cookie(), &poller)?;
         let lifeline = Lifeline::new(waker.clone());
         let resolver = Resolver::start(waker.clone(), loaded.daemon.address_family, &lifeline)?;
+        let named = |(key, _): &&(String, String)| ["NAME", "NETNAME"].contains(&key.as_str());
+        let environment = script_settings.environment.iter().filter(named).cloned().collect();
+        let proxying = Proxying::new(loaded.daemon.proxy.clone(), environment);
         let scripts = Scripts::start(script_settings, &lifeline)?;
         let (node, fib) = make_node(loaded)?;
         let shared = Arc::new(Shared {
@@ -296,7 +307,9 @@ impl Startup<'_> {
             monitor,
             words: heard,
             resolver,
+            proxying,
             scripts,
+            own_subnets,
             store: Store::new(confbase),
             names,
             reload,

@@ -9,6 +9,7 @@ use crate::crypto::rng::Rng;
 use crate::crypto::sptps::stream::{Stream, StreamEvent};
 use crate::invite::inviter::Inviter;
 use crate::meta::error::PeerError;
+use crate::meta::proxy::{Prelude, Progress};
 use crate::name::{ConnId, NodeName, PeerId};
 use crate::packet::MAX_FRAME;
 use crate::time::Instant;
@@ -30,6 +31,8 @@ pub const STALLED: usize = 8 << 20;
 pub enum Phase {
     /// TCP is being set up.
     Connecting,
+    /// A proxy is asked to connect us.
+    Proxying(Box<Prelude>),
     /// The peer's ID line is awaited.
     Id,
     /// SPTPS handshake, then the peer's ACK request.
@@ -51,6 +54,8 @@ enum Expect {
 /// A complete piece of input.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Unit {
+    /// The proxy has connected us.
+    Through,
     /// A plain line without its end.
     Line(Vec<u8>),
     /// The SPTPS handshake is done.
@@ -80,6 +85,8 @@ pub struct Connection {
     pub peer: Option<PeerId>,
     /// How far it has come.
     pub phase: Phase,
+    /// What is to be said to a proxy once TCP is up.
+    pub prelude: Option<Box<Prelude>>,
     /// Options of the link, once active; the top byte is the peer's minor.
     pub options: Options,
     /// When a ping was sent, or the last step of the set-up made.
@@ -111,6 +118,7 @@ impl Connection {
             name,
             peer: None,
             phase,
+            prelude: None,
             options: Options::default(),
             last_ping: now,
             pinged: false,
@@ -127,6 +135,11 @@ impl Connection {
     /// Whether we dialled.
     pub const fn is_outgoing(&self) -> bool {
         self.id.0 & ConnId::ACCEPTED == 0
+    }
+
+    /// Whether a proxy is asked to connect us.
+    pub const fn is_proxying(&self) -> bool {
+        matches!(self.phase, Phase::Proxying(_))
     }
 
     /// Whether all requests are allowed.
@@ -154,6 +167,7 @@ impl Connection {
     pub fn next_unit(&mut self, rng: &mut Rng) -> Result<Option<Unit>, PeerError> {
         match &self.phase {
             Phase::Connecting => Ok(None),
+            Phase::Proxying(_) => self.next_answer(),
             Phase::Id => self.next_line(),
             Phase::Inviting(_) if self.rest().is_empty() => Ok(None),
             Phase::Inviting(_) => Ok(Some(Unit::Invitation(self.take(self.rest().len())))),
@@ -162,6 +176,21 @@ impl Connection {
                 Expect::Record | Expect::Packet(_) => self.next_record(rng),
             },
         }
+    }
+
+    fn next_answer(&mut self) -> Result<Option<Unit>, PeerError> {
+        while let Phase::Proxying(prelude) = &mut self.phase {
+            match prelude.feed(&self.input[self.done..])? {
+                Progress::Waiting => break,
+                Progress::Step(len) => self.done += len,
+                Progress::Open(len) => {
+                    self.done += len;
+                    self.phase = Phase::Id;
+                    return Ok(Some(Unit::Through));
+                }
+            }
+        }
+        Ok(None)
     }
 
     fn rest(&self) -> &[u8] {
@@ -252,7 +281,7 @@ impl Connection {
     pub fn seal(&mut self, data: &[u8]) -> Option<Vec<u8>> {
         match &mut self.phase {
             Phase::Securing(stream) | Phase::Active(stream) => stream.seal(0, data).ok(),
-            Phase::Connecting | Phase::Id | Phase::Inviting(_) => None,
+            Phase::Connecting | Phase::Proxying(_) | Phase::Id | Phase::Inviting(_) => None,
         }
     }
 
@@ -260,6 +289,7 @@ impl Connection {
     pub fn take_output(&mut self) -> Vec<u8> {
         match &mut self.phase {
             Phase::Securing(stream) | Phase::Active(stream) => stream.take_output(),
+            Phase::Proxying(prelude) => prelude.take_output(),
             Phase::Connecting | Phase::Id | Phase::Inviting(_) => Vec::new(),
         }
     }
@@ -270,7 +300,9 @@ impl Connection {
         self.options = options;
         self.phase = match std::mem::replace(&mut self.phase, Phase::Id) {
             Phase::Securing(stream) => Phase::Active(stream),
-            other @ (Phase::Connecting | Phase::Id | Phase::Active(_) | Phase::Inviting(_)) => other,
+            other @ (Phase::Connecting | Phase::Proxying(_) | Phase::Id | Phase::Active(_) | Phase::Inviting(_)) => {
+                other
+            }
         };
     }
 }

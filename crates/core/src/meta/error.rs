@@ -2,6 +2,7 @@
 
 use crate::crypto::sptps::SptpsError;
 use crate::invite::InviteError;
+use crate::meta::proxy::ProxyError;
 use crate::wire::request::RequestError;
 
 /// The remote's bytes are at fault, or the connection came to its end.
@@ -16,6 +17,9 @@ pub enum PeerError {
     /// The invitation exchange went wrong.
     #[error("invitation refused: {0}")]
     Invite(#[from] InviteError),
+    /// The proxy is of no use.
+    #[error("{0}")]
+    Proxy(#[from] ProxyError),
     /// A line without end.
     #[error("line longer than {0} bytes")]
     LineTooLong(usize),
@@ -113,7 +117,8 @@ impl PeerError {
             | Self::NoInvitations
             | Self::BadInvitation
             | Self::Burst => true,
-            Self::WrongName { .. }
+            Self::Proxy(_)
+            | Self::WrongName { .. }
             | Self::HandshakeTimeout
             | Self::PingTimeout
             | Self::Stalled(_)

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::crypto::keys::{PublicKey, SecretKey};
 use crate::dataplane::fib::Policy;
+use crate::meta::proxy::Protocol;
 use crate::name::NodeName;
 use crate::subnet::Subnet;
 
@@ -24,6 +25,8 @@ pub struct Config {
     pub broadcast_subnets: Vec<Subnet>,
     /// Nodes to keep connected to.
     pub connect_to: Vec<NodeName>,
+    /// How to speak with the proxy through which connections are made, if there is one.
+    pub proxy: Option<Protocol>,
     /// What the host files say, by node. A node with an entry is an accepted identity.
     pub hosts: BTreeMap<NodeName, HostConfig>,
     /// The key of invitations, if there are any.

@@ -8,6 +8,7 @@ use crate::crypto::sptps::stream::Stream;
 use crate::crypto::sptps::{self, Params, Role};
 use crate::meta::connection::{Connection, Phase, STALLED, Unit};
 use crate::meta::error::PeerError;
+use crate::meta::proxy::ProxyError;
 use crate::name::{ConnId, NodeName, PeerId};
 use crate::node::Node;
 use crate::node::io::{Event, Output};
@@ -49,10 +50,16 @@ impl Node {
             return;
         }
         conn.local = local;
-        conn.phase = Phase::Id;
         conn.last_ping = now;
         self.timers.set(Wake::Check(id), deadline);
-        self.send_id(id);
+        if let Some(mut prelude) = conn.prelude.take() {
+            let request = prelude.take_output();
+            conn.phase = Phase::Proxying(prelude);
+            self.send_bytes(id, request);
+        } else {
+            conn.phase = Phase::Id;
+            self.send_id(id);
+        }
     }
 
     pub(super) fn on_received(&mut self, id: ConnId, bytes: &[u8]) {
@@ -76,6 +83,10 @@ impl Node {
 
     fn on_unit(&mut self, id: ConnId, unit: Unit) -> Result<(), PeerError> {
         match unit {
+            Unit::Through => {
+                self.send_id(id);
+                Ok(())
+            }
             Unit::Line(line) => {
                 self.trace(id, false, &line);
                 self.on_id_line(id, &line)
@@ -98,7 +109,9 @@ impl Node {
     }
 
     pub(super) fn on_closed(&mut self, id: ConnId) {
-        self.finish(id, &PeerError::Closed, false);
+        let proxying = self.connections.get(&id).is_some_and(Connection::is_proxying);
+        let error = if proxying { ProxyError::Closed.into() } else { PeerError::Closed };
+        self.finish(id, &error, false);
     }
 
     pub(super) fn on_queued(&mut self, id: ConnId, bytes: usize) {
@@ -318,7 +331,8 @@ impl Node {
     pub(super) fn on_check(&mut self, id: ConnId) {
         let Some(conn) = self.connections.get_mut(&id) else { return };
         if !conn.is_active() {
-            self.terminate(id, &PeerError::HandshakeTimeout);
+            let error = if conn.is_proxying() { ProxyError::Silent.into() } else { PeerError::HandshakeTimeout };
+            self.terminate(id, &error);
             return;
         }
         if conn.pinged {
@@ -407,6 +421,8 @@ impl Node {
         if strange && matches!(conn.phase, Phase::Connecting) {
             let name = conn.name.as_ref().map_or("a node", NodeName::as_str);
             self.event(Event::Note(format!("Could not connect to {name} ({} port {})", remote.ip(), remote.port())));
+        } else if let (PeerError::Proxy(error), Some(name)) = (error, &conn.name) {
+            self.event(Event::ProxyFailed { name: name.clone(), remote, reason: error.to_string() });
         } else if strange && error.deserves_tarpit() {
             self.event(Event::Refused { remote, reason: format!("peer {reason}") });
         } else {

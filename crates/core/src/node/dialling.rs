@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::meta::connection::Connection;
 use crate::meta::error::PeerError;
+use crate::meta::proxy::Prelude;
 use crate::name::{ConnId, NodeName, PeerId};
 use crate::node::io::{Event, Output, Persist};
 use crate::node::timers::Wake;
@@ -44,9 +45,28 @@ struct Outgoing {
 
 #[derive(Debug, Default)]
 struct Round {
-    addresses: VecDeque<SocketAddr>,
-    names: VecDeque<(String, u16)>,
+    places: VecDeque<Place>,
     tried: BTreeSet<SocketAddr>,
+}
+
+/// Where a node may be.
+#[derive(Debug)]
+enum Place {
+    At(SocketAddr),
+    Named(String, u16),
+}
+
+impl Round {
+    /// The next place, but no address twice.
+    fn next(&mut self) -> Option<Place> {
+        while let Some(place) = self.places.pop_front() {
+            match place {
+                Place::At(address) if !self.tried.insert(address) => {}
+                Place::At(_) | Place::Named(..) => return Some(place),
+            }
+        }
+        None
+    }
 }
 
 impl Node {
@@ -110,20 +130,15 @@ impl Node {
     /// All that is known of where a node is: addresses that worked, those that others announce,
     /// and the names in its host file.
     fn new_round(&self, peer: PeerId) -> Round {
-        let mut addresses: VecDeque<SocketAddr> = VecDeque::new();
         let Some(known) = self.peer(peer) else { return Round::default() };
-        addresses.extend(known.cached.iter().copied());
-        addresses.extend(self.announced_addresses(peer).into_iter().rev());
-        let mut names = VecDeque::new();
-        if let Some(host) = self.config.hosts.get(&known.name) {
-            for (host, port) in &host.addresses {
-                match host.parse() {
-                    Ok(ip) => addresses.push_back(SocketAddr::new(ip, *port)),
-                    Err(_) => names.push_back((host.clone(), *port)),
-                }
-            }
-        }
-        Round { addresses, names, tried: BTreeSet::new() }
+        let announced = self.announced_addresses(peer).into_iter().rev();
+        let mut places: VecDeque<Place> = known.cached.iter().copied().chain(announced).map(Place::At).collect();
+        let told = self.config.hosts.get(&known.name).map_or(&[][..], |host| &host.addresses);
+        places.extend(told.iter().map(|(host, port)| match host.parse() {
+            Ok(ip) => Place::At(SocketAddr::new(ip, *port)),
+            Err(_) => Place::Named(host.clone(), *port),
+        }));
+        Round { places, tried: BTreeSet::new() }
     }
 
     /// Where other nodes see `peer`.
@@ -134,29 +149,34 @@ impl Node {
 
     fn try_next(&mut self, peer: PeerId) {
         let Some(name) = self.peer(peer).map(|known| known.name.clone()) else { return };
-        let Some(round) = self.dialling.outgoing.get_mut(&peer).and_then(|record| record.round.as_mut()) else {
-            return;
-        };
-        while let Some(address) = round.addresses.pop_front() {
-            if round.tried.insert(address) {
-                self.connect(peer, name, address);
+        loop {
+            let Some(round) = self.dialling.outgoing.get_mut(&peer).and_then(|record| record.round.as_mut()) else {
                 return;
+            };
+            let address = match round.next() {
+                Some(Place::At(address)) => address,
+                Some(Place::Named(host, port)) => return self.emit(Output::Resolve { peer: name, host, port }),
+                None => return self.back_off(peer, name),
+            };
+            match self.config.proxy.as_ref().map(|proxy| Prelude::new(proxy, address)).transpose() {
+                Ok(prelude) => return self.connect(peer, name, address, prelude),
+                Err(error) => {
+                    let (name, reason) = (name.clone(), error.to_string());
+                    self.event(Event::ProxyFailed { name, remote: address, reason });
+                }
             }
         }
-        if let Some((host, port)) = round.names.pop_front() {
-            self.emit(Output::Resolve { peer: name, host, port });
-            return;
-        }
-        self.back_off(peer, name);
     }
 
-    pub(super) fn connect(&mut self, peer: PeerId, name: NodeName, address: SocketAddr) {
+    pub(super) fn connect(&mut self, peer: PeerId, name: NodeName, address: SocketAddr, prelude: Option<Prelude>) {
         let id = ConnId(self.dialling.next_conn);
         self.dialling.next_conn += 1;
         if let Some(record) = self.dialling.outgoing.get_mut(&peer) {
             record.conn = Some(id);
         }
-        self.connections.insert(id, Connection::new(id, address, Some(name.clone()), self.now));
+        let mut conn = Connection::new(id, address, Some(name.clone()), self.now);
+        conn.prelude = prelude.map(Box::new);
+        self.connections.insert(id, conn);
         let deadline = self.now + self.config.timing.ping_timeout;
         self.timers.set(Wake::Check(id), deadline);
         self.emit(Output::Connect { conn: id, peer: name, to: address });
@@ -177,7 +197,8 @@ impl Node {
         let Some(peer) = self.mesh.graph.find(name) else { return };
         let Some(record) = self.dialling.outgoing.get_mut(&peer).filter(|record| record.conn.is_none()) else { return };
         let Some(round) = record.round.as_mut() else { return };
-        round.addresses.extend(addresses);
+        // The last one comes first, as in tinc.
+        addresses.iter().for_each(|&address| round.places.push_front(Place::At(address)));
         if self.peer(peer).is_some_and(|known| known.conn.is_none()) {
             self.try_next(peer);
         }

@@ -37,7 +37,9 @@ impl Node {
     fn inviter(&mut self, id: ConnId) -> Option<&mut Inviter> {
         match self.connections.get_mut(&id).map(|conn| &mut conn.phase) {
             Some(Phase::Inviting(inviter)) => Some(inviter),
-            Some(Phase::Connecting | Phase::Id | Phase::Securing(_) | Phase::Active(_)) | None => None,
+            Some(Phase::Connecting | Phase::Proxying(_) | Phase::Id | Phase::Securing(_) | Phase::Active(_)) | None => {
+                None
+            }
         }
     }
 

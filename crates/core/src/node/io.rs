@@ -382,6 +382,15 @@ pub enum Event {
         /// Why, in words that say what to do.
         reason: String,
     },
+    /// A proxy did not connect us.
+    ProxyFailed {
+        /// To whom.
+        name: NodeName,
+        /// Where that node should be.
+        remote: SocketAddr,
+        /// Why, in words that say what to do.
+        reason: String,
+    },
     /// Outgoing connections to a node failed; the next try is later.
     Retrying {
         /// To whom.

@@ -8,6 +8,7 @@ use tinmesh_core::invite::url::DEFAULT_PORT;
 
 use super::ConfigError;
 use super::kind::{self, Endpoint, Range};
+use super::proxy::{self, Proxy};
 use super::reader::Reader;
 use super::syntax::Setting;
 
@@ -69,10 +70,14 @@ pub struct DaemonSettings {
     pub port: u16,
     /// Variable `AddressFamily`.
     pub address_family: AddressFamily,
+    /// Variable `Proxy`.
+    pub proxy: Option<Proxy>,
+    /// Variable `Hostnames`.
+    pub hostnames: bool,
     /// Variable `UDPRcvBuf`.
-    pub udp_rcvbuf: usize,
+    pub udp_rcvbuf: Buffer,
     /// Variable `UDPSndBuf`.
-    pub udp_sndbuf: usize,
+    pub udp_sndbuf: Buffer,
     /// Variable `FWMark`.
     pub fwmark: u32,
     /// Variable `BindToInterface`.
@@ -87,22 +92,26 @@ pub struct DaemonSettings {
     pub log_level: i32,
     /// Variable `InvitationExpire`.
     pub invitation_expire: Duration,
-    /// Variables `BindToAddress` and `ListenAddress`.
-    listen: Vec<SocketAddr>,
-    /// Variable `BindToAddress`.
-    outgoing: Vec<SocketAddr>,
+    /// Variables `BindToAddress` and `ListenAddress`, or everywhere.
+    pub listen: Vec<Listen>,
 }
 
-impl DaemonSettings {
-    /// Addresses to listen on; port 0 means any.
-    pub fn listen_addresses(&self) -> Vec<SocketAddr> {
-        self.listen.clone()
-    }
+/// The size of a socket's buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    /// In bytes; 0: the system's choice.
+    pub size: usize,
+    /// Whether the operator asked for it.
+    pub asked: bool,
+}
 
-    /// Addresses that outgoing connections come from, with port 0.
-    pub fn outgoing_bind(&self) -> Vec<SocketAddr> {
-        self.outgoing.clone()
-    }
+/// An address to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Address and port; port 0 means any.
+    pub address: SocketAddr,
+    /// Whether outgoing connections may come from it: `BindToAddress`.
+    pub dials: bool,
 }
 
 pub(super) fn settings(reader: &mut Reader<'_>) -> Result<DaemonSettings, ConfigError> {
@@ -112,7 +121,7 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Result<DaemonSettings, Config
     let bound = endpoints(reader, "BindToAddress", port, address_family)?;
     let also = endpoints(reader, "ListenAddress", port, address_family)?;
     let owned = |reader: &Reader<'_>, variable: &str| reader.text(variable).map(str::to_owned);
-    let size = |count: Option<u32>| count.unwrap_or(DEFAULT_BUFFER) as usize;
+    let buffer = |count: Option<u32>| Buffer { size: count.unwrap_or(DEFAULT_BUFFER) as usize, asked: count.is_some() };
     let expire = reader.int("InvitationExpire").map(|seconds| u64::try_from(seconds).unwrap_or(0));
     Ok(DaemonSettings {
         device_type: device_type(reader)?,
@@ -124,8 +133,10 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Result<DaemonSettings, Config
         hosts_file: reader.bool("HostsFile").unwrap_or(false),
         port,
         address_family,
-        udp_rcvbuf: size(reader.count("UDPRcvBuf")?),
-        udp_sndbuf: size(reader.count("UDPSndBuf")?),
+        proxy: proxy::read(reader)?,
+        hostnames: reader.bool("Hostnames").unwrap_or(false),
+        udp_rcvbuf: buffer(reader.count("UDPRcvBuf")?),
+        udp_sndbuf: buffer(reader.count("UDPSndBuf")?),
         fwmark: reader.int("FWMark").map_or(0, i32::cast_unsigned),
         bind_to_interface: owned(reader, "BindToInterface"),
         scripts_extension: owned(reader, "ScriptsExtension").unwrap_or_default(),
@@ -134,20 +145,11 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Result<DaemonSettings, Config
         log_level: reader.int("LogLevel").unwrap_or(0),
         invitation_expire: Duration::from_secs(expire.unwrap_or(DEFAULT_INVITATION_EXPIRE)),
         listen: listen(&bound, &also, port, address_family),
-        outgoing: bound.iter().filter(|address| !address.ip().is_unspecified()).map(without_port).collect(),
     })
 }
 
 /// What tinmesh cannot do yet and the operator relies on.
 fn refuse_dangers(reader: &mut Reader<'_>) -> Result<(), ConfigError> {
-    let kind = reader.text("Proxy").unwrap_or("none").split(' ').next().unwrap_or_default().to_ascii_lowercase();
-    if !["none", "socks4", "socks4a", "socks5", "http", "exec"].contains(&kind.as_str()) {
-        let right = "it is one of: none, socks4, socks4a, socks5, http, exec".to_owned();
-        return Err(reader.invalid("Proxy", format!("Unknown proxy type {kind}!"), right));
-    }
-    if kind != "none" {
-        return Err(reader.unsupported("Proxy", "connections would go past the proxy"));
-    }
     let sandbox = reader.text("Sandbox").unwrap_or("off").to_owned();
     if reader.word("Sandbox", &format!("Bad sandbox value {sandbox}!"))?.is_some_and(|word| word != "off") {
         return Err(reader.unsupported("Sandbox", "the daemon would keep rights that it should not have"));
@@ -243,17 +245,22 @@ fn endpoints(
             found.extend(wildcards(port, family));
             continue;
         }
-        let resolved = (endpoint.host.as_str(), port).to_socket_addrs().map_err(|cause| {
-            let message = format!("Could not look up the address: {}!", files::reason(&cause));
-            ConfigError::Invalid {
-                message,
-                variable,
-                value: setting.value.clone(),
-                place: setting.place.clone(),
-                right: right.to_owned(),
-            }
-        })?;
+        let unusable = |message: String| ConfigError::Invalid {
+            message,
+            variable,
+            value: setting.value.clone(),
+            place: setting.place.clone(),
+            right: right.to_owned(),
+        };
+        let resolved = (endpoint.host.as_str(), port).to_socket_addrs();
+        let resolved =
+            resolved.map_err(|cause| unusable(format!("Could not look up the address: {}!", files::reason(&cause))))?;
+        let before = found.len();
         found.extend(resolved.filter(|address| family.admits(address)));
+        // Without any address all of them would be listened on, which is the contrary of what was asked for.
+        if found.len() == before {
+            return Err(unusable("It has no address of the AddressFamily!".to_owned()));
+        }
     }
     Ok(found)
 }
@@ -264,16 +271,18 @@ fn wildcards(port: u16, family: AddressFamily) -> impl Iterator<Item = SocketAdd
 }
 
 /// Where to listen: what was asked for, without duplicates, or everywhere.
-fn listen(bound: &[SocketAddr], also: &[SocketAddr], port: u16, family: AddressFamily) -> Vec<SocketAddr> {
-    let mut found = Vec::new();
-    for address in bound.iter().chain(also) {
-        if !found.contains(address) {
-            found.push(*address);
+fn listen(bound: &[SocketAddr], also: &[SocketAddr], port: u16, family: AddressFamily) -> Vec<Listen> {
+    let entries = |addresses: &[SocketAddr], dials: bool| -> Vec<Listen> {
+        addresses.iter().map(|&address| Listen { address, dials }).collect()
+    };
+    let mut found: Vec<Listen> = Vec::new();
+    for entry in entries(bound, true).into_iter().chain(entries(also, false)) {
+        if !found.iter().any(|known| known.address == entry.address) {
+            found.push(entry);
         }
     }
-    if found.is_empty() { wildcards(port, family).collect() } else { found }
-}
-
-fn without_port(address: &SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip(), 0)
+    if found.is_empty() {
+        found = wildcards(port, family).map(|address| Listen { address, dials: false }).collect();
+    }
+    found
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 
 use tinmesh_core::crypto::keys::PublicKey;
@@ -9,6 +10,7 @@ use tinmesh_core::invite::url::DEFAULT_PORT;
 use tinmesh_core::name::NodeName;
 use tinmesh_core::node::config::HostConfig;
 
+use super::daemon::AddressFamily;
 use super::kind::{self, Endpoint};
 use super::reader::{self, Reader};
 use super::syntax::{self, Override, Settings};
@@ -20,11 +22,12 @@ pub(super) fn read(
     paths: &Paths,
     overrides: &[Override],
     own: &NodeName,
+    family: AddressFamily,
     warnings: &mut Vec<String>,
 ) -> BTreeMap<NodeName, HostConfig> {
     let mut hosts = BTreeMap::new();
     for name in names(&paths.hosts()).into_iter().filter(|name| name != own) {
-        match read_host(paths, overrides, &name, warnings) {
+        match read_host(paths, overrides, &name, family, warnings) {
             Ok(host) => drop(hosts.insert(name, host)),
             Err(text) => warnings.push(text),
         }
@@ -45,6 +48,7 @@ fn read_host(
     paths: &Paths,
     overrides: &[Override],
     name: &NodeName,
+    family: AddressFamily,
     warnings: &mut Vec<String>,
 ) -> Result<HostConfig, String> {
     let path = paths.host_file(name);
@@ -59,7 +63,7 @@ fn read_host(
     let tcp_only = reader.bool("TCPOnly").unwrap_or(false);
     Ok(HostConfig {
         key,
-        addresses: addresses(default_port, &mut reader),
+        addresses: addresses(default_port, family, &mut reader),
         subnets: subnets(&mut reader),
         indirect: reader.bool("IndirectData").unwrap_or(false) || tcp_only,
         tcp_only,
@@ -83,12 +87,16 @@ fn key(paths: &Paths, name: &NodeName, host_file: &[u8], reader: &mut Reader<'_>
     found
 }
 
-fn addresses(default_port: u16, reader: &mut Reader<'_>) -> Vec<(String, u16)> {
+fn addresses(default_port: u16, family: AddressFamily, reader: &mut Reader<'_>) -> Vec<(String, u16)> {
     let mut found = Vec::new();
     for setting in reader.all("Address") {
         let endpoint = Endpoint::parse(&setting.value);
         let port = |endpoint: &Endpoint| endpoint.port.as_deref().map_or(Some(default_port), kind::port);
         match endpoint.and_then(|endpoint| port(&endpoint).map(|port| (endpoint.host, port))) {
+            Some((host, _)) if host.parse().is_ok_and(|ip: IpAddr| !family.admits(&(ip, 0).into())) => {
+                let text = format!("Address = {host} in {} is of another AddressFamily, not dialled", setting.place);
+                reader.warn(text);
+            }
             Some(address) => found.push(address),
             None => reader.warn(format!("Invalid Address in {}, ignored", setting.place)),
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tinmesh_core::dataplane::fib::{Forwarding, Mode, Policy};
 use tinmesh_core::name::NodeName;
-use tinmesh_core::node::config::{Config, HostConfig, LinkPolicy, MeshPolicy, Timing};
+use tinmesh_core::node::config::{Config, LinkPolicy, MeshPolicy, Timing};
 
 use super::ConfigError;
 use super::reader::{self, Reader};
@@ -13,12 +13,8 @@ use super::reader::{self, Reader};
 /// PingInterval when it is switched off: a day.
 const NO_PINGS: Duration = Duration::from_secs(86_400);
 
-pub(super) fn config(
-    name: NodeName,
-    port: u16,
-    hosts: BTreeMap<NodeName, HostConfig>,
-    reader: &mut Reader<'_>,
-) -> Result<Config, ConfigError> {
+/// Without host files, invitations and proxy.
+pub(super) fn config(name: NodeName, port: u16, reader: &mut Reader<'_>) -> Result<Config, ConfigError> {
     let subnets = |variable: &'static str, reader: &Reader<'_>| {
         reader.all(variable).map(|setting| reader::subnet(variable, setting)).collect::<Result<Vec<_>, _>>()
     };
@@ -29,7 +25,8 @@ pub(super) fn config(
         subnets: subnets("Subnet", reader)?,
         broadcast_subnets: subnets("BroadcastSubnet", reader)?,
         connect_to: connect_to(&name, reader),
-        hosts,
+        proxy: None,
+        hosts: BTreeMap::new(),
         invitation_key: None,
         policy: policy(link.tcp_only, reader)?,
         link,

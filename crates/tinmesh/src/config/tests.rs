@@ -10,6 +10,8 @@ use tinmesh_core::wire::address_cache;
 use super::*;
 use crate::paths::PathOptions;
 
+mod network;
+
 /// An instance in a directory of its own, with keys, called `me`.
 struct Instance {
     dir: TempDir,
@@ -58,8 +60,9 @@ fn an_instance_with_a_name_and_a_key_has_tincs_defaults() {
     assert_eq!(loaded.node.link, tinmesh_core::node::config::LinkPolicy::default());
     assert_eq!(loaded.key.public(), SecretKey::from_seed(&[1; 32]).public());
     let daemon = loaded.daemon;
-    assert_eq!(daemon.listen_addresses(), ["0.0.0.0:655".parse().unwrap(), "[::]:655".parse().unwrap()]);
-    assert_eq!((daemon.udp_rcvbuf, daemon.udp_sndbuf, daemon.fwmark), (1 << 20, 1 << 20, 0));
+    let listen: Vec<_> = daemon.listen.iter().map(|entry| entry.address.to_string()).collect();
+    assert_eq!(listen, ["0.0.0.0:655", "[::]:655"]);
+    assert_eq!((daemon.udp_rcvbuf.size, daemon.udp_sndbuf.size, daemon.fwmark), (1 << 20, 1 << 20, 0));
     assert_eq!((daemon.device_type, daemon.process_priority), (DeviceType::Tun, None));
 }
 
@@ -87,8 +90,8 @@ fn settings_reach_node_and_daemon() {
     assert_eq!(daemon.ifconfig, [("10.9.0.1".parse().unwrap(), 16)]);
     assert_eq!(daemon.routes, [(("10.10.0.0".parse().unwrap(), 16), Some("10.9.0.2".parse().unwrap()))]);
     assert_eq!((daemon.interface_mtu, daemon.hosts_file), (Some(1400), true));
-    assert_eq!(daemon.listen_addresses(), ["127.0.0.1:0".parse().unwrap(), "127.0.0.1:700".parse().unwrap()]);
-    assert_eq!(daemon.outgoing_bind(), ["127.0.0.1:0".parse().unwrap()]);
+    let listen: Vec<_> = daemon.listen.iter().map(|entry| (entry.address.to_string(), entry.dials)).collect();
+    assert_eq!(listen, [("127.0.0.1:0".to_owned(), true), ("127.0.0.1:700".to_owned(), false)]);
     assert_eq!(daemon.process_priority, Some(10));
     assert_eq!(daemon.scripts_interpreter.as_deref(), Some("/bin/sh -e"));
 }
@@ -214,9 +217,7 @@ fn values_that_make_no_sense_stop_the_start_with_tincs_words() {
 
 #[test]
 fn what_would_be_dangerous_to_ignore_stops_the_start() {
-    for line in
-        ["Mode = switch", "Proxy = socks5 h 1", "Sandbox = high", "DeviceType = tap", "ExperimentalProtocol = no"]
-    {
+    for line in ["Mode = switch", "Sandbox = high", "DeviceType = tap", "ExperimentalProtocol = no"] {
         let error = Instance::new(line, "").error();
         assert!(error.contains("is not supported yet by tinmesh"), "{line}: {error}");
     }

@@ -193,7 +193,7 @@ pub static VARIABLES: &[Variable] = &[
     server("PrivateKey", Kind::Text, "", "Private key of tinc 1.0, as a number.").obsolete(),
     server("PrivateKeyFile", Kind::Text, "rsa_key.priv", "File with the private key of tinc 1.0.").later(),
     server("ProcessPriority", Kind::Word(&["low", "normal", "high"]), "", "Priority of the daemon among processes."),
-    server("Proxy", Kind::Text, "none", "Proxy through which connections are made.").reload(Reload::Keep).later(),
+    server("Proxy", Kind::Text, "none", "Proxy through which connections are made.").reload(Reload::Keep),
     server("ReplayWindow", Kind::Int, "16", "Bytes of the window in which late packets are accepted; 0: accept everything.").safe(),
     server("Sandbox", Kind::Word(&["off", "normal", "high"]), "off", "How much the daemon takes rights away from itself.").later(),
     server("ScriptsExtension", Kind::Text, "", "What is put behind the names of scripts.").reload(Reload::Yes),

@@ -32,8 +32,10 @@ use crate::daemon::lifeline::Lifeline;
 use crate::daemon::log::{self, CONNECTIONS, Line, Log, NOTICE};
 use crate::daemon::meta_sockets::{MetaEvent, MetaSockets};
 use crate::daemon::names::Names;
+use crate::daemon::own_subnets::OwnSubnets;
+use crate::daemon::proxying::Proxying;
 use crate::daemon::reload::Reload;
-use crate::daemon::resolver::Resolver;
+use crate::daemon::resolver::{Purpose, Resolver};
 use crate::daemon::scripts::Scripts;
 use crate::daemon::service::Service;
 use crate::daemon::shared::{FromWorker, Shared, is_too_big};
@@ -70,7 +72,9 @@ pub struct ControlLoop {
     pub(super) monitor: Option<Monitor>,
     pub(super) words: Receiver<FromWorker>,
     pub(super) resolver: Resolver,
+    pub(super) proxying: Proxying,
     pub(super) scripts: Scripts,
+    pub(super) own_subnets: OwnSubnets,
     pub(super) store: Store,
     pub(super) names: Option<Names>,
     pub(super) reload: Reload,
@@ -112,7 +116,7 @@ pub struct Times {
 }
 
 /// Something for the node that came while its outputs were carried out.
-enum Pending {
+pub(super) enum Pending {
     Meta(MetaEvent),
     PathMtu(std::net::SocketAddr),
     TooBig(std::net::SocketAddr, usize),
@@ -234,7 +238,7 @@ impl ControlLoop {
             Some(Token::Waker) => {
                 self.shared.control.drain();
                 while let Some(answer) = self.resolver.next() {
-                    self.tell(Input::Resolved { peer: answer.peer, addresses: answer.addresses });
+                    self.on_answer(answer);
                 }
             }
             Some(Token::Signals) => self.on_signals(),
@@ -325,6 +329,8 @@ impl ControlLoop {
                 for warning in &loaded.warnings {
                     warn!("{warning}");
                 }
+                self.resolver.change(loaded.daemon.address_family);
+                self.proxying.change(loaded.daemon.proxy.clone());
                 self.scripts.change(self.reload.script_settings(&self.scripts.settings(), &loaded.daemon));
                 self.tell(Input::Reconfigure(Box::new(loaded.node)));
                 true
@@ -416,7 +422,7 @@ impl ControlLoop {
     }
 
     /// Carries out outputs, and tells the node what came of them, until nothing is left.
-    fn drain(&mut self, mut pending: VecDeque<Pending>) {
+    pub(super) fn drain(&mut self, mut pending: VecDeque<Pending>) {
         loop {
             while let Some(output) = self.node.poll_output() {
                 self.on_output(output, &mut pending);
@@ -455,13 +461,13 @@ impl ControlLoop {
         match output {
             Output::Connect { conn, peer, to } => {
                 debug!(target: CONNECTIONS, "Trying to connect to {peer} ({} port {})", to.ip(), to.port());
-                if let Err(cause) = self.meta.connect(conn, to, &self.poller) {
-                    debug!(target: CONNECTIONS, "Could not connect to {peer}: {cause}");
-                    pending.push_back(Pending::Meta(MetaEvent::Closed { conn }));
-                }
+                pending.extend(self.connect(conn, &peer, to).map(Pending::Meta));
             }
             Output::Send { conn, bytes } => self.meta.send(conn, &bytes),
-            Output::Close { conn, tarpit } => self.meta.close(conn, tarpit, &self.poller),
+            Output::Close { conn, tarpit } => {
+                self.proxying.is_wanted(conn);
+                self.meta.close(conn, tarpit, &self.poller);
+            }
             Output::Transmit { target, packet } => self.transmit(target, &packet, pending),
             Output::Deliver(packet) => {
                 // A packet that the system does not want is lost, as on any network.
@@ -469,7 +475,7 @@ impl ControlLoop {
             }
             Output::Publish(fib) => self.shared.fib.store(fib),
             Output::PathMtu(to) => pending.push_back(Pending::PathMtu(to)),
-            Output::Resolve { peer, host, port } => self.resolver.ask(peer, host, port),
+            Output::Resolve { peer, host, port } => self.resolver.ask(Purpose::Node(peer), host, port),
             Output::Persist(persist) => {
                 if let Err(cause) = self.store.keep(&persist) {
                     error!("Could not write {cause}");
@@ -498,7 +504,9 @@ impl ControlLoop {
         if up || matches!(event, Event::NodeDown { .. }) {
             self.service.count_node(up);
         }
-        events::run_scripts(event, self.reload.name(), &self.scripts);
+        if !self.own_subnets.note(event) {
+            events::run_scripts(event, self.reload.name(), &self.scripts);
+        }
         if let Some(names) = self.names.as_mut() {
             events::keep_names(event, names);
         }
@@ -528,6 +536,7 @@ impl ControlLoop {
         self.service.stopping();
         self.drops.tell(&self.shared, self.node.counters());
         self.tell(Input::Command { id: NOBODY, command: Command::Shutdown });
+        self.own_subnets.farewell().into_iter().for_each(|script| self.scripts.queue(script));
         if let Some(names) = self.names.as_mut()
             && let Err(cause) = names.clear()
         {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use tinmesh_core::node::io::Event;
 use tinmesh_core::subnet::{Address, Subnet};
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use crate::daemon::log::{CONNECTIONS, PROTOCOL, REQUESTS};
 use crate::daemon::names::Names;
@@ -30,6 +30,9 @@ pub fn log(event: &Event) {
             debug!(target: CONNECTIONS, "Closing connection with {name} ({remote}): {reason}");
         }
         Event::Refused { remote, reason } => warn!("Refused {}: {reason}", port_text(Some(*remote))),
+        Event::ProxyFailed { name, remote, reason } => {
+            error!("Could not reach {name} ({}) through the proxy: {reason}", port_text(Some(*remote)));
+        }
         Event::Retrying { name, after } => {
             let seconds = after.as_secs();
             debug!(target: CONNECTIONS, "Trying to re-establish outgoing connection to {name} in {seconds} seconds");
@@ -75,6 +78,7 @@ pub fn run_scripts(event: &Event, own_name: &str, scripts: &Scripts) {
         Event::Activated { .. }
         | Event::Disconnected { .. }
         | Event::Refused { .. }
+        | Event::ProxyFailed { .. }
         | Event::Retrying { .. }
         | Event::PathChanged { .. }
         | Event::Request { .. }
@@ -115,6 +119,7 @@ pub fn keep_names(event: &Event, names: &mut Names) {
         | Event::Activated { .. }
         | Event::Disconnected { .. }
         | Event::Refused { .. }
+        | Event::ProxyFailed { .. }
         | Event::Retrying { .. }
         | Event::PathChanged { .. }
         | Event::InvitationAccepted { .. }

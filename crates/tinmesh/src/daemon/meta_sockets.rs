@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use tinmesh_core::name::ConnId;
 use tinmesh_os::poll::{Event, Interest, Poller};
@@ -12,7 +13,9 @@ use tinmesh_os::tcp::{self, TcpOptions};
 use tracing::debug;
 
 use crate::daemon::log::CONNECTIONS;
+use crate::daemon::program::Program;
 use crate::daemon::token::Token;
+use crate::files::reason;
 
 /// Sockets of strangers that are kept open, unread (spec: meta-protocol 2.3).
 const TARPIT: usize = 10;
@@ -44,11 +47,19 @@ pub struct Outgoing {
 }
 
 struct Meta {
-    stream: TcpStream,
+    stream: Stream,
     connecting: bool,
+    /// Where else to connect to if this fails.
+    others: VecDeque<SocketAddr>,
     output: Vec<u8>,
     written: usize,
     interest: Interest,
+}
+
+/// What carries a connection.
+enum Stream {
+    Tcp(TcpStream),
+    Program(Program),
 }
 
 /// All sockets of meta connections.
@@ -100,7 +111,7 @@ impl MetaSockets {
             let Ok(local) = stream.local_addr() else { continue };
             let conn = ConnId(ConnId::ACCEPTED | self.accepted);
             self.accepted += 1;
-            if self.insert(conn, stream, false, poller).is_ok() {
+            if self.insert(conn, Stream::Tcp(stream), false, poller).is_ok() {
                 accepted.push((conn, remote, canonical(local)));
             }
         }
@@ -116,23 +127,46 @@ impl MetaSockets {
         }
     }
 
-    fn insert(&mut self, conn: ConnId, stream: TcpStream, connecting: bool, poller: &Poller) -> io::Result<()> {
+    fn insert(&mut self, conn: ConnId, stream: Stream, connecting: bool, poller: &Poller) -> io::Result<()> {
         let interest = if connecting { Interest::WRITE } else { Interest::READ };
         poller.add(&stream, Token::Meta(conn).into(), interest)?;
-        self.metas.insert(conn, Meta { stream, connecting, output: Vec::new(), written: 0, interest });
+        let others = VecDeque::new();
+        self.metas.insert(conn, Meta { stream, connecting, others, output: Vec::new(), written: 0, interest });
         Ok(())
     }
 
-    /// Begins to connect.
+    /// Begins to connect to the first of these addresses that answers.
     ///
     /// # Errors
     /// If that fails at once.
-    pub fn connect(&mut self, conn: ConnId, to: SocketAddr, poller: &Poller) -> io::Result<()> {
+    pub fn connect(&mut self, conn: ConnId, mut to: VecDeque<SocketAddr>, poller: &Poller) -> io::Result<()> {
+        let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
+        while let Some(address) = to.pop_front() {
+            result = self.connect_one(conn, address, poller);
+            if result.is_ok() {
+                if let Some(meta) = self.metas.get_mut(&conn) {
+                    meta.others = to;
+                }
+                break;
+            }
+        }
+        result
+    }
+
+    /// Takes a program that stands for the other end.
+    ///
+    /// # Errors
+    /// If the system has no more descriptors.
+    pub fn adopt(&mut self, conn: ConnId, program: Program, poller: &Poller) -> io::Result<()> {
+        self.insert(conn, Stream::Program(program), false, poller)
+    }
+
+    fn connect_one(&mut self, conn: ConnId, to: SocketAddr, poller: &Poller) -> io::Result<()> {
         let mut fitting = self.outgoing.bind.iter().filter(|local| local.is_ipv4() == to.is_ipv4());
         let local = fitting.next().copied().filter(|_| fitting.next().is_none());
-        let local = local.map(|local| SocketAddr::new(local.ip(), 0));
+        let local = local.filter(|local| !local.ip().is_unspecified()).map(|local| SocketAddr::new(local.ip(), 0));
         let stream = tcp::connect(to, local, &self.outgoing.options)?;
-        self.insert(conn, stream, true, poller)
+        self.insert(conn, Stream::Tcp(stream), true, poller)
     }
 
     /// Queues bytes; they are written by [`MetaSockets::flush`].
@@ -149,8 +183,8 @@ impl MetaSockets {
         // Whatever cannot be written now is lost with the connection.
         meta.write().ok();
         poller.remove(&meta.stream).ok();
-        if tarpit {
-            self.tarpit.push_back(meta.stream);
+        if let (true, Stream::Tcp(stream)) = (tarpit, meta.stream) {
+            self.tarpit.push_back(stream);
             if self.tarpit.len() > TARPIT {
                 self.tarpit.pop_front();
             }
@@ -184,19 +218,16 @@ impl MetaSockets {
     /// Serves a socket that is ready.
     pub fn on_ready(&mut self, conn: ConnId, event: Event, poller: &Poller, events: &mut Vec<MetaEvent>) {
         let Some(meta) = self.metas.get_mut(&conn) else { return };
-        if meta.connecting {
-            match tcp::finish_connect(&meta.stream) {
+        if let (true, Stream::Tcp(stream)) = (meta.connecting, &meta.stream) {
+            match tcp::finish_connect(stream) {
                 Ok(false) => {}
                 Ok(true) => {
+                    let local = stream.local_addr().ok().map(canonical);
                     meta.connecting = false;
-                    let local = meta.stream.local_addr().ok().map(canonical);
                     meta.watch(conn, poller);
                     events.push(MetaEvent::Connected { conn, local });
                 }
-                Err(cause) => {
-                    debug!(target: CONNECTIONS, "Could not connect: {cause}");
-                    self.fail(conn, poller, events);
-                }
+                Err(cause) => self.on_unconnected(conn, &cause, poller, events),
             }
             return;
         }
@@ -205,6 +236,16 @@ impl MetaSockets {
         }
         if event.readable || event.hangup {
             self.read(conn, poller, events);
+        }
+    }
+
+    /// Tries the next address, if there is one.
+    fn on_unconnected(&mut self, conn: ConnId, cause: &io::Error, poller: &Poller, events: &mut Vec<MetaEvent>) {
+        debug!(target: CONNECTIONS, "Could not connect: {}", reason(cause));
+        let Some(meta) = self.metas.remove(&conn) else { return };
+        poller.remove(&meta.stream).ok();
+        if self.connect(conn, meta.others, poller).is_err() {
+            events.push(MetaEvent::Closed { conn });
         }
     }
 
@@ -218,6 +259,31 @@ impl MetaSockets {
             }
             Err(error) if is_passing(&error) => {}
             Err(_) => self.fail(conn, poller, events),
+        }
+    }
+}
+
+impl Stream {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => (&mut &*stream).read(buffer),
+            Self::Program(program) => (&mut &*program).read(buffer),
+        }
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => (&mut &*stream).write(bytes),
+            Self::Program(program) => (&mut &*program).write(bytes),
+        }
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Program(program) => program.as_fd(),
         }
     }
 }

@@ -10,9 +10,10 @@ use tinmesh_os::tcp::{self, TcpOptions};
 use tinmesh_os::udp::{UdpOptions, UdpSocket};
 use tracing::{debug, info, warn};
 
-use crate::config::{DaemonSettings, DeviceType};
+use crate::config::{DaemonSettings, DeviceType, Listen};
 use crate::daemon::log::CONNECTIONS;
 use crate::daemon::shared::Link;
+use crate::files;
 use crate::paths::Paths;
 
 /// Listening address pairs at most (spec: meta-protocol 1).
@@ -34,6 +35,8 @@ pub struct Opened {
     pub sockets: Vec<UdpSocket>,
     /// Their local addresses.
     pub addresses: Vec<SocketAddr>,
+    /// Those that outgoing connections may come from.
+    pub outgoing: Vec<SocketAddr>,
     /// The port to announce.
     pub port: u16,
 }
@@ -52,17 +55,18 @@ impl Opened {
             listeners: Vec::new(),
             sockets: Vec::new(),
             addresses: Vec::new(),
+            outgoing: Vec::new(),
             port: settings.port,
         };
-        let configured = if inherited.is_empty() { settings.listen_addresses() } else { Vec::new() };
         for listener in inherited {
             opened.adopt(listener, settings)?;
         }
-        for mut address in configured {
-            if address.port() == 0 && !opened.addresses.is_empty() {
-                address.set_port(opened.port);
+        let configured = if opened.listeners.is_empty() { settings.listen.as_slice() } else { &[] };
+        for &(mut entry) in configured {
+            if entry.address.port() == 0 && !opened.addresses.is_empty() {
+                entry.address.set_port(opened.port);
             }
-            opened.listen(address, settings)?;
+            opened.listen(entry, settings)?;
         }
         if opened.listeners.is_empty() {
             bail!("Unable to create any listening socket! Is another program using port {}?", settings.port);
@@ -73,7 +77,7 @@ impl Opened {
     /// Uses a socket that the service manager has opened, and opens the one for UDP beside it.
     fn adopt(&mut self, listener: TcpListener, settings: &DaemonSettings) -> Result<()> {
         let address = listener.local_addr().context("Could not read the address of a socket")?;
-        let socket = UdpSocket::bind(address, &udp_options(settings))
+        let socket = open_udp(address, settings)
             .with_context(|| format!("Can't bind to {} port {}/udp", address.ip(), address.port()))?;
         debug!(target: CONNECTIONS, "Listening on {} port {}", address.ip(), address.port());
         if self.listeners.is_empty() {
@@ -85,15 +89,14 @@ impl Opened {
         Ok(())
     }
 
-    fn listen(&mut self, address: SocketAddr, settings: &DaemonSettings) -> Result<()> {
+    fn listen(&mut self, Listen { address, dials }: Listen, settings: &DaemonSettings) -> Result<()> {
         if self.listeners.len() == MAX_SOCKETS {
             bail!("Too many listening sockets: at most {MAX_SOCKETS} addresses can be listened on");
         }
         let pair = if address.port() == 0 {
             (0..PORT_ATTEMPTS)
                 .find_map(|_| open_pair(address, settings).ok())
-                .context("no free port")
-                .map_err(std::io::Error::other)
+                .ok_or_else(|| ("tcp", Errno::ADDRINUSE.into()))
         } else {
             open_pair(address, settings)
         };
@@ -107,11 +110,17 @@ impl Opened {
                 self.listeners.push(listener);
                 self.sockets.push(socket);
                 self.addresses.push(bound);
+                if dials {
+                    self.outgoing.push(bound);
+                }
             }
-            Err(cause) if address.is_ipv6() && cause.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error()) => {
+            Err((_, cause)) if address.is_ipv6() && cause.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error()) => {
                 info!("This machine has no IPv6: port {} is open on IPv4 only", address.port());
             }
-            Err(cause) => warn!("Can't bind to {} port {}: {cause}", address.ip(), address.port()),
+            Err((protocol, cause)) => {
+                let (ip, reason) = (address.ip(), files::reason(&cause));
+                warn!("Can't bind to {ip} port {}/{protocol}: {reason}", address.port());
+            }
         }
         Ok(())
     }
@@ -137,21 +146,36 @@ fn tcp_options(settings: &DaemonSettings) -> TcpOptions {
     TcpOptions { mark: settings.fwmark, interface: settings.bind_to_interface.clone() }
 }
 
-fn open_pair(address: SocketAddr, settings: &DaemonSettings) -> std::io::Result<(TcpListener, UdpSocket)> {
-    let listener = tcp::listen(address, &tcp_options(settings))?;
-    let beside = SocketAddr::new(address.ip(), listener.local_addr()?.port());
-    let socket = UdpSocket::bind(beside, &udp_options(settings))?;
+/// Two sockets of the same number, or what kind of them failed, and why.
+fn open_pair(
+    address: SocketAddr,
+    settings: &DaemonSettings,
+) -> Result<(TcpListener, UdpSocket), (&'static str, std::io::Error)> {
+    let tcp = |cause| ("tcp", cause);
+    let listener = tcp::listen(address, &tcp_options(settings)).map_err(tcp)?;
+    let port = listener.local_addr().map_err(tcp)?.port();
+    let socket = open_udp(SocketAddr::new(address.ip(), port), settings).map_err(|cause| ("udp", cause))?;
     Ok((listener, socket))
 }
 
-fn udp_options(settings: &DaemonSettings) -> UdpOptions {
-    UdpOptions {
-        rcvbuf: settings.udp_rcvbuf,
-        sndbuf: settings.udp_sndbuf,
+fn open_udp(address: SocketAddr, settings: &DaemonSettings) -> std::io::Result<UdpSocket> {
+    let options = UdpOptions {
+        rcvbuf: settings.udp_rcvbuf.size,
+        sndbuf: settings.udp_sndbuf.size,
         mark: settings.fwmark,
         interface: settings.bind_to_interface.clone(),
         dont_fragment: true,
+    };
+    let socket = UdpSocket::bind(address, &options)?;
+    let (received, sent) = socket.buffer_sizes()?;
+    for (name, wanted, granted) in
+        [("SO_RCVBUF", settings.udp_rcvbuf, received), ("SO_SNDBUF", settings.udp_sndbuf, sent)]
+    {
+        if wanted.asked && granted < wanted.size {
+            warn!("Can't set UDP {name} to {}, the system set it to {granted} instead", wanted.size);
+        }
     }
+    Ok(socket)
 }
 
 fn open_link(settings: &DaemonSettings, paths: &Paths) -> Result<(Link, String, String)> {

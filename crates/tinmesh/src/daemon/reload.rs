@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::config::syntax::Settings;
 use crate::config::{self, ConfigError, DaemonSettings, Loaded, Override, Reread};
 use crate::daemon::scripts::ScriptSettings;
 use crate::paths::Paths;
@@ -16,6 +17,7 @@ pub struct Reload {
     sockets: Vec<SocketAddr>,
     compression: u8,
     invitation_expire: Duration,
+    settings: Settings,
 }
 
 impl Reload {
@@ -29,6 +31,7 @@ impl Reload {
             sockets: loaded.node.sockets.clone(),
             compression: loaded.node.policy.compression,
             invitation_expire: loaded.daemon.invitation_expire,
+            settings: loaded.settings.clone(),
         }
     }
 
@@ -52,7 +55,7 @@ impl Reload {
     /// # Errors
     /// What is wrong with it; nothing changes then.
     pub fn read(&mut self) -> Result<Reread, ConfigError> {
-        let mut loaded = config::reread(&self.paths, &self.overrides)?;
+        let mut loaded = config::reread(&self.paths, &self.overrides, Some(&self.settings))?;
         if loaded.node.name.as_str() != self.name {
             loaded.warnings.push(format!("Name needs a restart: still {}", self.name));
             if let Ok(name) = tinmesh_core::name::NodeName::parse(&self.name) {
@@ -67,6 +70,7 @@ impl Reload {
         loaded.node.port = self.port;
         loaded.node.sockets.clone_from(&self.sockets);
         self.invitation_expire = loaded.daemon.invitation_expire;
+        self.settings.clone_from(&loaded.settings);
         Ok(loaded)
     }
 

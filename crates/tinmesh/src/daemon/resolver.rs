@@ -4,25 +4,35 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Builder;
 
-use tinmesh_core::name::NodeName;
+use tinmesh_core::name::{ConnId, NodeName};
 use tinmesh_os::poll::Waker;
 
 use crate::config::AddressFamily;
 use crate::daemon::lifeline::Lifeline;
 
+/// What an address is wanted for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To dial a node.
+    Node(NodeName),
+    /// To make this connection through a proxy.
+    Proxy(ConnId),
+}
+
 /// A question.
 #[derive(Debug)]
 struct Question {
-    peer: NodeName,
+    purpose: Purpose,
     host: String,
     port: u16,
+    family: AddressFamily,
 }
 
 /// An answer; empty if nothing was found.
 #[derive(Debug)]
 pub struct Answer {
-    /// The node that was to be dialled.
-    pub peer: NodeName,
+    /// What it was wanted for.
+    pub purpose: Purpose,
     /// What was found, in the order to be tried.
     pub addresses: Vec<SocketAddr>,
 }
@@ -31,6 +41,7 @@ pub struct Answer {
 pub struct Resolver {
     questions: Sender<Question>,
     answers: Receiver<Answer>,
+    family: AddressFamily,
 }
 
 impl Resolver {
@@ -44,8 +55,8 @@ impl Resolver {
         let hold = lifeline.hold();
         let answer_all = move || {
             for question in asked {
-                let addresses = look_up(&question, family);
-                if found.send(Answer { peer: question.peer, addresses }).is_err() {
+                let addresses = look_up(&question);
+                if found.send(Answer { purpose: question.purpose, addresses }).is_err() {
                     break;
                 }
                 waker.wake();
@@ -53,13 +64,18 @@ impl Resolver {
             hold.release();
         };
         Builder::new().name("resolver".to_owned()).spawn(answer_all)?;
-        Ok(Self { questions, answers })
+        Ok(Self { questions, answers, family })
+    }
+
+    /// From now on only addresses of this family count.
+    pub const fn change(&mut self, family: AddressFamily) {
+        self.family = family;
     }
 
     /// Asks for the addresses of a name.
-    pub fn ask(&self, peer: NodeName, host: String, port: u16) {
+    pub fn ask(&self, purpose: Purpose, host: String, port: u16) {
         // The thread ends only when this end of the channel is gone.
-        self.questions.send(Question { peer, host, port }).ok();
+        self.questions.send(Question { purpose, host, port, family: self.family }).ok();
     }
 
     /// The next answer that has come.
@@ -68,7 +84,7 @@ impl Resolver {
     }
 }
 
-fn look_up(question: &Question, family: AddressFamily) -> Vec<SocketAddr> {
+fn look_up(question: &Question) -> Vec<SocketAddr> {
     let found = (question.host.as_str(), question.port).to_socket_addrs();
-    found.map(|addresses| addresses.filter(|address| family.admits(address)).collect()).unwrap_or_default()
+    found.map(|addresses| addresses.filter(|address| question.family.admits(address)).collect()).unwrap_or_default()
 }

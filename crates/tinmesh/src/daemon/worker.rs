@@ -62,7 +62,7 @@ impl Pulse {
     pub fn pair_for_test() -> (Self, impl Fn()) {
         let beats = Arc::new(AtomicU64::new(0));
         let waker = Waker::new().expect("a descriptor is free");
-        (Self { beats: Arc::clone(&beats), waker, last: None }, move || drop(beats.fetch_add(1, Relaxed)))
+        (Self { beats: Arc::clone(&beats), waker, last: None }, move || beats.store(beats.load(Relaxed) + 1, Relaxed))
     }
 }
 
@@ -131,7 +131,9 @@ impl Work {
             self.pulse.1.fetch_add(1, Relaxed);
             for event in &events {
                 match event.token {
-                    WAKE => drop(self.pulse.0.drain()),
+                    WAKE => {
+                        self.pulse.0.drain();
+                    }
                     DEVICE => self.serve_device(),
                     index => self.serve_socket(usize::try_from(index).unwrap_or(usize::MAX)),
                 }

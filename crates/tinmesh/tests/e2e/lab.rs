@@ -13,6 +13,7 @@ pub(crate) mod daemon;
 pub(crate) mod machine;
 pub(crate) mod mesh;
 pub(crate) mod namespace;
+pub(crate) mod proxy;
 pub(crate) mod status;
 pub(crate) mod topology;
 pub(crate) mod traffic;
@@ -38,6 +39,8 @@ static MACHINE: RwLock<()> = RwLock::new(());
 enum Turn {
     Shared(RwLockReadGuard<'static, ()>),
     Alone(RwLockWriteGuard<'static, ()>),
+    /// Takes minutes and little of the machine: nobody waits for it.
+    BesideAll,
 }
 
 impl Lab {
@@ -49,6 +52,11 @@ impl Lab {
     /// A laboratory while no other test runs.
     pub(crate) fn alone() -> Self {
         Self::with(Turn::Alone(MACHINE.write().unwrap_or_else(|poisoned| poisoned.into_inner())))
+    }
+
+    /// A laboratory of a test that takes minutes and little of the machine, also beside those that are alone.
+    pub(crate) fn beside_all() -> Self {
+        Self::with(Turn::BesideAll)
     }
 
     fn with(turn: Turn) -> Self {

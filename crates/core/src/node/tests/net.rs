@@ -81,6 +81,7 @@ impl Net {
             broadcast_subnets: Vec::new(),
             connect_to: Vec::new(),
             hosts: BTreeMap::new(),
+            proxy: None,
             invitation_key: None,
             policy: Policy::default(),
             link: LinkPolicy::default(),
@@ -157,7 +158,7 @@ impl Net {
         let node = &mut self.node(from).node;
         let peer = node.intern(&name(to));
         node.now = now;
-        node.connect(peer, name(to), remote);
+        node.connect(peer, name(to), remote, None);
         self.drain(from);
     }
 

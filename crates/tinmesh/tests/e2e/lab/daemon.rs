@@ -25,6 +25,15 @@ pub(crate) enum Kind {
     Tinc11,
 }
 
+impl Kind {
+    fn program(self, lab: &Lab, name: &str) -> PathBuf {
+        match self {
+            Self::Ours => lab.ours(name),
+            Self::Tinc11 => tinc11(name),
+        }
+    }
+}
+
 /// A node: its directory, and its process while it runs.
 pub(crate) struct Daemon {
     pub(crate) name: String,
@@ -43,18 +52,14 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// A node without configuration, as on a fresh machine.
     pub(crate) fn bare(lab: &Lab, name: &str, kind: Kind, namespace: &Arc<Namespace>) -> Self {
-        let program = |program: &str| match kind {
-            Kind::Ours => lab.ours(program),
-            Kind::Tinc11 => tinc11(program),
-        };
         Self {
             name: name.to_owned(),
             kind,
             namespace: Arc::clone(namespace),
             dir: lab.path(name),
             args: Vec::new(),
-            tincd: program("tincd"),
-            tinc: program("tinc"),
+            tincd: kind.program(lab, "tincd"),
+            tinc: kind.program(lab, "tinc"),
             log: lab.path(&format!("{name}.log")),
             child: None,
         }
@@ -66,6 +71,12 @@ impl Daemon {
         daemon.tinc(&["init", name]);
         daemon.up_script("ip link set $INTERFACE up");
         daemon
+    }
+
+    /// From its next start on it is the other implementation, with the same directory.
+    pub(crate) fn becomes(&mut self, lab: &Lab, kind: Kind) {
+        self.kind = kind;
+        (self.tincd, self.tinc) = (kind.program(lab, "tincd"), kind.program(lab, "tinc"));
     }
 
     /// Appends a line to `tinc.conf`.

@@ -14,6 +14,8 @@ mod proxies;
 mod relaying;
 mod restarts;
 mod robust;
+mod sockets;
+mod spec_configuration;
 mod spec_process;
 mod transfers;
 mod twenty;

@@ -5,6 +5,7 @@
 
 mod a1_options;
 mod a3_shell;
+mod b13_fsck;
 mod b14_sign;
 mod b8_edit;
 mod machine;

@@ -48,24 +48,29 @@ fn require_configuration(tool: &Tool<'_>) -> Result<()> {
     let path = tool.paths.tinc_conf();
     let Err(cause) = File::open(&path) else { return Ok(()) };
     error(format_args!("cannot read {}: {}", path.display(), files::reason(&cause)));
-    match cause.kind() {
-        io::ErrorKind::NotFound => {
-            tell(format!("No tinc configuration found. Create a new one with:\n\n{}", command(tool, "init")));
-        }
-        io::ErrorKind::PermissionDenied if geteuid().is_root() => {
-            tell(format!("Check the permissions of each component of the path {}.", path.display()));
-        }
-        io::ErrorKind::PermissionDenied => tell("You are currently not running tinc as root. Use sudo?"),
-        _ => {}
+    if cause.kind() == io::ErrorKind::NotFound {
+        tell(format_args!("No tinc configuration found. Create a new one with:\n\n{}", command(tool, "init")));
+    } else if cause.kind() == io::ErrorKind::PermissionDenied && geteuid().is_root() {
+        tell(format_args!("Check the permissions of each component of the path {}.", path.display()));
+    } else if cause.kind() == io::ErrorKind::PermissionDenied {
+        tell("You are currently not running tinc as root. Use sudo?");
     }
     bail!(Told)
 }
 
 /// This node's name. A mistake elsewhere in the files is not its fault.
 fn name(tool: &Tool<'_>) -> Option<NodeName> {
-    let text = files::read(&tool.paths.tinc_conf()).ok()?;
-    let written = edit::values(&text, "Name").first().and_then(|value| NodeName::parse(value).ok());
-    written.or_else(|| own_name(tool.paths).map_err(|error| tell(format!("{error:#}"))).ok())
+    let path = tool.paths.tinc_conf();
+    let text = files::read(&path).ok()?;
+    let written = edit::values(&text, "Name");
+    let name = match written.first() {
+        Some(name) if !name.starts_with('$') => {
+            NodeName::parse(name).map_err(|_| "Invalid name for myself!".to_owned())
+        }
+        Some(_) => own_name(tool.paths).map_err(|error| format!("{error:#}")),
+        None => own_name(tool.paths).map_err(|_| format!("Could not find Name in {}.", path.display())),
+    };
+    name.map_err(tell).ok()
 }
 
 impl Check<'_> {

@@ -504,13 +504,13 @@ fn script_runs(kind: Kind) -> String {
 // 11: service managers.
 
 /// What a service manager hears, datagram by datagram.
-struct ServiceManager {
+struct Overseer {
     socket: UnixDatagram,
     path: PathBuf,
     heard: Vec<String>,
 }
 
-impl ServiceManager {
+impl Overseer {
     fn new(lab: &Lab) -> Self {
         let path = lab.path("notify");
         let socket = UnixDatagram::bind(&path).expect("the directory is fresh");
@@ -536,7 +536,7 @@ impl ServiceManager {
 #[test]
 fn section_11_a_service_manager_hears_of_start_life_reload_and_end() {
     let lab = Lab::new();
-    let mut manager = ServiceManager::new(&lab);
+    let mut manager = Overseer::new(&lab);
     let site = Site::new(&lab, "alice");
     site.script("tinc-up", "env | grep -cE '^(NOTIFY_SOCKET|WATCHDOG_|LISTEN_)' >../seen");
     let mut command = site.tincd(&["-D"]);

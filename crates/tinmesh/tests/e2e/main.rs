@@ -16,6 +16,7 @@ mod restarts;
 mod robust;
 mod sockets;
 mod spec_configuration;
+mod spec_process;
 mod transfers;
 mod twenty;
 mod underlays;

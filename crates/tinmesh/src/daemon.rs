@@ -206,11 +206,12 @@ impl Startup<'_> {
         let opened = Opened::open(&loaded.daemon, self.paths, inherited.listeners()?)?;
         loaded.node.port = opened.port;
         loaded.node.sockets.clone_from(&opened.addresses);
+        loaded.node.policy.frames = opened.link.frames().unwrap_or_default();
         let files = files.create(&opened)?;
         let names = self.open_names(&loaded);
         let guard = files.guard(self.user.is_some() || self.options.chroot)?;
         let scripts = self.script_settings(&loaded, &opened);
-        if let Link::Tun(device) = &opened.link {
+        if let Link::Interface(device) = &opened.link {
             interface::set_up(device.name(), &loaded.daemon)?;
         }
         scripts.run(&Script::plain("tinc-up"));
@@ -277,7 +278,7 @@ impl Startup<'_> {
             poller.add(monitor, Token::Monitor.into(), Interest::READ)?;
         }
         let paths = Paths { confbase: confbase.clone(), ..self.paths.clone() };
-        let reload = Reload::new(paths, self.options.overrides.clone(), &loaded);
+        let reload = Reload::new(paths, self.options.overrides.clone(), &loaded, opened.link.frames());
         let outgoing = Outgoing { options: opened.tcp_options(&loaded.daemon), bind: opened.outgoing };
         let upnp = self.start_upnp(&loaded, &opened.addresses);
         let meta = MetaSockets::new(opened.listeners, outgoing, &poller)?;
@@ -363,7 +364,7 @@ impl Startup<'_> {
 /// Changes of addresses are noticed if the system tells them; without it, timeouts notice.
 fn open_monitor(opened: &Opened) -> Option<Monitor> {
     let own = match &opened.link {
-        Link::Tun(device) => Netlink::open().and_then(|mut link| link.index(device.name())).ok(),
+        Link::Interface(device) => Netlink::open().and_then(|mut link| link.index(device.name())).ok(),
         Link::Dummy => None,
     };
     Monitor::open(own).ok()

@@ -291,6 +291,7 @@ impl ControlLoop {
             }
             match self.words.try_recv() {
                 Ok(FromWorker::Punt { punt, payload }) => self.tell(Input::Punt { punt, payload: &payload }),
+                Ok(FromWorker::Learnt(mac)) => self.tell(Input::Learnt(mac)),
                 Ok(FromWorker::TooBig { to, len }) => self.tell(Input::TooBig { to, len }),
                 Ok(FromWorker::DeviceFailed(cause)) => {
                     return Err(io::Error::new(cause.kind(), format!("the network device failed: {cause}")));
@@ -490,6 +491,8 @@ impl ControlLoop {
                 let file = self.store.redeem(&file_name, self.reload.invitation_expire());
                 pending.push_back(Pending::Invitation(conn, file));
             }
+            // Nobody asks for captures of packets that go through the node alone.
+            Output::Captured(_) => {}
             Output::Reply { id, reply } => self.on_reply(id, &reply),
             Output::Event(event) => self.on_event(&event),
         }

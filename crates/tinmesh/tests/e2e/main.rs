@@ -13,6 +13,7 @@ mod nats;
 mod proxies;
 mod relaying;
 mod restarts;
+mod roaming;
 mod robust;
 mod sockets;
 mod spec_configuration;

@@ -17,6 +17,7 @@ mod roaming;
 mod robust;
 mod sockets;
 mod spec_configuration;
+mod spec_meta;
 mod spec_process;
 mod transfers;
 mod twenty;

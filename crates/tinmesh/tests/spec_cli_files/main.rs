@@ -7,6 +7,8 @@ mod a1_options;
 mod a3_shell;
 mod b13_fsck;
 mod b14_sign;
+mod b1_init;
+mod b2_settings;
 mod b8_edit;
 mod b9_exchange;
 mod machine;

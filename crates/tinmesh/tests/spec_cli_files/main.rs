@@ -9,6 +9,7 @@ mod b13_fsck;
 mod b14_sign;
 mod b1_init;
 mod b2_settings;
+mod b3_keys;
 mod b8_edit;
 mod b9_exchange;
 mod machine;

@@ -60,7 +60,7 @@ pub fn read_or_empty(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
 /// # Errors
 /// If the directory cannot be opened.
 pub fn lock_directory_of(path: &Path) -> io::Result<File> {
-    let directory = File::open(path.parent().unwrap_or(Path::new("/")))?;
+    let directory = File::open(path.parent().ok_or(io::ErrorKind::NotFound)?)?;
     directory.lock()?;
     Ok(directory)
 }

@@ -17,9 +17,11 @@ mod netnames;
 mod proxies;
 mod relaying;
 mod restarts;
+mod roaming;
 mod robust;
 mod sockets;
 mod spec_configuration;
+mod spec_meta;
 mod spec_process;
 #[path = "../spec_cli_files/terminal.rs"]
 mod terminal;

@@ -6,10 +6,14 @@ mod compression;
 mod harness;
 mod hostile;
 mod invitations;
+#[path = "../spec_invitations/inviter.rs"]
+mod inviter;
+mod key_files;
 mod lab;
 mod lifecycle;
 mod mixed;
 mod nats;
+mod netnames;
 mod proxies;
 mod relaying;
 mod restarts;
@@ -19,6 +23,8 @@ mod sockets;
 mod spec_configuration;
 mod spec_meta;
 mod spec_process;
+#[path = "../spec_cli_files/terminal.rs"]
+mod terminal;
 mod transfers;
 mod twenty;
 mod underlays;

@@ -23,6 +23,7 @@ mod run_files;
 mod scripts;
 mod service;
 mod shared;
+mod standby;
 mod store;
 mod token;
 mod upnp;
@@ -64,9 +65,10 @@ use crate::daemon::proxying::Proxying;
 use crate::daemon::reload::Reload;
 use crate::daemon::resolver::Resolver;
 use crate::daemon::run_files::RunFiles;
-use crate::daemon::scripts::{FAREWELL, Script, ScriptSettings, Scripts};
+use crate::daemon::scripts::{FAREWELL, ScriptSettings, Scripts};
 use crate::daemon::service::{Inherited, Service};
-use crate::daemon::shared::{Link, PUNT_QUEUE, Shared};
+use crate::daemon::shared::{PUNT_QUEUE, Shared};
+use crate::daemon::standby::Standby;
 use crate::daemon::store::Store;
 use crate::daemon::token::Token;
 use crate::daemon::upnp::Upnp;
@@ -210,18 +212,17 @@ impl Startup<'_> {
         let names = self.open_names(&loaded);
         let guard = files.guard(self.user.is_some() || self.options.chroot)?;
         let scripts = self.script_settings(&loaded, &opened);
-        if let Link::Tun(device) = &opened.link {
-            interface::set_up(device.name(), &loaded.daemon)?;
-        }
-        scripts.run(&Script::plain("tinc-up"));
+        let standby = Standby::new(opened.link.interface(), &loaded.daemon);
+        standby.start(&scripts)?;
         let own_subnets = OwnSubnets::bring_up(loaded.node.name.as_str(), &loaded.node.subnets, &scripts);
         if let Some(nice) = loaded.daemon.process_priority {
             process::set_priority(nice).context("Could not set ProcessPriority")?;
         }
-        let serving =
-            AssertUnwindSafe(|| self.serve(loaded, opened, (&files, service), (names, own_subnets), scripts.clone()));
+        let serving = AssertUnwindSafe(|| {
+            self.serve(loaded, opened, (&files, service), (names, own_subnets, standby.clone()), scripts.clone())
+        });
         let result = panic::catch_unwind(serving).unwrap_or_else(|_| bail!("the control thread panicked"));
-        scripts.run(&Script::plain("tinc-down"));
+        standby.finish(&scripts);
         drop(guard);
         result
     }
@@ -261,7 +262,7 @@ impl Startup<'_> {
         loaded: Loaded,
         opened: Opened,
         (files, service): (&run_files::Created, Service),
-        (names, own_subnets): (Option<Names>, OwnSubnets),
+        (names, own_subnets, standby): (Option<Names>, OwnSubnets, Standby),
         script_settings: ScriptSettings,
     ) -> Result<()> {
         let monitor = open_monitor(&opened);
@@ -319,6 +320,7 @@ impl Startup<'_> {
             hostnames,
             scripts,
             own_subnets,
+            standby,
             store: Store::new(confbase),
             names,
             reload,
@@ -362,10 +364,7 @@ impl Startup<'_> {
 
 /// Changes of addresses are noticed if the system tells them; without it, timeouts notice.
 fn open_monitor(opened: &Opened) -> Option<Monitor> {
-    let own = match &opened.link {
-        Link::Tun(device) => Netlink::open().and_then(|mut link| link.index(device.name())).ok(),
-        Link::Dummy => None,
-    };
+    let own = opened.link.interface().and_then(|name| Netlink::open().and_then(|mut link| link.index(name)).ok());
     Monitor::open(own).ok()
 }
 

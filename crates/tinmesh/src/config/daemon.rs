@@ -59,6 +59,8 @@ pub struct DaemonSettings {
     pub device: Option<PathBuf>,
     /// Variable `Interface`.
     pub interface: Option<String>,
+    /// Variable `DeviceStandby`.
+    pub device_standby: bool,
     /// Variable `Ifconfig`.
     pub ifconfig: Vec<Range>,
     /// Variable `Route`.
@@ -130,6 +132,7 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Result<DaemonSettings, Config
         device_type: device_type(reader)?,
         device: reader.text("Device").map(PathBuf::from),
         interface: owned(reader, "Interface"),
+        device_standby: reader.bool("DeviceStandby").unwrap_or(false),
         ifconfig: reader.all("Ifconfig").map(interface_address).collect::<Result<_, _>>()?,
         routes: reader.all("Route").map(route).collect::<Result<_, _>>()?,
         interface_mtu: interface_mtu(reader)?,

@@ -163,7 +163,7 @@ pub static VARIABLES: &[Variable] = &[
     server("ConnectTo", Kind::Node, "", "Node to keep a connection to.").multiple().safe().reload(Reload::Yes),
     server("DecrementTTL", Kind::Bool, "no", "Whether packets that are passed on lose one hop of life.").safe().reload(Reload::Keep),
     server("Device", Kind::Text, "", "The device node; by default that of the device type."),
-    server("DeviceStandby", Kind::Bool, "no", "Whether the interface is up only while a node is reachable.").later(),
+    server("DeviceStandby", Kind::Bool, "no", "Whether the interface is up only while a node is reachable."),
     server("DeviceType", Kind::Text, "", "Kind of device: tun or dummy."),
     server("DirectOnly", Kind::Bool, "no", "Whether packets that need a relay are refused.").safe().reload(Reload::Keep),
     server("DisableBuggyPeers", Kind::Bool, "no", "Whether ancient peers are made to hang up.").reload(Reload::Keep).pointless(),

@@ -40,6 +40,7 @@ use crate::daemon::resolver::{Purpose, Resolver};
 use crate::daemon::scripts::Scripts;
 use crate::daemon::service::Service;
 use crate::daemon::shared::{FromWorker, Shared, is_too_big};
+use crate::daemon::standby::Standby;
 use crate::daemon::store::Store;
 use crate::daemon::token::Token;
 use crate::daemon::worker::Pulse;
@@ -77,6 +78,7 @@ pub struct ControlLoop {
     pub(super) hostnames: Hostnames,
     pub(super) scripts: Scripts,
     pub(super) own_subnets: OwnSubnets,
+    pub(super) standby: Standby,
     pub(super) store: Store,
     pub(super) names: Option<Names>,
     pub(super) reload: Reload,
@@ -436,6 +438,9 @@ impl ControlLoop {
                 let mut happened = Vec::new();
                 self.meta.flush(&self.poller, &mut happened);
                 if happened.is_empty() {
+                    if !self.stopping {
+                        self.standby.follow(&self.scripts);
+                    }
                     return;
                 }
                 pending.extend(happened.into_iter().map(Pending::Meta));
@@ -509,6 +514,7 @@ impl ControlLoop {
         if up || matches!(event, Event::NodeDown { .. }) {
             self.service.count_node(up);
         }
+        self.standby.note(event);
         if !self.own_subnets.note(event) {
             events::run_scripts(event, self.reload.name(), &self.scripts);
         }
@@ -540,6 +546,7 @@ impl ControlLoop {
     }
 
     fn stop(&mut self) {
+        self.stopping = true;
         self.service.stopping();
         self.drops.tell(&self.shared, self.node.counters());
         self.tell(Input::Command { id: NOBODY, command: Command::Shutdown });

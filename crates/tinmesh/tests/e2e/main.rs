@@ -3,6 +3,7 @@
 //! `cargo xtask test` runs all of it; alone: `cargo test -p tinmesh --test e2e NAME`, as root.
 
 mod compression;
+mod devices;
 mod harness;
 mod hostile;
 mod invitations;

@@ -16,6 +16,8 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
 
+use crate::process::has_one_thread;
+
 /// What stays possible.
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
@@ -67,7 +69,7 @@ impl From<seccompiler::BackendError> for SandboxError {
 /// # Errors
 /// If the kernel cannot keep up the limits. Some of them may be in force then, so the process should end.
 pub fn enter(limits: &Limits) -> Result<Strength, SandboxError> {
-    if !std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1) {
+    if !has_one_thread() {
         return Err(SandboxError::Threads);
     }
     let strength = guard_files(limits)?;

@@ -14,6 +14,7 @@ use rustix::net::{
 };
 
 use crate::janitor::{close_all_but, ignore_signals};
+use crate::process::has_one_thread;
 
 /// Longest request and answer, in bytes.
 pub const MAX_MESSAGE: usize = 64 * 1024;
@@ -39,7 +40,7 @@ impl Servant {
     /// # Errors
     /// If the system has no more processes or descriptors, or if there are threads already.
     pub fn start(serve: impl FnMut(&[u8]) -> Answer) -> io::Result<Self> {
-        if std::fs::read_dir("/proc/self/task")?.count() > 1 {
+        if !has_one_thread() {
             return Err(io::Error::other("a servant must be started before threads are"));
         }
         let (line, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;

@@ -17,6 +17,7 @@ mod robust;
 mod sockets;
 mod spec_configuration;
 mod spec_process;
+mod spec_sandbox;
 mod transfers;
 mod twenty;
 mod underlays;

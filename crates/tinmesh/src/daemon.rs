@@ -27,9 +27,11 @@ mod service;
 mod shared;
 mod store;
 mod token;
+mod upnp;
 mod worker;
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
@@ -70,6 +72,7 @@ use crate::daemon::service::{Inherited, Service};
 use crate::daemon::shared::{Link, PUNT_QUEUE, Shared};
 use crate::daemon::store::Store;
 use crate::daemon::token::Token;
+use crate::daemon::upnp::Upnp;
 use crate::daemon::worker::Worker;
 use crate::files;
 use crate::paths::Paths;
@@ -286,6 +289,7 @@ impl Startup<'_> {
         let paths = Paths { confbase: confbase.clone(), ..self.paths.clone() };
         let reload = Reload::new(paths, self.options.overrides.clone(), &loaded);
         let outgoing = Outgoing { options: opened.tcp_options(&loaded.daemon), bind: opened.outgoing };
+        let upnp = self.start_upnp(&loaded, &opened.addresses);
         let meta = MetaSockets::new(opened.listeners, outgoing, &poller)?;
         let control = ControlSockets::new(files.listener()?, files.cookie(), &poller)?;
         let lifeline = Lifeline::new(waker.clone());
@@ -342,7 +346,15 @@ impl Startup<'_> {
         shared.stop.store(true, Relaxed);
         worker.join();
         control_loop.scripts.finish(FAREWELL);
+        if let Some(upnp) = upnp {
+            upnp.finish();
+        }
         result
+    }
+
+    fn start_upnp(&self, loaded: &Loaded, sockets: &[SocketAddr]) -> Option<Upnp> {
+        let started = Upnp::start(loaded.daemon.upnp?, sockets, &self.paths.ident);
+        started.inspect_err(|cause| warn!("[upnp] No router will be asked to open ports: {cause}")).ok()
     }
 }
 

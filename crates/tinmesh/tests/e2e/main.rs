@@ -22,5 +22,6 @@ mod transfers;
 mod twenty;
 mod underlays;
 mod upgrade;
+mod upnp;
 mod user_story;
 mod variables;

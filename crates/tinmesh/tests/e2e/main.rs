@@ -6,18 +6,26 @@ mod compression;
 mod harness;
 mod hostile;
 mod invitations;
+#[path = "../spec_invitations/inviter.rs"]
+mod inviter;
+mod key_files;
 mod lab;
 mod lifecycle;
 mod mixed;
 mod nats;
+mod netnames;
 mod proxies;
 mod relaying;
 mod restarts;
+mod roaming;
 mod robust;
 mod sockets;
 mod spec_configuration;
+mod spec_meta;
 mod spec_process;
+#[path = "../spec_cli_files/terminal.rs"]
 mod spec_sandbox;
+mod terminal;
 mod transfers;
 mod twenty;
 mod underlays;

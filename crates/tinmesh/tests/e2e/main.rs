@@ -23,8 +23,8 @@ mod sockets;
 mod spec_configuration;
 mod spec_meta;
 mod spec_process;
-#[path = "../spec_cli_files/terminal.rs"]
 mod spec_sandbox;
+#[path = "../spec_cli_files/terminal.rs"]
 mod terminal;
 mod transfers;
 mod twenty;

@@ -111,10 +111,9 @@ fn receive(line: impl AsFd) -> io::Result<Option<Answer>> {
     if received.bytes == 0 {
         return Ok(None);
     }
-    let fd = ancillary.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
-        _ => None,
-    });
+    let fd = ancillary
+        .drain()
+        .find_map(|message| if let RecvAncillaryMessage::ScmRights(mut fds) = message { fds.next() } else { None });
     bytes.truncate(received.bytes);
     bytes.remove(0);
     Ok(Some(Answer { bytes, fd }))

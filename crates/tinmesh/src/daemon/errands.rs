@@ -142,7 +142,8 @@ fn run(settings: &ScriptSettings, script: Script) -> Outcome {
 fn is_script(name: &str) -> bool {
     const NAMES: [&str; 7] =
         ["tinc-up", "tinc-down", "host-up", "host-down", "subnet-up", "subnet-down", "invitation-accepted"];
-    let node = name.strip_prefix("hosts/").and_then(|rest| rest.strip_suffix("-up").or(rest.strip_suffix("-down")));
+    let node =
+        name.strip_prefix("hosts/").and_then(|rest| rest.strip_suffix("-up").or_else(|| rest.strip_suffix("-down")));
     NAMES.contains(&name) || node.is_some_and(|node| NodeName::parse(node).is_ok())
 }
 

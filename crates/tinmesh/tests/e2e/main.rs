@@ -23,6 +23,7 @@ mod sockets;
 mod spec_configuration;
 mod spec_meta;
 mod spec_process;
+mod spec_sandbox;
 #[path = "../spec_cli_files/terminal.rs"]
 mod terminal;
 mod transfers;

@@ -195,7 +195,7 @@ pub static VARIABLES: &[Variable] = &[
     server("ProcessPriority", Kind::Word(&["low", "normal", "high"]), "", "Priority of the daemon among processes."),
     server("Proxy", Kind::Text, "none", "Proxy through which connections are made.").reload(Reload::Keep),
     server("ReplayWindow", Kind::Int, "16", "Bytes of the window in which late packets are accepted; 0: accept everything.").safe(),
-    server("Sandbox", Kind::Word(&["off", "normal", "high"]), "off", "How much the daemon takes rights away from itself.").later(),
+    server("Sandbox", Kind::Word(&["off", "normal", "high"]), "off", "How much the daemon takes rights away from itself."),
     server("ScriptsExtension", Kind::Text, "", "What is put behind the names of scripts.").reload(Reload::Yes),
     server("ScriptsInterpreter", Kind::Text, "", "Program that runs scripts.").reload(Reload::Yes),
     server("StrictSubnets", Kind::Bool, "no", "Whether only subnets in host files count.").safe(),

@@ -27,6 +27,7 @@ use crate::control::encode::{self, Shown};
 use crate::control::request::{ControlRequest, kind};
 use crate::daemon::control_sockets::ControlSockets;
 use crate::daemon::drops::Drops;
+use crate::daemon::errands::Errands;
 use crate::daemon::events;
 use crate::daemon::hostnames::Hostnames;
 use crate::daemon::lifeline::Lifeline;
@@ -80,6 +81,7 @@ pub struct ControlLoop {
     pub(super) own_subnets: OwnSubnets,
     pub(super) standby: Standby,
     pub(super) store: Store,
+    pub(super) errands: Option<Arc<Errands>>,
     pub(super) names: Option<Names>,
     pub(super) reload: Reload,
     pub(super) log: Log,
@@ -312,7 +314,10 @@ impl ControlLoop {
                 }
                 Signal::HangUp => {
                     info!(target: NOTICE, "Got {} signal", signal.description());
-                    self.log.reopen();
+                    self.log.reopen(|path| match &self.errands {
+                        Some(errands) => errands.open_log(),
+                        None => log::open(path),
+                    });
                     self.read_configuration();
                 }
                 Signal::Alarm => {
@@ -392,6 +397,7 @@ impl ControlLoop {
         self.answer(client, encode::done(kind::DEBUG, self.log.level()).as_bytes());
         if level >= 0 {
             self.log.set_level(level);
+            self.scripts.change(self.scripts.settings().at_debug_level(level));
             self.trace();
         }
     }
@@ -487,7 +493,8 @@ impl ControlLoop {
             Output::PathMtu(to) => pending.push_back(Pending::PathMtu(to)),
             Output::Resolve { peer, host, port } => self.resolver.ask(Purpose::Node(peer), host, port),
             Output::Persist(persist) => {
-                if let Err(cause) = self.store.keep(&persist) {
+                let outside = self.errands.as_ref().and_then(|errands| errands.keep(&persist));
+                if let Err(cause) = outside.unwrap_or_else(|| self.store.keep(&persist)) {
                     error!("Could not write {cause}");
                 }
             }

@@ -180,7 +180,48 @@ fn a_refusal_is_told() {
 
 #[test]
 fn a_closed_port_behind_the_proxy_is_told() {
-    fails(Manner::Socks5, "Proxy = socks5 HOST PORT", "203.0.113.99", "the proxy");
+    // The other address of the proxy's own host, where nobody listens.
+    let reason = "the proxy refused: the other end refused the connection";
+    fails(Manner::Socks5, "Proxy = socks5 HOST PORT", "203.0.113.2", reason);
+}
+
+#[test]
+fn a_program_that_ends_at_once_is_tried_again_later() {
+    let lab = Lab::new();
+    let (mut mesh, _host) = parted(&lab, OURS, BOB4);
+    mesh[0].config("Proxy = exec echo no way >&2; false");
+    mesh::start(&mut mesh);
+    let [alice, _] = &mesh;
+
+    wait_until(secs(5), "it waits before it tries again", || {
+        alice.log().contains("Trying to re-establish outgoing connection to bob in 5 seconds")
+    });
+
+    let log = alice.log();
+    assert!(log.contains("Closing connection with bob (203.0.113.3 port 655): closed by the peer"), "{log}");
+    assert!(log.contains("\nno way\n"), "what the program says is in the log: {log}");
+}
+
+#[test]
+fn a_reload_changes_the_proxy_and_does_not_take_it_away() {
+    let lab = Lab::new();
+    let (mut mesh, host) = parted(&lab, OURS, BOB4);
+    let proxy = Proxy::start(&host, Manner::Socks5Login);
+    let line = |password: &str| format!("socks5 198.51.100.2 {} user {password}", proxy.port);
+    mesh[0].config(&format!("Proxy = {}", line("wrong1")));
+    mesh::start(&mut mesh);
+    let [alice, _] = &mesh;
+    wait_until(secs(5), "the password is refused", || alice.log().contains("did not accept user and password"));
+
+    alice.tinc(&["set", "Proxy", &line("secret")]);
+    alice.tinc(&["retry"]);
+    wait_for_ping(alice, &v4(2));
+
+    let before = proxy.asked().len();
+    alice.tinc(&["del", "Proxy"]);
+    alice.tinc(&["disconnect", "bob"]);
+    wait_until(secs(10), "the proxy is asked again", || proxy.asked().len() > before);
+    wait_for_ping(alice, &v4(2));
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod names;
 mod opening;
 mod outgoing;
 mod own_subnets;
+mod packet_log;
 mod program;
 mod proxying;
 mod reload;

@@ -35,6 +35,7 @@ use crate::daemon::log::{self, CONNECTIONS, Line, Log, NOTICE};
 use crate::daemon::meta_sockets::{MetaEvent, MetaSockets};
 use crate::daemon::names::Names;
 use crate::daemon::own_subnets::OwnSubnets;
+use crate::daemon::packet_log;
 use crate::daemon::proxying::Proxying;
 use crate::daemon::reload::Reload;
 use crate::daemon::resolver::{Purpose, Resolver};
@@ -402,8 +403,9 @@ impl ControlLoop {
         }
     }
 
-    /// Has requests told one by one if anybody wants to see them.
+    /// Has requests and packets told one by one if anybody wants to see them.
     fn trace(&mut self) {
+        packet_log::want(self.log.audible() >= packet_log::LEVEL);
         self.tell(Input::Trace(self.log.audible() >= log::REQUESTS_LEVEL));
     }
 

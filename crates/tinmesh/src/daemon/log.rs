@@ -23,6 +23,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 pub use line::Line;
 use line::Priority;
 
+use crate::daemon::packet_log;
 use crate::files;
 
 /// Target of messages from level 1 on: connections made and lost.
@@ -251,7 +252,7 @@ fn tinc_level(metadata: &Metadata<'_>) -> i32 {
         STATUS => 2,
         PROTOCOL => 3,
         REQUESTS => REQUESTS_LEVEL,
-        PACKETS => 5,
+        PACKETS => packet_log::LEVEL,
         _ => match *metadata.level() {
             Level::ERROR | Level::WARN | Level::INFO => 0,
             Level::DEBUG => 2,

@@ -613,3 +613,25 @@ fn section_11_too_many_inherited_sockets_are_refused() {
     assert_eq!(status.code(), Some(1));
     assert!(site.said().contains("Too many listening sockets"), "{}", site.said());
 }
+
+#[test]
+fn section_11_the_units_are_valid_and_call_options_that_exist() {
+    let lab = Lab::new();
+    let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/systemd");
+    let (tincd, tinc) = (lab.ours("tincd").display().to_string(), lab.ours("tinc").display().to_string());
+    for (from, to) in [("tinc.service", "tinc.service"), ("tinc@.service", "tinc@net1.service")] {
+        let unit = fs::read_to_string(units.join(from)).expect("it is there");
+        let unit =
+            unit.replace("/usr/sbin/tincd ", &format!("{tincd} ")).replace("/usr/sbin/tinc ", &format!("{tinc} "));
+        fs::write(lab.path(to), unit).expect("the directory is fresh");
+    }
+    let verified = Command::new("systemd-analyze")
+        .args(["verify", "--man=no"])
+        .args([lab.path("tinc.service"), lab.path("tinc@net1.service")])
+        .output()
+        .expect("systemd-analyze is installed: the package systemd has it");
+    let said = text(&verified);
+    assert!(verified.status.success() && said.1.is_empty(), "{said:?}");
+    let help = Command::new(&tincd).arg("--help").output().expect("the program is there");
+    assert!(["-n, --net=", "-D, --no-detach"].iter().all(|option| text(&help).0.contains(option)));
+}

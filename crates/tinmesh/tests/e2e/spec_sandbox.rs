@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::lab::mesh::{self, v4, wait_for_ping};
+use crate::lab::mesh::{self, v4, wait_for_direct, wait_for_ping};
 use crate::lab::status::user_ids;
 use crate::lab::{Daemon, Kind, Lab, run, secs, wait_until};
 use crate::spec_process::{Running, Site, pair};
@@ -132,6 +132,14 @@ fn carries_on(level: &str, options: &[&str]) {
 
     wait_for_ping(&mesh[0], &v4(2));
     assert_eq!(status(mesh[0].pid(), "Seccomp:"), "2");
+    // 8.1: at level 5, at which the daemons of the laboratory run, packets are told one by one; below they are not.
+    wait_for_direct(&mesh[0], "bob", &v4(2));
+    wait_for_ping(&mesh[0], &v4(2));
+    wait_until(secs(5), "packets are told", || mesh[0].log().contains(" bytes to the device"));
+    mesh[0].tinc(&["debug", "4"]);
+    let before = mesh[0].log().matches(" bytes to the device").count();
+    wait_for_ping(&mesh[0], &v4(2));
+    assert_eq!(mesh[0].log().matches(" bytes to the device").count(), before);
     mesh[0].tinc(&["reload"]);
     let url = mesh[1].tinc(&["invite", "carol"]);
     // Written by root; the daemon may be another user.

@@ -1,0 +1,172 @@
+//! `init`, `get`, `set`, `add`, `del`, `config`, `fsck` (spec: cli B.1, B.2, B.13).
+
+use super::case::{Aspect, Case, Fixture, all_same, same};
+
+const FILES: &[Aspect] = &[Aspect::Files];
+
+pub(super) fn cases() -> Vec<Case> {
+    [init(), reading(), writing(), refusals(), fsck()].concat()
+}
+
+fn init() -> Vec<Case> {
+    vec![
+        same("tinc -b init alice").on(Fixture::Bare).new_keys(),
+        same("tinc init").on(Fixture::Bare),
+        same("tinc init ''").on(Fixture::Bare),
+        same("tinc init a-b").on(Fixture::Bare),
+        same("tinc init a b").on(Fixture::Bare),
+        same("tinc init alice"),
+        same("tinc init a b c"),
+        same("tinc -c /etc/tinc/a/b init alice").on(Fixture::Bare),
+        same("tinc -n other init carol").new_keys(),
+        same("mkdir ../vpn2; echo mine > ../vpn2/tinc-up; tinc -n vpn2 init carol").new_keys(),
+    ]
+}
+
+fn reading() -> Vec<Case> {
+    all_same([
+        "tinc get Name",
+        "tinc get name",
+        "tinc get ConnectTo",
+        "tinc get Port",
+        "tinc get alice.Port",
+        "tinc get Subnet",
+        "tinc get bob.Subnet",
+        "tinc get bob.Address",
+        "tinc get Mode",
+        "tinc get carol.Port",
+        "tinc get a-b.Port",
+        "tinc get Nonsense",
+        "tinc get .",
+        "tinc get alice.",
+        "tinc get",
+        "tinc get Ed25519PublicKey | wc -c",
+        "tinc config get Name",
+        "tinc config Name",
+        "tinc config",
+        "tinc config get",
+        "tinc config replace Mode hub; tinc get Mode",
+        "tinc config change Mode hub; tinc get Mode",
+        "tinc config set Mode switch; tinc get Mode",
+        "tinc config add ConnectTo dave; tinc get ConnectTo",
+        "tinc config del ConnectTo; tinc get ConnectTo",
+    ])
+}
+
+fn writing() -> Vec<Case> {
+    all_same([
+        "tinc set Mode=hub",
+        "tinc set Mode = hub",
+        "tinc set Mode hub",
+        "tinc set mODE hub",
+        "tinc get Mode hub",
+        "tinc set Mode hub; tinc set Mode switch; tinc get Mode",
+        "tinc set ConnectTo dave",
+        "tinc add ConnectTo dave",
+        "tinc add ConnectTo bob",
+        "tinc add Mode hub; tinc add Mode switch",
+        "tinc add Subnet 10.9.0.0/16",
+        "tinc add bob.Subnet 10.9.0.0/16",
+        "tinc set bob.Port 7100",
+        "tinc set Port 7100",
+        "tinc set Weight 5",
+        "tinc set Compression 5",
+        "tinc set alice.Compression 5",
+        "tinc set Description 'two  words '",
+        "tinc set PingInterval 10 x",
+        "tinc del ConnectTo",
+        "tinc del ConnectTo carol",
+        "tinc del ConnectTo nobody",
+        "tinc del Mode",
+        "tinc del Subnet 10.1.0.0/16",
+        "tinc del bob.Subnet",
+        "printf 'Mode = hub' >> tinc.conf; tinc set MaxTimeout 5",
+        "printf '  Mode = hub\\n' >> tinc.conf; tinc get Mode; tinc set Mode switch",
+        "tinc --force set Nonsense 5",
+        "tinc --force set bob.Mode hub",
+        "tinc --force set TunnelServer yes",
+        "tinc del Nonsense",
+        "mkdir conf.d; echo Mode=hub > conf.d/a.conf; tinc get Mode",
+    ])
+    .into_iter()
+    .chain([
+        same("chmod 600 tinc.conf; tinc set Mode hub").differs("set-mode", FILES),
+        same("tinc add ConnectTo BOB").differs("add-case", FILES),
+    ])
+    .collect()
+}
+
+fn refusals() -> Vec<Case> {
+    all_same([
+        "tinc set",
+        "tinc set Mode",
+        "tinc set Mode=",
+        "tinc add Mode",
+        "tinc del",
+        "tinc set . x",
+        "tinc set alice. x",
+        "tinc set carol.Port 5",
+        "tinc set a-b.Port 5",
+        "tinc set bob.Mode hub",
+        "tinc set Nonsense 5",
+        "tinc add Nonsense 5",
+        "tinc set GraphDumpFile x",
+        "tinc --force set GraphDumpFile x",
+        "tinc set PrivateKey x",
+        "tinc set Subnet 10.1.2.3/16",
+        "rm tinc.conf; tinc get Mode",
+        "rm hosts/alice; tinc get Port",
+        "rm hosts/alice; tinc set Port 5",
+        "rm hosts/bob; tinc set bob.Port 5",
+        "sed -i /Name/d tinc.conf; tinc get Port",
+        "sed -i /Name/d tinc.conf; tinc get Mode",
+    ])
+    .into_iter()
+    .chain([same("tinc set Subnet nonsense").differs("set-subnet", &[Aspect::Err, Aspect::Code, Aspect::Files])])
+    .collect()
+}
+
+fn fsck() -> Vec<Case> {
+    all_same([
+        "tinc fsck",
+        "tinc fsck x",
+        "rm tinc.conf; tinc fsck",
+        "rm -r ../vpn; tinc fsck",
+        "cd /; tinc -n nowhere fsck",
+        "cd /; tinc -c /etc/tinc/nowhere fsck",
+        "sed -i /Name/d tinc.conf; tinc fsck",
+        "sed -i s/alice/a-b/ tinc.conf; tinc fsck",
+        "chmod 644 ed25519_key.priv; tinc fsck",
+        "chmod 644 ed25519_key.priv; tinc --force fsck",
+        "chmod 644 rsa_key.priv; tinc fsck",
+        "chmod 644 rsa_key.priv; tinc --force fsck",
+        "rm ed25519_key.priv; tinc fsck",
+        "rm rsa_key.priv; tinc fsck",
+        "rm rsa_key.priv ed25519_key.priv; tinc fsck",
+        "rm hosts/alice; tinc fsck",
+        "sed -i /Ed25519PublicKey/d hosts/alice; tinc fsck",
+        "sed -i /Ed25519PublicKey/d hosts/alice; tinc --force fsck",
+        "sed -i '/BEGIN/,/END/d' hosts/alice; tinc fsck",
+        "sed -i '/BEGIN/,/END/d' hosts/alice; tinc --force fsck",
+        "cp ../peer/ed25519_key.priv .; tinc fsck",
+        "cp ../peer/ed25519_key.priv .; tinc --force fsck",
+        "cp ../peer/rsa_key.priv .; tinc fsck",
+        "cp ../peer/rsa_key.priv .; tinc --force fsck",
+        "echo > foo-up; tinc fsck",
+        "echo > tinc-up; tinc fsck",
+        "echo > tinc-up; tinc --force fsck",
+        "echo > hosts/bob-up; tinc fsck",
+        "echo > hosts/bob-down; tinc --force fsck",
+        "echo 'GraphDumpFile = x' >> tinc.conf; tinc fsck",
+        "echo 'Weight = 5' >> tinc.conf; tinc fsck",
+        "echo 'Mode = hub' >> hosts/bob; tinc fsck",
+        "printf 'Mode = hub\\nMode = hub\\n' >> tinc.conf; tinc fsck",
+        "printf 'Weight = 5\\nWeight = 6\\n' >> hosts/bob; tinc fsck",
+        "echo garbage >> tinc.conf; tinc fsck",
+        "echo garbage >> hosts/bob; tinc fsck",
+        "echo garbage >> hosts/alice; tinc fsck",
+        "mkdir conf.d; echo 'Weight = 5' > conf.d/a.conf; tinc fsck",
+        "echo 'Nonsense = 5' >> tinc.conf; tinc fsck",
+        "echo 'Nonsense = 5' >> hosts/bob; tinc fsck",
+    ])
+}

@@ -11,6 +11,7 @@
 //! ```
 
 pub mod activity;
+mod burst;
 mod commands;
 pub mod config;
 mod connections;
@@ -40,8 +41,8 @@ use crate::meta::connection::Connection;
 use crate::meta::seen::Seen;
 use crate::meta::withdrawn::Withdrawn;
 use crate::name::{ConnId, PeerId};
+use crate::node::burst::Burst;
 use crate::node::config::Config;
-use crate::node::connections::Burst;
 use crate::node::dialling::Dialling;
 use crate::node::gossip::Contradictions;
 use crate::node::io::{Input, Output};

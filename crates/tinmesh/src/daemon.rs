@@ -6,6 +6,7 @@ mod control_loop;
 mod control_sockets;
 mod drops;
 mod events;
+mod hostnames;
 mod interface;
 mod lifeline;
 pub mod log;
@@ -48,6 +49,7 @@ use tracing::{error, info, warn};
 use crate::config::{self, DaemonSettings, Loaded, Override};
 use crate::daemon::control_loop::{Clients, ControlLoop, Times};
 use crate::daemon::control_sockets::ControlSockets;
+use crate::daemon::hostnames::Hostnames;
 use crate::daemon::lifeline::Lifeline;
 use crate::daemon::log::{Log, NOTICE, Target};
 use crate::daemon::meta_sockets::{MetaSockets, Outgoing};
@@ -256,6 +258,8 @@ impl Startup<'_> {
         let named = |(key, _): &&(String, String)| ["NAME", "NETNAME"].contains(&key.as_str());
         let environment = script_settings.environment.iter().filter(named).cloned().collect();
         let proxying = Proxying::new(loaded.daemon.proxy.clone(), environment);
+        let mut hostnames = Hostnames::default();
+        hostnames.change(loaded.daemon.hostnames, &lifeline)?;
         let scripts = Scripts::start(script_settings, &lifeline)?;
         let (node, fib) = make_node(loaded)?;
         let shared = Arc::new(Shared {
@@ -283,6 +287,7 @@ impl Startup<'_> {
             words: heard,
             resolver,
             proxying,
+            hostnames,
             scripts,
             store: Store::new(confbase),
             names,

@@ -2,21 +2,27 @@
 //!
 //! Results go to `out`; a failure is an error whose text is for standard error, in tinc's words. Source: spec cli A, B.
 
+mod edit;
 mod exchange;
 mod help;
 mod init;
 mod invite;
 mod join;
 mod keys;
+mod line_editor;
 mod lists;
 mod settings;
+mod shell;
+mod sign;
 
 use std::fmt::Display;
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use anyhow::{Result, anyhow, bail};
+use tinmesh_core::name::NodeName;
 
-use crate::cli::tinc::{self, TincCall, TincOptions, try_line};
+use crate::cli::tinc::{self, TincCall, TincOptions};
+use crate::config::{self, ConfigError};
 use crate::control::client::Client;
 use crate::control::request::ControlRequest;
 use crate::files;
@@ -24,19 +30,19 @@ use crate::paths::Paths;
 use crate::tinc_daemon::{self, Tool};
 
 /// Commands of tinc that are still to come.
-const LATER: [&str; 7] = ["edit", "fsck", "generate-rsa-keys", "sign", "top", "verify", "shell"];
+const LATER: [&str; 3] = ["fsck", "generate-rsa-keys", "top"];
 
 /// Behaves as `tinc`; gives the exit code.
 pub fn main(program: &str, words: &[String]) -> u8 {
     let mut out = io::stdout().lock();
     let done = match tinc::parse(program, words) {
-        Ok(TincCall::Help) => print(&mut out, tinc::usage(program)),
-        Ok(TincCall::Version) => print(&mut out, version()),
+        Ok(TincCall::Help) => print(&mut out, tinc::usage(program)).map(|()| 0),
+        Ok(TincCall::Version) => print(&mut out, version()).map(|()| 0),
         Ok(TincCall::Run(options)) => run_command(program, &options, &mut out),
         Err(message) => Err(anyhow!("{}", message.trim_end())),
     };
-    match done.and_then(|()| Ok(out.flush()?)) {
-        Ok(()) => 0,
+    match done.and_then(|code| Ok(out.flush().map(|()| code)?)) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("{error:#}");
             1
@@ -53,15 +59,18 @@ pub fn version() -> String {
     )
 }
 
-fn run_command(program: &str, options: &TincOptions, out: &mut dyn Write) -> Result<()> {
+fn run_command(program: &str, options: &TincOptions, out: &mut dyn Write) -> Result<u8> {
     let paths = Paths::for_control(&options.path_options())?;
     paths.notices.iter().for_each(tell);
-    let Some(command) = options.command.first() else {
-        bail!("The shell of tinc is not supported yet by tinmesh: give a command.\n{}", try_line(program).trim_end());
-    };
-    let tool = Tool { program, options, paths: &paths };
-    let done = tinc_daemon::run(&tool, &options.command, out).or_else(|| run(&tool, &options.command, out));
-    done.unwrap_or_else(|| Err(tinc_daemon::unknown_command(program, command)))
+    let Some(command) = options.command.first() else { return shell::run(program, options, paths, out) };
+    let tool = Tool::new(program, options, &paths);
+    let done = dispatch(&tool, &options.command, out);
+    done.unwrap_or_else(|| Err(tinc_daemon::unknown_command(program, command))).map(|()| 0)
+}
+
+/// Carries out any command of tinc, or says with `None` that there is none of this name.
+fn dispatch(tool: &Tool<'_>, words: &[String], out: &mut dyn Write) -> Option<Result<()>> {
+    tinc_daemon::run(tool, words, out).or_else(|| run(tool, words, out))
 }
 
 /// Carries out a command, or says with `None` that it is none of these.
@@ -83,6 +92,9 @@ pub fn run(tool: &Tool<'_>, words: &[String], out: &mut dyn Write) -> Option<Res
         "join" => join::run(tool, arguments),
         "dump" | "list" if tinc_daemon::dump::is_of_files(arguments) => lists::invitations(tool, out),
         "network" => lists::network(tool, arguments, out),
+        "edit" => edit::run(tool, arguments),
+        "sign" => sign::sign(tool, arguments, out),
+        "verify" => sign::verify(tool, arguments, out),
         "help" => help::run(tool, arguments, out),
         "version" => none(arguments).and_then(|()| print(out, version())),
         later if LATER.contains(&later) => Err(anyhow!("The command {later} is not supported yet by tinmesh.")),
@@ -114,6 +126,24 @@ fn ask(question: &str) -> Result<String> {
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     Ok(answer.trim_end_matches(['\n', '\r']).to_owned())
+}
+
+/// The name of this node, or what tinc says of a configuration without one.
+fn own_name(paths: &Paths) -> Result<NodeName> {
+    config::own_name(paths).map_err(|error| match error {
+        ConfigError::Missing(path) => anyhow!("Could not open {}: No such file or directory", path.display()),
+        ConfigError::Unreadable { path, cause } => {
+            anyhow!("Could not open {}: {}", path.display(), files::reason(&cause))
+        }
+        ConfigError::NoName(path) => anyhow!("Could not find Name in {}.", path.display()),
+        ConfigError::BadName(..) => anyhow!("Invalid name for myself!"),
+        ConfigError::Unusable { .. }
+        | ConfigError::Syntax(_)
+        | ConfigError::NoVariable(_)
+        | ConfigError::Invalid { .. }
+        | ConfigError::Unsupported { .. }
+        | ConfigError::Key(_) => error.into(),
+    })
 }
 
 /// The error for a file that cannot be opened.

@@ -5,6 +5,7 @@
 pub mod dump;
 pub mod graph;
 mod info;
+mod kept;
 pub mod launch;
 mod run;
 mod stream;
@@ -17,6 +18,9 @@ use crate::cli::tinc::{TincOptions, try_line};
 use crate::control::client::{Client, ClientError};
 use crate::paths::Paths;
 
+pub use self::kept::Kept;
+use self::kept::Lent;
+
 /// What every command needs to know of how it was called.
 #[derive(Clone, Copy, Debug)]
 pub struct Tool<'a> {
@@ -26,12 +30,27 @@ pub struct Tool<'a> {
     pub options: &'a TincOptions,
     /// Where everything is.
     pub paths: &'a Paths,
+    /// In a shell: the connection that outlives a command.
+    pub kept: Option<&'a Kept>,
 }
 
-impl Tool<'_> {
-    /// Connects to the daemon.
-    fn connect(&self) -> Result<Client> {
-        Ok(Client::connect(self.paths)?)
+impl<'a> Tool<'a> {
+    /// A tool for one command.
+    pub const fn new(program: &'a str, options: &'a TincOptions, paths: &'a Paths) -> Self {
+        Self { program, options, paths, kept: None }
+    }
+
+    /// Connects to the daemon, or takes the connection of the last command.
+    fn connect(&self) -> Result<Lent<'a>> {
+        let client = match self.kept.and_then(Kept::take) {
+            Some(client) if client.is_quiet() => client,
+            Some(_) => {
+                eprintln!("Previous connection to tincd lost, reconnecting.");
+                Client::connect(self.paths)?
+            }
+            None => Client::connect(self.paths)?,
+        };
+        Ok(Lent { client: Some(client), kept: self.kept })
     }
 }
 

@@ -77,7 +77,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<u8> {
 
 /// A command of tinc, under this program's name.
 fn run_tinc(place: &Place, words: &[String], out: &mut dyn Write) -> Result<u8> {
-    let tool = Tool { program: "tinmesh", options: &place.options, paths: &place.paths };
+    let tool = Tool::new("tinmesh", &place.options, &place.paths);
     if let Some(outcome) = tinc_daemon::run(&tool, words, out).or_else(|| tinc::run(&tool, words, out)) {
         return outcome.map(|()| 0);
     }

@@ -353,5 +353,4 @@ fn help_and_version_are_printed() {
         let text = machine.success(words);
         assert!(text.starts_with("tinc version ") && text.contains("protocol 17.7"), "{text}");
     }
-    assert!(machine.failure("fsck").contains("not supported yet"));
 }

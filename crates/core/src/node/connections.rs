@@ -13,7 +13,6 @@ use crate::name::{ConnId, NodeName, PeerId};
 use crate::node::Node;
 use crate::node::io::{Event, Output};
 use crate::node::timers::Wake;
-use crate::time::Instant;
 use crate::wire::options::Options;
 use crate::wire::request::Request;
 
@@ -396,7 +395,8 @@ impl Node {
         self.timers.cancel(Wake::Check(id));
         let strange = !conn.is_active();
         if ours {
-            let tarpit = strange && !conn.is_outgoing() && error.deserves_tarpit();
+            let slow = error.deserves_tarpit() || matches!(error, PeerError::HandshakeTimeout);
+            let tarpit = strange && !conn.is_outgoing() && slow;
             self.emit(Output::Close { conn: id, tarpit });
         }
         self.report_end(&conn, error, strange);
@@ -439,48 +439,5 @@ impl Node {
             self.terminate(id, &PeerError::Woke);
         }
         self.retry_waiting();
-    }
-}
-
-/// Limits new connections: a counter that drains by one each second (spec: meta-protocol 2.3).
-#[derive(Debug, Default)]
-pub(super) struct Burst {
-    last: Instant,
-    level: u32,
-}
-
-impl Burst {
-    /// Whether another connection from `source` may come in; loopback always may.
-    fn admit(&mut self, now: Instant, source: std::net::IpAddr, limit: u32) -> bool {
-        if source.is_loopback() {
-            return true;
-        }
-        let drained = u32::try_from(now.since(self.last).as_secs()).unwrap_or(u32::MAX);
-        if drained > 0 {
-            self.level = self.level.saturating_sub(drained);
-            self.last = now;
-        }
-        if self.level >= limit {
-            return false;
-        }
-        self.level += 1;
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn a_burst_is_limited_and_drains_by_one_each_second() {
-        let mut burst = Burst::default();
-        let source = "192.0.2.1".parse().expect("an address");
-        let mut now = Instant::ZERO + Duration::from_secs(100);
-        assert_eq!((0..20).filter(|_| burst.admit(now, source, 10)).count(), 10);
-        now = now + Duration::from_secs(3);
-        assert_eq!((0..20).filter(|_| burst.admit(now, source, 10)).count(), 3);
-        assert!(burst.admit(now, "127.0.0.1".parse().expect("an address"), 10));
     }
 }

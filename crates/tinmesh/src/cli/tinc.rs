@@ -137,9 +137,10 @@ Valid commands are:
   restart [tincd options]    Restart tincd.
   reload                     Partially reload configuration of running tincd.
   pid                        Show PID of currently running tincd.
-  generate-keys              Generate a new Ed25519 public/private key pair.
+  generate-keys [bits]       Generate new RSA and Ed25519 public/private key pairs.
+  generate-rsa-keys [bits]   Generate a new RSA public/private key pair.
   generate-ed25519-keys      Generate a new Ed25519 public/private key pair.
-  dump                       Dump a list of one of the following things:
+  dump | list                Dump a list of one of the following things:
     [reachable] nodes        - all known nodes in the VPN
     edges                    - all known connections in the VPN
     subnets                  - all known subnets in the VPN
@@ -151,6 +152,8 @@ Valid commands are:
   debug N                    Set debug level
   retry                      Retry all outgoing connections
   disconnect NODE            Close meta connection with NODE
+  top                        Show real-time statistics
+  pcap [snaplen]             Dump traffic in pcap format [up to snaplen bytes per packet]
   log [level]                Dump log output [up to the specified level]
   export                     Export host configuration of local node to standard output
   export-all                 Export all host configuration files to standard output
@@ -160,9 +163,69 @@ Valid commands are:
   invite NODE                Generate an invitation for NODE
   join INVITATION            Join a VPN using an INVITATION
   network [NETNAME]          List all known networks, or switch to the one named NETNAME.
+  edit FILE                  Edit tinc.conf, a script, or the host file or script of a node.
+  fsck                       Check the configuration files for problems.
+  sign [FILE]                Generate a signed version of a file.
+  verify NODE [FILE]         Verify that a file was signed by the given NODE.
+  help [VARIABLE]            Display this help, or tell what a variable is for.
+  version                    Output version information.
+
+Without a command, commands are read from standard input, one per line.
 "
     )
 }
+
+/// The names of all commands, in the order of [`usage`]; not the hidden synonym `config`.
+pub fn commands() -> impl Iterator<Item = &'static str> {
+    COMMANDS.iter().copied()
+}
+
+/// Whether a word is a command, in lower case.
+pub fn is_command(word: &str) -> bool {
+    word == "config" || COMMANDS.contains(&word)
+}
+
+/// Commands of `tinc`.
+const COMMANDS: [&str; 38] = [
+    "init",
+    "get",
+    "set",
+    "add",
+    "del",
+    "start",
+    "stop",
+    "restart",
+    "reload",
+    "pid",
+    "generate-keys",
+    "generate-rsa-keys",
+    "generate-ed25519-keys",
+    "dump",
+    "list",
+    "info",
+    "purge",
+    "debug",
+    "retry",
+    "connect",
+    "disconnect",
+    "top",
+    "pcap",
+    "log",
+    "export",
+    "export-all",
+    "import",
+    "exchange",
+    "exchange-all",
+    "invite",
+    "join",
+    "network",
+    "edit",
+    "fsck",
+    "sign",
+    "verify",
+    "help",
+    "version",
+];
 
 #[cfg(test)]
 mod tests {

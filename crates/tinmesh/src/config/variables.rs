@@ -172,7 +172,7 @@ pub static VARIABLES: &[Variable] = &[
     server("Forwarding", Kind::Word(&["off", "internal", "kernel"]), "internal", "What to do with packets of others for others.").reload(Reload::Keep),
     server("FWMark", Kind::Int, "0", "Firewall mark of everything that is sent."),
     server("GraphDumpFile", Kind::Text, "", "Has no effect.").obsolete(),
-    server("Hostnames", Kind::Bool, "no", "Whether addresses are shown by name.").reload(Reload::Keep).later(),
+    server("Hostnames", Kind::Bool, "no", "Whether addresses are shown by name.").reload(Reload::Keep),
     server("IffOneQueue", Kind::Bool, "no", "Has no effect on current kernels.").pointless(),
     server("Interface", Kind::Text, "", "Name of the interface; by default the netname, else what the kernel chooses."),
     server("InvitationExpire", Kind::Int, "604800", "Seconds for which an invitation holds.").reload(Reload::Yes),

@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::net::RecvFlags;
 use tinmesh_os::process;
 
 use super::dump::{ConnectionLine, DumpError, EdgeLine, Line, NodeLine, SubnetLine};
@@ -170,6 +171,14 @@ impl Client {
             |error: io::Error| ConnectError::NoSocket { path: paths.socket.clone(), reason: error.into(), pid };
         let stream = UnixStream::connect(&paths.socket).map_err(no_socket)?;
         Self::greet(stream, &file)
+    }
+
+    /// Whether the daemon is still there and has said nothing that nobody read.
+    pub fn is_quiet(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let mut byte = [0; 1];
+        let pending = rustix::net::recv(self.stream.get_ref(), &mut byte[..], flags);
+        self.stream.buffer().is_empty() && pending.is_err_and(|error| error == rustix::io::Errno::AGAIN)
     }
 
     fn greet(stream: UnixStream, file: &PidFile) -> Result<Self, ConnectError> {

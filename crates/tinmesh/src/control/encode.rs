@@ -12,12 +12,17 @@ use tinmesh_core::wire::address::WireAddress;
 
 use super::request::{CONTROL, kind};
 
+/// How an address and its port are shown.
+pub type Shown<'a> = &'a dyn Fn(SocketAddr) -> String;
+
 /// What a list cannot tell by itself of this node and of time.
 pub struct Local<'a> {
     /// The port that this node announces.
     pub port: u16,
     /// Seconds since 1970 of an instant.
     pub unix_seconds: &'a dyn Fn(Instant) -> u64,
+    /// Addresses.
+    pub shown: Shown<'a>,
 }
 
 /// The whole reply to [`Nodes`](super::request::ControlRequest::Nodes).
@@ -26,7 +31,8 @@ pub fn nodes(nodes: &[NodeInfo], local: &Local<'_>) -> String {
 }
 
 fn node_line(node: &NodeInfo, local: &Local<'_>, out: &mut String) -> std::fmt::Result {
-    let address = if node.me { format!("MYSELF port {}", local.port) } else { socket_address(node.address) };
+    let address =
+        if node.me { format!("MYSELF port {}", local.port) } else { socket_address(node.address, local.shown) };
     let name = |name: &Option<NodeName>| name.as_ref().map_or_else(|| "-".to_owned(), NodeName::to_string);
     let (mtu, min_mtu, max_mtu) = node.mtu;
     let changed = node.changed.map_or(0, local.unix_seconds);
@@ -53,10 +59,10 @@ pub fn traffic(nodes: &[NodeInfo]) -> String {
 }
 
 /// The whole reply to [`Edges`](super::request::ControlRequest::Edges).
-pub fn edges(edges: &[EdgeInfo]) -> String {
+pub fn edges(edges: &[EdgeInfo], shown: Shown<'_>) -> String {
     list(kind::EDGES, edges, |edge, out| {
-        let address = wire_address(Some(&edge.address));
-        let local = wire_address(edge.local.as_ref());
+        let address = wire_address(Some(&edge.address), shown);
+        let local = wire_address(edge.local.as_ref(), shown);
         write!(out, "{} {} {address} {local} {} {}", edge.from, edge.to, edge.options, edge.weight)
     })
 }
@@ -82,11 +88,11 @@ pub struct ControlConnection {
 
 /// The whole reply to [`Connections`](super::request::ControlRequest::Connections): those of the node, then the
 /// control connections of this machine.
-pub fn connections(connections: &[ConnectionInfo], controls: &[ControlConnection]) -> String {
+pub fn connections(connections: &[ConnectionInfo], controls: &[ControlConnection], shown: Shown<'_>) -> String {
     let mut out = String::new();
     for conn in connections {
         let name = conn.name.as_ref().map_or("<unknown>", NodeName::as_str);
-        let address = socket_address(Some(conn.remote));
+        let address = socket_address(Some(conn.remote), shown);
         let number = (conn.conn.0 & !ConnId::ACCEPTED).min(i32::MAX as u64);
         let (options, status) = (conn.options, conn.status);
         let _ = writeln!(out, "{CONTROL} {} {name} {address} {options} {number} {status:x}", kind::CONNECTIONS);
@@ -126,16 +132,13 @@ fn list<T>(kind: u32, items: &[T], line: impl Fn(&T, &mut String) -> std::fmt::R
     out
 }
 
-fn socket_address(address: Option<SocketAddr>) -> String {
-    address.map_or_else(
-        || "unknown port unknown".to_owned(),
-        |address| format!("{} port {}", address.ip(), address.port()),
-    )
+fn socket_address(address: Option<SocketAddr>, shown: Shown<'_>) -> String {
+    address.map_or_else(|| "unknown port unknown".to_owned(), shown)
 }
 
-fn wire_address(address: Option<&WireAddress>) -> String {
+fn wire_address(address: Option<&WireAddress>, shown: Shown<'_>) -> String {
     match address {
-        Some(WireAddress::Ip(address)) => socket_address(Some(*address)),
+        Some(WireAddress::Ip(address)) => socket_address(Some(*address), shown),
         Some(WireAddress::Text(text)) => format!("{} port {}", printable(&text.0), printable(&text.1)),
         Some(WireAddress::Unspecified) | None => "unspec port unspec".to_owned(),
     }

@@ -23,11 +23,12 @@ use tinmesh_os::signals::{Signal, Signals};
 use tinmesh_os::{clock, udp};
 use tracing::{debug, error, info, warn};
 
-use crate::control::encode;
+use crate::control::encode::{self, Shown};
 use crate::control::request::{ControlRequest, kind};
 use crate::daemon::control_sockets::ControlSockets;
 use crate::daemon::drops::Drops;
 use crate::daemon::events;
+use crate::daemon::hostnames::Hostnames;
 use crate::daemon::lifeline::Lifeline;
 use crate::daemon::log::{CONNECTIONS, Line, Log, NOTICE};
 use crate::daemon::meta_sockets::{MetaEvent, MetaSockets};
@@ -70,6 +71,7 @@ pub struct ControlLoop {
     pub(super) words: Receiver<FromWorker>,
     pub(super) resolver: Resolver,
     pub(super) proxying: Proxying,
+    pub(super) hostnames: Hostnames,
     pub(super) scripts: Scripts,
     pub(super) store: Store,
     pub(super) names: Option<Names>,
@@ -259,7 +261,7 @@ impl ControlLoop {
         match self.meta.accept(index, &self.poller) {
             Ok(accepted) => {
                 for (conn, remote, local) in accepted {
-                    debug!(target: CONNECTIONS, "Connection from {} port {}", remote.ip(), remote.port());
+                    debug!(target: CONNECTIONS, "Connection from {}", self.hostnames.text(remote));
                     self.tell(Input::Accepted { conn, remote, local });
                 }
             }
@@ -315,6 +317,9 @@ impl ControlLoop {
             Ok(loaded) => {
                 for warning in &loaded.warnings {
                     warn!("{warning}");
+                }
+                if let Err(cause) = self.hostnames.change(loaded.daemon.hostnames, &self.lifeline) {
+                    warn!("Addresses cannot be shown by name: {cause}");
                 }
                 self.resolver.change(loaded.daemon.address_family);
                 self.proxying.change(loaded.daemon.proxy.clone());
@@ -440,7 +445,7 @@ impl ControlLoop {
     fn on_output(&mut self, output: Output, pending: &mut VecDeque<Pending>) {
         match output {
             Output::Connect { conn, peer, to } => {
-                debug!(target: CONNECTIONS, "Trying to connect to {peer} ({} port {})", to.ip(), to.port());
+                debug!(target: CONNECTIONS, "Trying to connect to {peer} ({})", self.hostnames.text(to));
                 pending.extend(self.connect(conn, &peer, to).map(Pending::Meta));
             }
             Output::Send { conn, bytes } => self.meta.send(conn, &bytes),
@@ -479,7 +484,7 @@ impl ControlLoop {
     }
 
     fn on_event(&mut self, event: &Event) {
-        events::log(event);
+        events::log(event, &self.hostnames);
         events::run_scripts(event, self.reload.name(), &self.scripts);
         if let Some(names) = self.names.as_mut() {
             events::keep_names(event, names);
@@ -489,15 +494,17 @@ impl ControlLoop {
     fn on_reply(&mut self, id: u64, reply: &Reply) {
         let Some(at) = self.clients.waiting.iter().position(|(waiting, ..)| *waiting == id) else { return };
         let (_, client, request) = self.clients.waiting.swap_remove(at);
+        let shown: Shown<'_> = &|address| self.hostnames.text(address);
         let text = match (reply, request) {
             (Reply::Nodes(nodes), ControlRequest::Traffic) => encode::traffic(nodes),
             (Reply::Nodes(nodes), _) => {
                 let unix_seconds = |at: Instant| clock::unix_seconds().saturating_sub(now().since(at).as_secs());
-                encode::nodes(nodes, &encode::Local { port: self.reload.port(), unix_seconds: &unix_seconds })
+                let port = self.reload.port();
+                encode::nodes(nodes, &encode::Local { port, unix_seconds: &unix_seconds, shown })
             }
-            (Reply::Edges(edges), _) => encode::edges(edges),
+            (Reply::Edges(edges), _) => encode::edges(edges, shown),
             (Reply::Subnets(subnets), _) => encode::subnets(subnets),
-            (Reply::Connections(connections), _) => encode::connections(connections, &self.control.list()),
+            (Reply::Connections(connections), _) => encode::connections(connections, &self.control.list(), shown),
             (Reply::Done, ControlRequest::Purge) => encode::done(kind::PURGE, 0),
             (Reply::Done, ControlRequest::Retry) => encode::done(kind::RETRY, 0),
             (Reply::Done, _) => encode::done(kind::DISCONNECT, 0),

@@ -6,12 +6,16 @@ use tinmesh_core::node::io::Event;
 use tinmesh_core::subnet::{Address, Subnet};
 use tracing::{debug, error, warn};
 
+use crate::daemon::hostnames::Hostnames;
 use crate::daemon::log::{CONNECTIONS, PROTOCOL};
 use crate::daemon::names::Names;
 use crate::daemon::scripts::{Script, Scripts};
 
 /// Writes the log line of an event.
-pub fn log(event: &Event) {
+pub fn log(event: &Event, names: &Hostnames) {
+    let port_text = |address: Option<SocketAddr>| {
+        address.map_or_else(|| "unknown address".to_owned(), |address| names.text(address))
+    };
     match event {
         Event::NodeUp { name, address } => {
             debug!(target: CONNECTIONS, "Node {name} ({}) became reachable", port_text(*address));
@@ -48,10 +52,6 @@ pub fn log(event: &Event) {
         }
         Event::Note(text) => debug!(target: CONNECTIONS, "{text}"),
     }
-}
-
-fn port_text(address: Option<SocketAddr>) -> String {
-    address.map_or_else(|| "unknown address".to_owned(), |address| format!("{} port {}", address.ip(), address.port()))
 }
 
 /// Queues the scripts of an event (spec: configuration 9.2).

@@ -43,6 +43,9 @@ impl ControlLoop {
 
     /// A name was looked up.
     pub(super) fn on_answer(&mut self, answer: Answer) {
+        if let Some(failure) = &answer.failure {
+            debug!(target: CONNECTIONS, "{failure}");
+        }
         match answer.purpose {
             Purpose::Node(peer) => self.tell(Input::Resolved { peer, addresses: answer.addresses }),
             Purpose::Proxy(conn) => {

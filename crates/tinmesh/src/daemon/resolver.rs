@@ -1,4 +1,4 @@
-//! Name look-ups on a thread of their own, so that a dead name server never blocks the mesh.
+//! Addresses of names, looked up on a thread of its own, so that a dead name server never blocks the mesh.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -9,6 +9,7 @@ use tinmesh_os::poll::Waker;
 
 use crate::config::AddressFamily;
 use crate::daemon::lifeline::Lifeline;
+use crate::files;
 
 /// What an address is wanted for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +34,10 @@ struct Question {
 pub struct Answer {
     /// What it was wanted for.
     pub purpose: Purpose,
-    /// What was found, in the order to be tried.
+    /// What was found, in the system's order.
     pub addresses: Vec<SocketAddr>,
+    /// Why nothing was found.
+    pub failure: Option<String>,
 }
 
 /// The thread that looks names up.
@@ -55,8 +58,7 @@ impl Resolver {
         let hold = lifeline.hold();
         let answer_all = move || {
             for question in asked {
-                let addresses = look_up(&question);
-                if found.send(Answer { purpose: question.purpose, addresses }).is_err() {
+                if found.send(look_up(question)).is_err() {
                     break;
                 }
                 waker.wake();
@@ -84,7 +86,15 @@ impl Resolver {
     }
 }
 
-fn look_up(question: &Question) -> Vec<SocketAddr> {
-    let found = (question.host.as_str(), question.port).to_socket_addrs();
-    found.map(|addresses| addresses.filter(|address| question.family.admits(address)).collect()).unwrap_or_default()
+fn look_up(question: Question) -> Answer {
+    let Question { purpose, host, port, family } = question;
+    let (addresses, reason): (Vec<_>, _) = match (host.as_str(), port).to_socket_addrs() {
+        Ok(found) => {
+            let fitting = found.filter(|address| family.admits(address)).collect();
+            (fitting, "it has no address of the AddressFamily".to_owned())
+        }
+        Err(cause) => (Vec::new(), files::reason(&cause)),
+    };
+    let failure = addresses.is_empty().then(|| format!("Error looking up {host} port {port}: {reason}"));
+    Answer { purpose, addresses, failure }
 }

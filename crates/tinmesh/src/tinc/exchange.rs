@@ -6,8 +6,8 @@ use std::io::{self, BufRead, Read, Write};
 use anyhow::{Context, Result, bail};
 use tinmesh_core::name::NodeName;
 
-use super::{cannot_open, print, tell};
-use crate::config::{self, syntax};
+use super::{cannot_open, is_interactive, print, tell};
+use crate::config::syntax;
 use crate::files;
 use crate::files::invitations::SEPARATOR;
 use crate::tinc_daemon::Tool;
@@ -16,7 +16,19 @@ use crate::tinc_daemon::Tool;
 const MAX_INPUT: u64 = 16 << 20;
 
 pub(super) fn export(tool: &Tool<'_>, out: &mut dyn Write) -> Result<()> {
-    export_one(tool, &config::own_name(tool.paths)?, out)
+    export_one(tool, &super::own_name(tool.paths)?, out)?;
+    end_output(tool, out)
+}
+
+/// Two that exchange their files through pipes would wait for each other's end for ever, so the output ends here. For
+/// what a script's later commands print there is no place any more; tinc does the same.
+fn end_output(tool: &Tool<'_>, out: &mut dyn Write) -> Result<()> {
+    out.flush()?;
+    if is_interactive(tool) {
+        return Ok(());
+    }
+    let nowhere = fs::OpenOptions::new().write(true).open("/dev/null")?;
+    Ok(rustix::stdio::dup2_stdout(&nowhere)?)
 }
 
 pub(super) fn export_all(tool: &Tool<'_>, out: &mut dyn Write) -> Result<()> {
@@ -38,7 +50,7 @@ pub(super) fn export_all(tool: &Tool<'_>, out: &mut dyn Write) -> Result<()> {
         }
         export_one(tool, name, out)?;
     }
-    Ok(())
+    end_output(tool, out)
 }
 
 fn export_one(tool: &Tool<'_>, name: &NodeName, out: &mut dyn Write) -> Result<()> {

@@ -8,7 +8,6 @@ use tinmesh_core::invite::url::DEFAULT_PORT;
 use tinmesh_core::name::NodeName;
 
 use super::{ask, is_interactive, print, reload, tell};
-use crate::config;
 use crate::config::edit::{self, Edit};
 use crate::config::kind;
 use crate::control::client::Client;
@@ -25,7 +24,7 @@ pub(super) fn run(tool: &Tool<'_>, arguments: &[String], out: &mut dyn Write) ->
         [_, _, ..] => bail!("Too many arguments!"),
     };
     let paths = tool.paths;
-    let own = config::own_name(paths)?;
+    let own = super::own_name(paths)?;
     invitations::check_free(paths, &invitee)?;
     let mut client = Client::connect(paths).ok();
     let known = client.as_mut().map(Client::nodes).transpose()?.unwrap_or_default();

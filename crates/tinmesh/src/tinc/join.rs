@@ -1,12 +1,10 @@
 //! `join [URL]` (spec: cli B.11, invitations 4, 5).
 
-use std::process::Command;
-
 use anyhow::{Result, anyhow, bail};
 use tinmesh_core::invite::InviteError;
 use tinmesh_core::invite::url::InviteUrl;
 
-use super::{ask, is_interactive, tell};
+use super::{ask, edit, is_interactive, tell};
 use crate::files;
 use crate::files::join::{self, Form, Joined, Received};
 use crate::files::script;
@@ -98,10 +96,7 @@ fn review(paths: &Paths) -> Result<bool> {
         match ask("Do you want to use this script [y]es/[n]o/[e]dit? ")?.to_ascii_lowercase().as_str() {
             "y" | "yes" => return Ok(true),
             "n" | "no" | "" => return Ok(false),
-            "e" | "edit" => {
-                let editor = "exec ${VISUAL:-${EDITOR:-vi}} \"$1\"";
-                return Ok(Command::new("sh").args(["-c", editor, "sh"]).arg(&path).status()?.success());
-            }
+            "e" | "edit" => return Ok(edit::edit(&path)?.success()),
             _ => {}
         }
     }

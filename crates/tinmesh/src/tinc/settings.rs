@@ -9,8 +9,8 @@ use tinmesh_core::name::NodeName;
 use super::{cannot_open, print, reload, tell};
 use crate::config::edit::{self, Edit};
 use crate::config::kind::{self, Kind, SubnetFault};
+use crate::config::syntax;
 use crate::config::variables::Variable;
-use crate::config::{self, syntax};
 use crate::control::client::Client;
 use crate::files;
 use crate::tinc_daemon::Tool;
@@ -130,7 +130,7 @@ impl Wish {
         if known.is_none_or(|known| known.class.server) {
             return Ok(tool.paths.tinc_conf());
         }
-        Ok(tool.paths.host_file(&config::own_name(tool.paths)?))
+        Ok(tool.paths.host_file(&super::own_name(tool.paths)?))
     }
 }
 

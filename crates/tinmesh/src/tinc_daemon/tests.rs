@@ -25,7 +25,7 @@ const SUBNETS: &str = "18 5 10.1.2.3#5 alice
 fn run_against(replies: &[&str], text: &str) -> (Result<String>, Vec<ControlRequest>) {
     let mut daemon = FakeDaemon::answering(replies);
     let (options, paths) = (TincOptions::default(), daemon.paths());
-    let tool = Tool { program: "tinc", options: &options, paths: &paths };
+    let tool = Tool::new("tinc", &options, &paths);
     let words: Vec<String> = text.split_ascii_whitespace().map(str::to_owned).collect();
     let mut out = Vec::new();
     let outcome = run(&tool, &words, &mut out).expect("a command of the daemon");
@@ -102,7 +102,7 @@ fn a_wrong_list_is_refused_before_the_daemon_is_asked() {
 fn invitations_are_not_the_daemons_to_list() {
     let (options, daemon) = (TincOptions::default(), FakeDaemon::answering(&[]));
     let paths = daemon.paths();
-    let tool = Tool { program: "tinc", options: &options, paths: &paths };
+    let tool = Tool::new("tinc", &options, &paths);
     let words = ["dump", "invitations"].map(str::to_owned);
     assert!(run(&tool, &words, &mut Vec::new()).is_none());
     assert!(run(&tool, &["get".to_owned()], &mut Vec::new()).is_none());
@@ -191,7 +191,7 @@ fn the_debug_level_is_read_leniently() {
 fn the_log_is_printed_line_by_line() {
     let mut daemon = FakeDaemon::ending_after(&["18 15 5\nReady18 15 4\nDone"]);
     let (options, paths) = (TincOptions::default(), daemon.paths());
-    let tool = Tool { program: "tinc", options: &options, paths: &paths };
+    let tool = Tool::new("tinc", &options, &paths);
     let mut out = Vec::new();
 
     run(&tool, &["log".to_owned(), "3".to_owned()], &mut out).unwrap().unwrap();
@@ -204,7 +204,7 @@ fn the_log_is_printed_line_by_line() {
 fn packets_become_a_capture() {
     let daemon = FakeDaemon::ending_after(&["18 14 3\nabc"]);
     let (options, paths) = (TincOptions::default(), daemon.paths());
-    let tool = Tool { program: "tinc", options: &options, paths: &paths };
+    let tool = Tool::new("tinc", &options, &paths);
     let mut out = Vec::new();
 
     run(&tool, &["pcap".to_owned()], &mut out).unwrap().unwrap();
@@ -217,7 +217,7 @@ fn packets_become_a_capture() {
 fn stop_without_a_daemon_says_where_it_was_looked_for() {
     let dir = tempfile::tempdir().unwrap();
     let (options, paths) = (TincOptions::default(), crate::control::fake_daemon::paths_in(dir.path()));
-    let tool = Tool { program: "tinc", options: &options, paths: &paths };
+    let tool = Tool::new("tinc", &options, &paths);
     let error = run(&tool, &["stop".to_owned()], &mut Vec::new()).unwrap().unwrap_err();
     assert!(error.to_string().starts_with("Could not open pid file "), "{error}");
 }

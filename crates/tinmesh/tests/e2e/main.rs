@@ -15,6 +15,8 @@ mod proxies;
 mod relaying;
 mod restarts;
 mod robust;
+mod sockets;
+mod spec_configuration;
 mod transfers;
 mod twenty;
 mod underlays;

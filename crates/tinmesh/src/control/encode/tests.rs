@@ -7,6 +7,10 @@ use tinmesh_core::wire::options::Options;
 use super::*;
 use crate::control::dump::{ConnectionLine, EdgeLine, Line as _, NodeLine};
 
+fn numeric(address: SocketAddr) -> String {
+    format!("{} port {}", address.ip(), address.port())
+}
+
 fn name(text: &str) -> NodeName {
     NodeName::parse(text).unwrap()
 }
@@ -55,7 +59,7 @@ fn bob() -> NodeInfo {
 
 fn dump(infos: &[NodeInfo]) -> String {
     let unix_seconds = |instant: Instant| 1_795_352_581 + instant.as_micros() / 1_000_000;
-    nodes(infos, &Local { port: 6001, unix_seconds: &unix_seconds })
+    nodes(infos, &Local { port: 6001, unix_seconds: &unix_seconds, shown: &numeric })
 }
 
 #[test]
@@ -101,7 +105,7 @@ fn a_member_cannot_command_the_terminal_of_who_lists_edges() {
         options: Options(0),
         weight: 1,
     };
-    assert!(edges(&[edge]).starts_with("18 4 alice bob ?[2Ja.example? port http? unspec port unspec 0 1\n"));
+    assert!(edges(&[edge], &numeric).starts_with("18 4 alice bob ?[2Ja.example? port http? unspec port unspec 0 1\n"));
 }
 
 #[test]
@@ -116,7 +120,7 @@ fn edges_are_listed_with_and_without_local_address() {
     };
     let bare = EdgeInfo { local: None, ..edge.clone() };
 
-    let text = edges(&[edge, bare]);
+    let text = edges(&[edge, bare], &numeric);
 
     let expected = "18 4 alice bob 127.0.0.1 port 6002 127.0.0.1 port 6001 700000c 1\n\
                     18 4 alice bob 127.0.0.1 port 6002 unspec port unspec 700000c 1\n18 4\n";
@@ -137,7 +141,7 @@ fn connections_end_with_the_control_clients() {
     let stranger = ConnectionInfo { name: None, options: Options(0), status: 0, ..bob };
     let control = ControlConnection { number: 14, pcap: false, log: true };
 
-    let text = connections(&[known, stranger], &[control]);
+    let text = connections(&[known, stranger], &[control], &numeric);
 
     let expected = "18 6 bob 127.0.0.1 port 40186 700000c 12 100\n\
                     18 6 <unknown> 127.0.0.1 port 40186 0 12 0\n\

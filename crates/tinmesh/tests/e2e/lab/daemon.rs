@@ -43,6 +43,7 @@ pub(crate) struct Daemon {
     pub(crate) dir: PathBuf,
     /// More arguments for `tincd`.
     pub(crate) args: Vec<String>,
+    environment: Vec<(String, String)>,
     tincd: PathBuf,
     tinc: PathBuf,
     log: PathBuf,
@@ -58,6 +59,7 @@ impl Daemon {
             namespace: Arc::clone(namespace),
             dir: lab.path(name),
             args: Vec::new(),
+            environment: Vec::new(),
             tincd: kind.program(lab, "tincd"),
             tinc: kind.program(lab, "tinc"),
             log: lab.path(&format!("{name}.log")),
@@ -109,12 +111,24 @@ impl Daemon {
         self
     }
 
+    /// Sets a variable of its environment.
+    pub(crate) fn env(&mut self, variable: &str, value: &str) {
+        self.environment.push((variable.to_owned(), value.to_owned()));
+    }
+
+    /// Its `tincd` with its directory, pid file, environment and these arguments, not yet run.
+    pub(crate) fn tincd_command(&self, args: &[&str]) -> Command {
+        let mut command = self.namespace.command(&self.tincd);
+        command.args(args).arg("-c").arg(&self.dir).arg(self.pidfile_option()).args(&self.args);
+        command.envs(self.environment.iter().map(|(variable, value)| (variable, value)));
+        command
+    }
+
     /// Starts it in the foreground and waits until it has a control socket.
     pub(crate) fn start(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.name);
         let log = OpenOptions::new().create(true).append(true).open(&self.log).expect("the directory is there");
-        let mut command = self.namespace.command(&self.tincd);
-        command.args(["-D", "-d5", "-c"]).arg(&self.dir).arg(self.pidfile_option()).args(&self.args);
+        let mut command = self.tincd_command(&["-D", "-d5"]);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("an open file")).stderr(log);
         self.child = Some(command.spawn().expect("the program is there"));
         let (socket, name) = (self.socket(), self.name.clone());
@@ -171,6 +185,7 @@ impl Daemon {
     pub(crate) fn tinc_command(&self, args: &[&str]) -> Command {
         let mut command = self.namespace.command(&self.tinc);
         command.arg("-c").arg(&self.dir).arg(self.pidfile_option()).args(args);
+        command.envs(self.environment.iter().map(|(variable, value)| (variable, value)));
         command
     }
 

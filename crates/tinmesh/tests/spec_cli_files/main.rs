@@ -1,0 +1,11 @@
+//! A walk through the parts of the specification of `tinc` that are about files: A, and the file commands of B (spec: cli).
+//!
+//! One module for each section, one test for each statement that can be shown. Everything runs the program.
+#![expect(clippy::unwrap_used, reason = "what helps tests may fail like them")]
+
+mod a1_options;
+mod a3_shell;
+mod b14_sign;
+mod b8_edit;
+mod machine;
+mod terminal;

@@ -21,6 +21,7 @@ pub mod crypto;
 pub mod dataplane;
 pub mod graph;
 pub mod invite;
+pub mod legacy;
 pub mod meta;
 pub mod name;
 pub mod node;

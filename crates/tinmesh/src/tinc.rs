@@ -4,6 +4,7 @@
 
 mod edit;
 mod exchange;
+mod fsck;
 mod help;
 mod init;
 mod invite;
@@ -30,7 +31,7 @@ use crate::paths::Paths;
 use crate::tinc_daemon::{self, Tool};
 
 /// Commands of tinc that are still to come.
-const LATER: [&str; 3] = ["fsck", "generate-rsa-keys", "top"];
+const LATER: [&str; 2] = ["generate-rsa-keys", "top"];
 
 /// Behaves as `tinc`; gives the exit code.
 pub fn main(program: &str, words: &[String]) -> u8 {
@@ -44,9 +45,21 @@ pub fn main(program: &str, words: &[String]) -> u8 {
     match done.and_then(|code| Ok(out.flush().map(|()| code)?)) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("{error:#}");
+            report(&error);
             1
         }
+    }
+}
+
+/// A failure of which everything is told already.
+#[derive(Debug, thiserror::Error)]
+#[error("failed")]
+pub struct Told;
+
+/// Tells why a command failed, unless it did so itself.
+pub fn report(error: &anyhow::Error) {
+    if !error.is::<Told>() {
+        tell(format_args!("{error:#}"));
     }
 }
 
@@ -93,6 +106,7 @@ pub fn run(tool: &Tool<'_>, words: &[String], out: &mut dyn Write) -> Option<Res
         "dump" | "list" if tinc_daemon::dump::is_of_files(arguments) => lists::invitations(tool, out),
         "network" => lists::network(tool, arguments, out),
         "edit" => edit::run(tool, arguments),
+        "fsck" => fsck::run(tool, arguments),
         "sign" => sign::sign(tool, arguments, out),
         "verify" => sign::verify(tool, arguments, out),
         "help" => help::run(tool, arguments, out),

@@ -46,7 +46,7 @@ pub fn run(words: Vec<OsString>) -> u8 {
         if is_broken_pipe(&error) {
             return 0;
         }
-        eprintln!("{error:#}");
+        tinc::report(&error);
         1
     })
 }

@@ -148,6 +148,22 @@ impl Lines {
     }
 }
 
+/// The line on which a key block begins that has no end, if there is one: nothing behind it counts.
+pub fn unclosed_block(text: &[u8]) -> Option<usize> {
+    let mut kinds = Lines::default();
+    let mut begin = None;
+    for (index, line) in lines(text).enumerate() {
+        let was_in_block = kinds.in_block;
+        kinds.next(line);
+        begin = match (was_in_block, kinds.in_block) {
+            (false, true) => Some(index + 1),
+            (true, true) => begin,
+            (_, false) => None,
+        };
+    }
+    begin
+}
+
 /// The lines of a text without their ends; a last line without newline is one too.
 pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut lines: Vec<&[u8]> = text.split(|&byte| byte == b'\n').collect();
@@ -236,6 +252,14 @@ mod tests {
             "# a\n\nName = x\n-----BEGIN RSA PUBLIC KEY-----\nPort = 1\n-----END RSA PUBLIC KEY-----\nPort = 2 # b\n";
         let expected = [("Name", "x"), ("Port", "2 # b")];
         assert_eq!(parsed(text), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn a_block_without_end_is_found() {
+        let begin = "-----BEGIN X-----\n";
+        assert_eq!(unclosed_block(format!("a = b\n{begin}c\n-----END X-----\nd = e\n").as_bytes()), None);
+        assert_eq!(unclosed_block(format!("a = b\n{begin}c\n{begin}").as_bytes()), Some(2));
+        assert_eq!(unclosed_block(b""), None);
     }
 
     #[test]

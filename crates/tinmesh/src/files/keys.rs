@@ -37,6 +37,26 @@ pub enum KeyError {
     },
 }
 
+/// What a key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// The protocol of tinc 1.1.
+    Ed25519,
+    /// The protocol of tinc 1.0.
+    #[cfg_attr(not(test), expect(dead_code, reason = "keys of tinc 1.0 cannot be made yet"))]
+    Rsa,
+}
+
+impl Algorithm {
+    /// The word in the first line of a key block.
+    const fn mark(self) -> &'static [u8] {
+        match self {
+            Self::Ed25519 => b" ED25519 ",
+            Self::Rsa => b" RSA ",
+        }
+    }
+}
+
 /// Reads a private key; a mode that lets others read it is told in `warnings`.
 ///
 /// # Errors
@@ -61,8 +81,7 @@ pub fn read_private(path: &Path, warnings: &mut Vec<String>) -> Result<SecretKey
 /// # Errors
 /// If the file cannot be written.
 pub fn append_private(path: &Path, key: &SecretKey) -> io::Result<bool> {
-    let old = files::read_or_empty(path)?;
-    append(path, &old, key.to_file().as_bytes(), 0o600)
+    append(path, Algorithm::Ed25519, key.to_file().as_bytes(), 0o600)
 }
 
 /// Writes the private key of a configuration in the making. A key that the instance had before stays as a comment.
@@ -70,8 +89,8 @@ pub fn append_private(path: &Path, key: &SecretKey) -> io::Result<bool> {
 /// # Errors
 /// If the file cannot be written.
 pub fn stage_private(staging: &Staging, paths: &Paths, key: &SecretKey) -> io::Result<()> {
-    let old = files::read_or_empty(&paths.private_key())?;
-    append(&staging.path("ed25519_key.priv"), &old, key.to_file().as_bytes(), 0o600).map(drop)
+    let (old, _) = disable_keys(&files::read_or_empty(&paths.private_key())?, Algorithm::Ed25519);
+    write_behind(&staging.path("ed25519_key.priv"), &old, key.to_file().as_bytes(), 0o600)
 }
 
 /// Puts a public key at the end of a host file; the result is as for [`append_private`].
@@ -79,20 +98,28 @@ pub fn stage_private(staging: &Staging, paths: &Paths, key: &SecretKey) -> io::R
 /// # Errors
 /// If the file cannot be written.
 pub fn append_public(path: &Path, key: &PublicKey) -> io::Result<bool> {
-    let old = files::read_or_empty(path)?;
-    append(path, &old, public_line(key).as_bytes(), 0o644)
+    append(path, Algorithm::Ed25519, public_line(key).as_bytes(), 0o644)
 }
 
-fn append(path: &Path, old: &[u8], new: &[u8], mode: u32) -> io::Result<bool> {
-    let (kept, disabled) = disable_keys(old);
-    let mut text = Zeroizing::new(Vec::with_capacity(kept.len() + new.len() + 1));
-    text.extend_from_slice(&kept);
+/// Puts a key at the end of a file that need not exist; keys of the same kind that the file has become comments, and
+/// the result says whether there were any.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn append(path: &Path, algorithm: Algorithm, key: &[u8], mode_if_new: u32) -> io::Result<bool> {
+    let (kept, disabled) = disable_keys(&files::read_or_empty(path)?, algorithm);
+    write_behind(path, &kept, key, mode_if_new)?;
+    Ok(disabled)
+}
+
+fn write_behind(path: &Path, old: &[u8], new: &[u8], mode: u32) -> io::Result<()> {
+    let mut text = Zeroizing::new(Vec::with_capacity(old.len() + new.len() + 1));
+    text.extend_from_slice(old);
     if !text.is_empty() && !text.ends_with(b"\n") {
         text.push(b'\n');
     }
     text.extend_from_slice(new);
-    files::replace(path, ".tmp", &text, mode)?;
-    Ok(disabled)
+    files::replace(path, ".tmp", &text, mode)
 }
 
 /// The line of a host file that holds a public key.
@@ -100,15 +127,18 @@ pub fn public_line(key: &PublicKey) -> String {
     format!("Ed25519PublicKey = {}\n", key.to_base64())
 }
 
-/// The text with every Ed25519 key made a comment, and whether there was one.
-fn disable_keys(text: &[u8]) -> (Zeroizing<Vec<u8>>, bool) {
+/// The text with every key of a kind made a comment, and whether there was one.
+fn disable_keys(text: &[u8], algorithm: Algorithm) -> (Zeroizing<Vec<u8>>, bool) {
     let lines: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();
     let mut kept = Zeroizing::new(Vec::with_capacity(text.len() + lines.len()));
     let (mut in_block, mut disabled) = (false, false);
     for line in lines {
-        let begins = line.starts_with(b"-----BEGIN ") && line.windows(9).any(|window| window == b" ED25519 ");
-        in_block |= begins;
-        let is_line = !in_block && !edit::values(line, "Ed25519PublicKey").is_empty();
+        let mark = algorithm.mark();
+        in_block |= line.starts_with(b"-----BEGIN ") && line.windows(mark.len()).any(|window| window == mark);
+        let is_line = match algorithm {
+            Algorithm::Ed25519 => !in_block && !edit::values(line, "Ed25519PublicKey").is_empty(),
+            Algorithm::Rsa => false,
+        };
         if in_block || is_line {
             kept.push(b'#');
             disabled = true;
@@ -185,8 +215,11 @@ mod tests {
     #[test]
     fn keys_of_other_kinds_stay() {
         let text = b"-----BEGIN RSA PUBLIC KEY-----\nabc\n-----END RSA PUBLIC KEY-----\n";
-        let (kept, disabled) = disable_keys(text);
+        let (kept, disabled) = disable_keys(text, Algorithm::Ed25519);
         assert_eq!((kept.as_slice(), disabled), (text.as_slice(), false));
+        let (kept, disabled) = disable_keys(text, Algorithm::Rsa);
+        let expected = b"#-----BEGIN RSA PUBLIC KEY-----\n#abc\n#-----END RSA PUBLIC KEY-----\n";
+        assert_eq!((kept.as_slice(), disabled), (expected.as_slice(), true));
     }
 
     #[test]

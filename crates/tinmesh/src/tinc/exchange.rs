@@ -103,11 +103,11 @@ pub(super) fn import(tool: &Tool<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The name after `Name =`, in exactly this spelling.
+/// The word after `Name =`, in exactly this spelling.
 fn name_in(line: &[u8]) -> Option<String> {
     let line = std::str::from_utf8(line).ok()?;
     let rest = line.strip_prefix("Name")?.trim_start_matches([' ', '\t']).strip_prefix('=')?;
-    Some(rest.trim().to_owned())
+    rest.split_ascii_whitespace().next().map(str::to_owned)
 }
 
 /// Writes a host file; gives the number of files that were written.

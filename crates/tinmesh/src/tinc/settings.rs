@@ -171,6 +171,13 @@ pub(super) fn run(tool: &Tool<'_>, command: &str, arguments: &[String], out: &mu
 }
 
 fn change(wish: &Wish, known: Option<&Variable>, text: &[u8], path: &std::path::Path) -> Result<()> {
+    if let (true, Some(line)) = (wish.action.writes(), syntax::unclosed_block(text)) {
+        let path = path.display();
+        bail!(
+            "The block that begins on line {line} of {path} has no end, and a setting behind it would not count. Add its \
+             line -----END ...-----, or remove it."
+        );
+    }
     let value = wish.value.as_deref();
     let edit = match wish.action {
         Action::Get | Action::Del => Edit::Del(value),

@@ -89,7 +89,7 @@ impl Shell<'_> {
         match done {
             Ok(()) => 0,
             Err(error) => {
-                tell(format!("{error:#}"));
+                super::report(&error);
                 1
             }
         }

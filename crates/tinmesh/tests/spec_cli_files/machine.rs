@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -62,10 +62,21 @@ impl Machine {
         path.to_str().unwrap().to_owned()
     }
 
+    pub(crate) fn mode(&self, name: &str) -> u32 {
+        fs::metadata(self.path(name)).unwrap().mode() & 0o7777
+    }
+
+    pub(crate) fn chmod(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+
     /// `tinc` for this instance.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(self.dir.path().join("tinc"));
-        command.arg("-c").arg(self.path("")).arg(format!("--pidfile={}", self.dir.path().join("pid").display()));
+        command
+            .arg("-c")
+            .arg(self.dir.path().join("net"))
+            .arg(format!("--pidfile={}", self.dir.path().join("pid").display()));
         command.current_dir(self.dir.path()).env_remove("NETNAME").env_remove("VISUAL").env_remove("EDITOR");
         command
     }

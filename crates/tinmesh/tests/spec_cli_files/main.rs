@@ -5,7 +5,9 @@
 
 mod a1_options;
 mod a3_shell;
+mod b13_fsck;
 mod b14_sign;
 mod b8_edit;
+mod b9_exchange;
 mod machine;
 mod terminal;

@@ -1,0 +1,158 @@
+//! `fsck`: looks for mistakes in the files of an instance, and mends what can be mended (spec: cli B.13).
+
+mod keys;
+mod scripts;
+mod variables;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use rustix::process::geteuid;
+use tinmesh_core::name::NodeName;
+
+use super::{Told, ask, is_interactive, own_name, tell};
+use crate::config::edit;
+use crate::config::syntax::{self, Setting};
+use crate::files;
+use crate::tinc_daemon::Tool;
+
+/// A check that is under way.
+struct Check<'a> {
+    tool: &'a Tool<'a>,
+    name: NodeName,
+    /// Whether something keeps the node from working.
+    failed: bool,
+}
+
+pub(super) fn run(tool: &Tool<'_>, arguments: &[String]) -> Result<()> {
+    if !arguments.is_empty() {
+        bail!("Too many arguments!");
+    }
+    require_configuration(tool)?;
+    let Some(name) = name(tool) else {
+        bail!("ERROR: tinc cannot run without a valid Name.");
+    };
+    let mut check = Check { tool, name, failed: false };
+    if let Some(own) = check.own_settings() {
+        keys::check(&mut check, &own);
+    }
+    scripts::check(&mut check);
+    variables::check(&mut check);
+    if check.failed { bail!(Told) } else { Ok(()) }
+}
+
+/// Without a main file there is nothing to check, but something to say.
+fn require_configuration(tool: &Tool<'_>) -> Result<()> {
+    let path = tool.paths.tinc_conf();
+    let Err(cause) = File::open(&path) else { return Ok(()) };
+    error(format_args!("cannot read {}: {}", path.display(), files::reason(&cause)));
+    if cause.kind() == io::ErrorKind::NotFound {
+        tell(format_args!("No tinc configuration found. Create a new one with:\n\n{}", command(tool, "init")));
+    } else if cause.kind() == io::ErrorKind::PermissionDenied && geteuid().is_root() {
+        tell(format_args!("Check the permissions of each component of the path {}.", path.display()));
+    } else if cause.kind() == io::ErrorKind::PermissionDenied {
+        tell("You are currently not running tinc as root. Use sudo?");
+    }
+    bail!(Told)
+}
+
+/// This node's name. A mistake elsewhere in the files is not its fault.
+fn name(tool: &Tool<'_>) -> Option<NodeName> {
+    let path = tool.paths.tinc_conf();
+    let text = files::read(&path).ok()?;
+    let written = edit::values(&text, "Name");
+    let name = match written.first() {
+        Some(name) if !name.starts_with('$') => {
+            NodeName::parse(name).map_err(|_| "Invalid name for myself!".to_owned())
+        }
+        Some(_) => own_name(tool.paths).map_err(|error| format!("{error:#}")),
+        None => own_name(tool.paths).map_err(|_| format!("Could not find Name in {}.", path.display())),
+    };
+    name.map_err(tell).ok()
+}
+
+impl Check<'_> {
+    /// The settings of this node, in order of files; nothing if one of the files has a mistake.
+    fn own_settings(&mut self) -> Option<Vec<Setting>> {
+        let files = self.server_files().into_iter().chain([self.tool.paths.host_file(&self.name)]);
+        let read: Vec<_> = files.map(|path| parse(&path)).collect();
+        let whole: Option<Vec<_>> = read.into_iter().collect();
+        self.failed |= whole.is_none();
+        whole.map(|settings| settings.into_iter().flatten().collect())
+    }
+
+    /// The main file and those of `conf.d`.
+    fn server_files(&mut self) -> Vec<PathBuf> {
+        let mut files = vec![self.tool.paths.tinc_conf()];
+        let directory = self.tool.paths.conf_d();
+        if directory.exists() {
+            let further = self.entries(&directory).into_iter();
+            files.extend(further.filter(|path| path.extension().is_some_and(|extension| extension == "conf")));
+        }
+        files
+    }
+
+    /// Everything in a directory, in order.
+    fn entries(&mut self, directory: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let mut paths: Vec<_> = match entries {
+            Ok(entries) => entries.into_iter().map(|entry| entry.path()).collect(),
+            Err(cause) => {
+                tell(format!("Could not read directory {}: {}", directory.display(), files::reason(&cause)));
+                self.failed = true;
+                Vec::new()
+            }
+        };
+        paths.sort();
+        paths
+    }
+
+    /// Whether to mend what was told last.
+    fn may_fix(&self) -> bool {
+        if self.tool.options.force || !is_interactive(self.tool) {
+            return self.tool.options.force;
+        }
+        loop {
+            match ask("Fix y/n? ").unwrap_or_default().to_ascii_lowercase().as_str() {
+                "y" | "yes" => return true,
+                "n" | "no" | "" => return false,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Reads a file, or tells what is wrong with it. A file that cannot be read at all has no settings.
+fn parse(path: &Path) -> Option<Vec<Setting>> {
+    let Ok(text) = files::read(path) else { return Some(Vec::new()) };
+    let parsed = syntax::parse(&text, path);
+    if let Err(mistake) = &parsed {
+        error(mistake);
+    }
+    if let Some(line) = syntax::unclosed_block(&text) {
+        let path = path.display();
+        error(format_args!("the block that begins on line {line} of {path} has no end: what follows is ignored."));
+        return None;
+    }
+    parsed.ok()
+}
+
+/// A command line for this instance.
+fn command(tool: &Tool<'_>, command: &str) -> String {
+    let program = tool.program;
+    match (&tool.paths.netname, tool.paths.explicit) {
+        (_, true) => format!("{program} -c {} {command}", tool.paths.confbase.display()),
+        (Some(netname), false) => format!("{program} -n {netname} {command}"),
+        (None, false) => format!("{program} {command}"),
+    }
+}
+
+fn warning(text: impl std::fmt::Display) {
+    tell(format_args!("WARNING: {text}"));
+}
+
+fn error(text: impl std::fmt::Display) {
+    tell(format_args!("ERROR: {text}"));
+}

@@ -303,6 +303,7 @@ impl Startup<'_> {
         shared.stop.store(true, Relaxed);
         worker.join();
         control_loop.scripts.finish(FAREWELL);
+        files.keep_waiting(control_loop.control.release());
         result
     }
 

@@ -24,7 +24,7 @@ use tinmesh_core::name::NodeName;
 
 use crate::cli::tinc::{self, TincCall, TincOptions};
 use crate::config::{self, ConfigError};
-use crate::control::client::Client;
+use crate::control::client::{Client, ConnectError};
 use crate::control::request::ControlRequest;
 use crate::files;
 use crate::paths::Paths;
@@ -167,7 +167,16 @@ fn cannot_open(path: &std::path::Path, cause: &io::Error) -> anyhow::Error {
 
 /// Tells a running daemon to read its files anew; says whether there is one that did not.
 fn reload(paths: &Paths) -> Result<(), ()> {
-    let Ok(mut client) = Client::connect(paths) else { return Ok(()) };
+    let mut client = match Client::connect(paths) {
+        Ok(client) => client,
+        Err(error) => {
+            // tinc says this, and only this, also where it was not asked for the daemon.
+            if let ConnectError::NotRunning(_) = error {
+                tell(error);
+            }
+            return Ok(());
+        }
+    };
     match client.ask(&ControlRequest::Reload) {
         Ok(0) => Ok(()),
         Ok(_) | Err(_) => Err(()),

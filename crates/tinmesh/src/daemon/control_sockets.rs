@@ -135,8 +135,16 @@ impl ControlSockets {
         let numbers: Vec<u64> =
             self.clients.iter().filter(|(_, client)| follows(client)).map(|(&number, _)| number).collect();
         for number in numbers {
-            self.reply(number, &encode::log_line(&line.text), poller);
+            let colour = self.clients.get(&number).and_then(|client| client.log).is_some_and(|(_, colour)| colour);
+            let text = if colour { &line.coloured } else { &line.text };
+            self.reply(number, &encode::log_line(text), poller);
         }
+    }
+
+    /// Gives the clients away at the end; until their connections are closed they wait.
+    pub fn release(&mut self) -> Vec<UnixStream> {
+        let open = |client: &Client| client.session.is_open() && !client.session.is_closed();
+        std::mem::take(&mut self.clients).into_values().filter(open).map(|client| client.stream).collect()
     }
 
     /// The clients that showed the cookie, for the list of connections.

@@ -49,6 +49,8 @@ pub struct Line {
     pub level: i32,
     /// The line in pretty format, without colours and without end.
     pub text: String,
+    /// The same with colours.
+    pub coloured: String,
 }
 
 enum Sink {
@@ -157,7 +159,8 @@ impl Log {
         if tinc_level <= self.0.subscribed.load(Relaxed) {
             let subscribers = self.0.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(subscribers) = subscribers.as_ref() {
-                subscribers.try_send(Line { level: tinc_level, text: pretty(name, message, false) }).ok();
+                let [text, coloured] = [false, true].map(|colour| pretty(name, message, colour));
+                subscribers.try_send(Line { level: tinc_level, text, coloured }).ok();
             }
         }
     }

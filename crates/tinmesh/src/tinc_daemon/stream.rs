@@ -12,17 +12,20 @@ use crate::control::request::ControlRequest;
 /// Snapshot length that the header of a capture names when none was asked for, in bytes.
 const DEFAULT_SNAP_LEN: u32 = 9018;
 
-/// Copies log lines until the daemon ends or nobody reads.
+/// Copies log lines until the daemon ends, the user interrupts or nobody reads.
 pub(super) fn log(tool: &Tool<'_>, level: Option<&str>, out: &mut dyn Write) -> Result<()> {
     let request = ControlRequest::Log {
         level: level.map_or(-1, lenient_number),
         colour: io::stdout().is_terminal() && crate::user::colour_wanted(),
     };
-    tool.connect()?.follow(&request, |line| out.write_all(line).and_then(|()| out.write_all(b"\n")).is_ok())?;
+    let print = |line: &[u8]| out.write_all(&[line, b"\n"].concat()).and_then(|()| out.flush()).is_ok();
+    if tool.connect()?.follow(&request, print)? {
+        eprintln!();
+    }
     Ok(())
 }
 
-/// Copies packets, as a capture file, until the daemon ends or nobody reads.
+/// Copies packets, as a capture file, until the daemon ends, the user interrupts or nobody reads.
 pub(super) fn pcap(tool: &Tool<'_>, snap_len: Option<&str>, out: &mut dyn Write) -> Result<()> {
     let snap_len = snap_len.and_then(|text| u32::try_from(lenient_number(text)).ok()).unwrap_or(0);
     let mut client = tool.connect()?;

@@ -15,7 +15,7 @@ mod signatures;
 mod world;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::Path;
 
 use case::{ASPECTS, Aspect, Case, Fixture};
 use world::{Outcome, Pairing, World};
@@ -46,7 +46,7 @@ fn compare(cases: &[Case], pairings: &[Pairing]) {
     let mut problems = Vec::new();
     let mut live = false;
     for case in cases {
-        let fresh = case.fixture != Fixture::Live || !live;
+        let fresh = case.fresh || case.fixture != Fixture::Live || !live;
         live = case.fixture == Fixture::Live;
         let expected = outcome(&theirs, case, fresh, &model);
         for world in &worlds {
@@ -58,7 +58,7 @@ fn compare(cases: &[Case], pairings: &[Pairing]) {
     assert!(count == 0, "{count} problems in {} cases:\n\n{}", cases.len(), problems.join("\n"));
 }
 
-fn outcome(world: &World, case: &Case, fresh: bool, model: &PathBuf) -> Outcome {
+fn outcome(world: &World, case: &Case, fresh: bool, model: &Path) -> Outcome {
     if fresh {
         world.reset(case.fixture, model);
     }
@@ -99,7 +99,11 @@ fn difference(expected: &str, found: &str) -> String {
     };
     let (theirs, ours) = (only(expected, found), only(found, expected));
     if theirs.is_empty() && ours.is_empty() {
-        return format!("  tinc: {expected:?}\n  ours: {found:?}\n");
+        let equal = expected.bytes().zip(found.bytes()).take_while(|(theirs, ours)| theirs == ours).count();
+        let tail = |text: &str| text.as_bytes().escape_ascii().to_string().chars().rev().take(200).collect::<String>();
+        let [theirs, ours] = [expected, found].map(|text| tail(text.get(..equal + 20).unwrap_or(text)));
+        let turned = |text: String| text.chars().rev().collect::<String>();
+        return format!("  tinc: …{}\n  ours: …{}\n", turned(theirs), turned(ours));
     }
     let lines = theirs.iter().map(|line| format!("  tinc: {line}\n"));
     lines.chain(ours.iter().map(|line| format!("  ours: {line}\n"))).collect()

@@ -25,6 +25,8 @@ pub(super) enum Fixture {
     Bare,
     /// Network `vpn` of node `alice`, made by tinc, and network `peer` of node `bob`, whom `alice` dials.
     Alice,
+    /// As `Alice`, but she has no RSA keys.
+    Modern,
     /// As `Alice`, with both daemons running and connected; cases that have it share it, in order.
     Live,
 }
@@ -66,11 +68,12 @@ pub(super) struct Case {
     pub(super) marks: Vec<Mark>,
     pub(super) masks: &'static [&'static str],
     pub(super) new_keys: bool,
+    pub(super) fresh: bool,
 }
 
 /// A case that has the same results, with the usual configuration.
 pub(super) fn same(script: &'static str) -> Case {
-    Case { script, input: "", fixture: Fixture::Alice, marks: Vec::new(), masks: &[], new_keys: false }
+    Case { script, input: "", fixture: Fixture::Alice, marks: Vec::new(), masks: &[], new_keys: false, fresh: false }
 }
 
 /// Cases that have the same results.
@@ -104,6 +107,11 @@ impl Case {
     /// The number after each of these texts is chance.
     pub(super) fn masked(self, masks: &'static [&'static str]) -> Self {
         Self { masks, ..self }
+    }
+
+    /// Does not share daemons with the case before.
+    pub(super) fn fresh(self) -> Self {
+        Self { fresh: true, ..self }
     }
 
     /// Makes keys, which are chance.

@@ -59,7 +59,7 @@ fn absent() -> Vec<Case> {
         "echo 4194303 AB 127.0.0.1 port 655 > /run/tinc.vpn.pid; touch /run/tinc.vpn.socket; tinc set Mode hub",
         "echo $$ AB 127.0.0.1 port 655 > /run/tinc.vpn.pid; tinc pid",
     ]);
-    cases.push(same("sleep 20 & echo $! AB 127.0.0.1 port 655 > /run/tinc.vpn.pid; tinc stop; kill $!").masked(&["PID "]));
+    cases.push(same("sleep 20 & echo $! AB 127.0.0.1 port 655 > /run/tinc.vpn.pid; tinc stop; echo $?; kill $!").differs("stop-signal", &[Aspect::Err, Aspect::Code]).masked(&["PID "]));
     cases
 }
 

@@ -26,11 +26,13 @@ pub(super) fn cases() -> Vec<Case> {
         "name = dave\nPort = 5\n",
         "Name = a-b\nPort = 5\n",
         "Name = bob\nPort = 5\n",
-        "Name = dave\nPort = 5\n#---------------------------------------------------------------#\nName = eve\nPort = 6",
+        "Name = dave\nPort = 5\n#---------------------------------------------------------------#\nName = eve\nPort = 6\n",
         "\nName = dave\n",
         "Name = bob\nPort = 5\nName = dave\nPort = 6\n",
     ];
     cases.extend(inputs.map(|input| same("tinc import").input(input)));
+    let unended = same("tinc import").input("Name = dave\nPort = 5");
+    cases.push(unended.differs("import-newline", &[Aspect::Files]));
     cases.push(same("tinc --force import").input("Name = bob\nPort = 5\n"));
     cases.push(same("tinc exchange").input("Name = dave\nPort = 5\n"));
     cases.push(same("tinc exchange").input(""));

@@ -3,7 +3,6 @@
 use super::case::{Aspect, Case, Fixture, all_same, same};
 
 const OUT: &[Aspect] = &[Aspect::Out];
-const ERR: &[Aspect] = &[Aspect::Err];
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![
@@ -12,9 +11,11 @@ pub(super) fn cases() -> Vec<Case> {
         same("tinc HELP me").differs("help-text", OUT),
         same("tinc --version").differs("version-text", OUT),
         same("tinc version").differs("version-text", OUT),
+        same("tinc --he").differs("help-text", OUT),
         same("tinc --help --version").differs("version-text", OUT),
         same("tincd --help").daemon_differs("help-text", OUT),
         same("tincd --version").daemon_differs("version-text", OUT),
+        same("tincd -n nowhere -D").daemon_differs("start-errors", &[Aspect::Err]),
         same("tinc -n '' network").on(Fixture::Bare),
         same("tinc -n . network").on(Fixture::Bare),
     ];
@@ -26,7 +27,6 @@ pub(super) fn cases() -> Vec<Case> {
         "tinc --config",
         "tinc -x",
         "tinc -n",
-        "tinc --he",
         "tinc --pid",
         "tinc --force=yes get Name",
         "tinc -n a/b get Name",
@@ -42,7 +42,7 @@ pub(super) fn cases() -> Vec<Case> {
         "tinc -n nowhere get Name",
         "tinc -- get Name",
         "cd /; NETNAME=peer tinc get Name",
-        "tinc network",
+        "tinc network | sort",
         "mkdir ../empty; cp -r ../vpn ../.dot; cp tinc.conf ..; tinc network | sort",
         "tinc network a b",
         "tinc network vpn",
@@ -55,7 +55,6 @@ pub(super) fn cases() -> Vec<Case> {
         "tincd --config",
         "tincd -n a/b -D",
         "tincd extra words",
-        "tincd -n nowhere -D",
     ]));
     cases.extend(shell());
     cases.extend(editing());
@@ -71,7 +70,6 @@ fn shell() -> Vec<Case> {
         " # not a comment\n",
         "get Name # not a comment\n",
         "foo\nget Name\n",
-        "get Nothing\nget Name\n",
         "exit\nget Name\n",
         "QUIT\nget Name\n",
         "exit now\nget Name\n",
@@ -84,7 +82,9 @@ fn shell() -> Vec<Case> {
         "pid\npid\n",
         "dump\nfrobnicate\n",
     ];
-    inputs.map(|input| same("tinc").input(input)).to_vec()
+    let mut cases = inputs.map(|input| same("tinc").input(input)).to_vec();
+    cases.push(same("tinc").input("get Nothing\nget Name\n").differs("did-you-mean", &[Aspect::Err]));
+    cases
 }
 
 /// `edit`, with editors that tell how they were called.
@@ -105,9 +105,7 @@ fn editing() -> Vec<Case> {
         "VISUAL=echo EDITOR=false tinc edit tinc.conf",
     ])
     .into_iter()
-    .chain([same("EDITOR=false tinc edit tinc.conf").differs("edit-status", &[Aspect::Code])])
+    .chain([same("EDITOR=false tinc edit tinc.conf").differs("edit-status", &[Aspect::Err, Aspect::Code])])
     .chain([same("EDITOR='echo -n' tinc edit tinc.conf").differs("edit-words", &[Aspect::Out, Aspect::Err])])
     .collect()
 }
-
-const _: &[Aspect] = ERR;

@@ -6,7 +6,8 @@ use super::case::Case;
 pub(super) fn text(case: &Case, text: &str) -> String {
     let text = dates(text).replace("/var/run/", "/run/");
     let text = case.masks.iter().fold(text, |text, mask| number_after(&text, mask));
-    if case.new_keys { keys(&text) } else { text }
+    let text = text.replace(" rtt N", "");
+    if case.new_keys { keys(&progress(&text)) } else { text }
 }
 
 /// Dates with times become a word.
@@ -33,7 +34,8 @@ fn number_after(text: &str, mask: &str) -> String {
     let mut pieces = text.split(mask);
     let mut out = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
-        let tail = piece.trim_start_matches(|c: char| c.is_ascii_hexdigit() || c == '.');
+        let tail = piece.strip_prefix("inf").unwrap_or(piece);
+        let tail = tail.trim_start_matches(|c: char| c.is_ascii_hexdigit() || c == '.');
         out.push_str(mask);
         if tail.len() < piece.len() {
             out.push('N');
@@ -41,6 +43,12 @@ fn number_after(text: &str, mask: &str) -> String {
         out.push_str(tail);
     }
     out
+}
+
+/// Without the lines that show how the search for prime numbers goes.
+fn progress(text: &str) -> String {
+    let dots = |line: &&str| line.trim_end().ends_with(['p', 'q']) && line.starts_with(['.', '+', '*', '-']);
+    text.split_inclusive('\n').filter(|line| !dots(line)).collect()
 }
 
 /// The bodies of PEM blocks and the values of `Ed25519PublicKey` become a word.

@@ -21,7 +21,7 @@ usage: cargo xtask TASK
   test    everything: check, unit and scenario tests, fuzz corpora, real daemons in namespaces (root)
   check   [NAME...]: format, lints, docs, house rules, layers, licences
   figures tinmesh and tinc 1.1 in turn: speed, processor time, memory, as a Markdown table (root)
-  peers   fetch Debian's tinc 1.1 and 1.0 into target/peers, for the mixed tests
+  peers   fetch Debian's tinc 1.1, 1.0 and miniupnpd into target/peers, for the tests
   fuzz    TARGET [SECONDS]: run one fuzz target (needs a nightly compiler and cargo-fuzz)
 ";
 

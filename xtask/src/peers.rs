@@ -1,6 +1,7 @@
 //! Fetches Debian's tinc, as single packages that are unpacked and never installed, to test against.
 //!
 //! tinc 1.1~pre18 is in the suite `experimental`, tinc 1.0.36 in `bookworm`. The mirror is the one this machine uses.
+//! A router's daemon, `miniupnpd`, comes with them: it opens ports when it is asked (UPnP).
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fs;
@@ -17,29 +18,45 @@ use crate::shell::{command, output, say, target};
 const VERSIONS: [(&str, &str, &str); 2] =
     [("tinc-1.1", "experimental", "1.1~pre18"), ("tinc-1.0", "bookworm", "1.0.36")];
 
+/// The router's daemon: directory and package.
+const ROUTER: (&str, &str) = ("miniupnpd", "miniupnpd-nftables/bookworm");
+
 /// Fetches what is missing and returns the directory that holds one directory for each version.
 pub(crate) fn fetch() -> Result<PathBuf> {
     let peers = target().join("peers");
-    if VERSIONS.iter().all(|(dir, ..)| peers.join(dir).join("bin/tincd").exists()) {
+    let router = peers.join(ROUTER.0);
+    let complete = VERSIONS.iter().all(|(dir, ..)| peers.join(dir).join("bin/tincd").exists());
+    if complete && router.join("bin/miniupnpd").exists() {
         say(&format!("tinc 1.1 and 1.0 are in {}", peers.display()));
         return Ok(peers);
     }
     apt::need(&[("apt-get", "apt"), ("dpkg", "dpkg")])?;
     say("fetching tinc 1.1~pre18 (experimental) and 1.0.36 (bookworm) from this machine's Debian mirror");
     let apt = PrivateApt::new(&peers.join("apt"))?;
+    unpack(&apt, &router, ROUTER.1, &["miniupnpd"]).context("miniupnpd")?;
     for (dir, suite, version) in VERSIONS {
-        unpack(&apt, &peers.join(dir), suite, version).with_context(|| format!("tinc {version}"))?;
+        unpack_tinc(&apt, &peers.join(dir), suite, version).with_context(|| format!("tinc {version}"))?;
         say(&format!("tinc {version} is in {}", peers.join(dir).display()));
     }
     Ok(peers)
 }
 
-/// Unpacks tinc of `suite`, and those of its libraries that are not installed, below `dir`.
-fn unpack(apt: &PrivateApt, dir: &Path, suite: &str, version: &str) -> Result<()> {
+/// Unpacks tinc of `suite` below `dir`.
+fn unpack_tinc(apt: &PrivateApt, dir: &Path, suite: &str, version: &str) -> Result<()> {
+    unpack(apt, dir, &format!("tinc/{suite}"), &["tincd", "tinc"])?;
+    let said = output(Command::new(dir.join("bin/tincd")).arg("--version"))?;
+    if !said.contains(version) {
+        bail!("the package has another version: {}", said.lines().next().unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// Unpacks a package, and those of its libraries that are not installed, and makes `bin/PROGRAM` below `dir`.
+fn unpack(apt: &PrivateApt, dir: &Path, package: &str, programs: &[&str]) -> Result<()> {
     let tree = dir.join("tree");
     fs::create_dir_all(&tree)?;
-    apt.unpack(&format!("tinc/{suite}"), &tree)?;
-    let mut waiting: VecDeque<String> = apt.dependencies(&format!("tinc/{suite}"))?.into();
+    apt.unpack(package, &tree)?;
+    let mut waiting: VecDeque<String> = apt.dependencies(package)?.into();
     let mut seen = BTreeSet::new();
     while let Some(package) = waiting.pop_front() {
         if installed(&package) || !seen.insert(package.clone()) {
@@ -48,14 +65,7 @@ fn unpack(apt: &PrivateApt, dir: &Path, suite: &str, version: &str) -> Result<()
         apt.unpack(&package, &tree)?;
         waiting.extend(apt.dependencies(&package)?);
     }
-    for program in ["tincd", "tinc"] {
-        write_wrapper(dir, &tree, program)?;
-    }
-    let said = output(Command::new(dir.join("bin/tincd")).arg("--version"))?;
-    if !said.contains(version) {
-        bail!("the package has another version: {}", said.lines().next().unwrap_or_default());
-    }
-    Ok(())
+    programs.iter().try_for_each(|program| write_wrapper(dir, &tree, program))
 }
 
 /// A script `bin/PROGRAM` that runs the unpacked program with the unpacked libraries.

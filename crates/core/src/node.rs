@@ -25,6 +25,7 @@ mod packets;
 mod publish;
 mod reach;
 mod timers;
+mod trace;
 mod udp;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -75,6 +76,8 @@ pub struct Node {
     fib: Arc<Fib>,
     scratch: Scratch,
     outputs: VecDeque<Output>,
+    /// Whether requests are told one by one.
+    traced: bool,
 }
 
 /// What is known of the mesh.
@@ -141,6 +144,7 @@ impl Node {
             fib,
             scratch: Scratch::new(),
             outputs: VecDeque::new(),
+            traced: false,
             config,
         };
         node.start();
@@ -218,6 +222,7 @@ impl Node {
             Input::Reconfigure(config) => self.on_reconfigure(*config),
             Input::NetworkChanged => self.on_network_changed(),
             Input::Woke(_) => self.on_woke(),
+            Input::Trace(wanted) => self.traced = wanted,
         }
     }
 

@@ -170,6 +170,17 @@ pub fn adopt_fd(fd: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Takes a variable out of the environment, so that no program that this one starts sees it. Once the process has more
+/// than one thread it is only read.
+pub fn take_variable(name: &str) -> Option<OsString> {
+    let value = std::env::var_os(name)?;
+    if std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1) {
+        // SAFETY: nobody else reads the environment, as this is the only thread.
+        unsafe { std::env::remove_var(name) };
+    }
+    Some(value)
+}
+
 fn descriptor_flags(fd: RawFd) -> io::Result<i32> {
     // SAFETY: no memory is involved; a number that is not open is an error.
     let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };

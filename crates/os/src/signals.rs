@@ -26,6 +26,17 @@ pub enum Signal {
 impl Signal {
     const ALL: [Self; 5] = [Self::Terminate, Self::Interrupt, Self::Quit, Self::HangUp, Self::Alarm];
 
+    /// The system's name for it, as shells print it.
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::Terminate => "Terminated",
+            Self::Interrupt => "Interrupt",
+            Self::Quit => "Quit",
+            Self::HangUp => "Hangup",
+            Self::Alarm => "Alarm clock",
+        }
+    }
+
     pub(crate) const fn number(self) -> i32 {
         match self {
             Self::Terminate => libc::SIGTERM,
@@ -168,4 +179,27 @@ fn set_disposition(number: i32, disposition: libc::sighandler_t) -> io::Result<(
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// The system's description of any signal, by number.
+pub fn description(number: i32) -> String {
+    // SAFETY: the result is a text of the C library's own, or null; it is copied before another call can change it.
+    let text = unsafe {
+        let text = libc::strsignal(number);
+        if text.is_null() { None } else { Some(std::ffi::CStr::from_ptr(text).to_string_lossy().into_owned()) }
+    };
+    text.unwrap_or_else(|| format!("Unknown signal {number}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_are_described_as_the_system_does() {
+        for signal in Signal::ALL {
+            assert_eq!(description(signal.number()), signal.description());
+        }
+        assert_eq!(description(9), "Killed");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
@@ -32,6 +33,17 @@ pub fn listen(address: SocketAddr, options: &TcpOptions) -> io::Result<TcpListen
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Takes over a socket that was opened, bound and made to listen by whoever started this process.
+pub fn adopt_listener(socket: OwnedFd) -> io::Result<TcpListener> {
+    let listens = rustix::net::sockopt::socket_acceptconn(&socket).unwrap_or(false);
+    let listener = TcpListener::from(socket);
+    if !listens || listener.local_addr().is_err() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a listening TCP socket"));
+    }
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 /// Takes the next connection, ready to use; `WouldBlock` if there is none. An IPv4-mapped address is told as IPv4.

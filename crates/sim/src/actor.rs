@@ -95,7 +95,8 @@ impl Actor {
             | Input::Invitation { .. }
             | Input::Reconfigure(_)
             | Input::NetworkChanged
-            | Input::Woke(_) => {}
+            | Input::Woke(_)
+            | Input::Trace(_) => {}
         }
     }
 

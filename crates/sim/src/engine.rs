@@ -216,6 +216,7 @@ impl Engine {
             | NodeEvent::Retrying { .. }
             | NodeEvent::PathChanged { .. }
             | NodeEvent::InvitationAccepted { .. }
+            | NodeEvent::Request { .. }
             | NodeEvent::Note(_) => {}
         }
         if self.settings.record {

@@ -17,6 +17,7 @@ mod proxy;
 mod reader;
 mod sources;
 pub mod syntax;
+mod upnp;
 pub mod variables;
 
 #[cfg(test)]
@@ -34,6 +35,7 @@ use self::reader::Reader;
 pub use self::sources::own_name;
 pub use self::syntax::Override;
 use self::syntax::{Place, Settings, SyntaxError};
+pub use self::upnp::Upnp;
 use self::variables::{Reload, Support, VARIABLES, Variable};
 use crate::files::{self, keys};
 use crate::paths::Paths;

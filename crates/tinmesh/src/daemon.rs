@@ -14,18 +14,22 @@ mod meta_sockets;
 mod names;
 mod opening;
 mod outgoing;
+mod own_subnets;
 mod program;
 mod proxying;
 mod reload;
 mod resolver;
 mod run_files;
 mod scripts;
+mod service;
 mod shared;
 mod store;
 mod token;
+mod upnp;
 mod worker;
 
 use std::fs::{self, File};
+use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
@@ -55,15 +59,19 @@ use crate::daemon::log::{Log, NOTICE, Target};
 use crate::daemon::meta_sockets::{MetaSockets, Outgoing};
 use crate::daemon::names::Names;
 use crate::daemon::opening::Opened;
+use crate::daemon::own_subnets::OwnSubnets;
 use crate::daemon::proxying::Proxying;
 use crate::daemon::reload::Reload;
 use crate::daemon::resolver::Resolver;
 use crate::daemon::run_files::RunFiles;
 use crate::daemon::scripts::{FAREWELL, Script, ScriptSettings, Scripts};
+use crate::daemon::service::{Inherited, Service};
 use crate::daemon::shared::{Link, PUNT_QUEUE, Shared};
 use crate::daemon::store::Store;
 use crate::daemon::token::Token;
+use crate::daemon::upnp::Upnp;
 use crate::daemon::worker::Worker;
+use crate::files;
 use crate::paths::Paths;
 
 /// What the command line of `tincd` says.
@@ -97,13 +105,16 @@ pub fn run(paths: &Paths, options: &DaemonOptions) -> Result<ExitCode> {
         )
     })?;
     let umbilical = take_umbilical();
+    let inherited = Inherited::from_environment();
     let loaded = config::load(paths, &options.overrides)?;
     let user = options.user.as_deref().map(find_user).transpose()?;
+    // A process that was given sockets by its number has to keep that.
+    let options = &DaemonOptions { foreground: options.foreground || inherited.are_ours(), ..options.clone() };
     if !options.foreground && process::detach().context("Could not detach from the terminal")? == Detached::Parent {
         return Ok(ExitCode::SUCCESS);
     }
     let log = start_log(paths, options, &loaded.daemon, umbilical);
-    let result = Startup { paths, options, user, log }.run(loaded);
+    let result = Startup { paths, options, user, log }.run(loaded, &inherited);
     if let Err(cause) = &result {
         error!("{cause:#}");
     }
@@ -146,16 +157,27 @@ fn start_log(
     if let Some((file, colour)) = umbilical {
         log.set_umbilical(file, colour);
     }
-    let wanted = target(options);
-    if let Err(cause) = log.redirect(&wanted) {
-        let fallback = Target::File(paths.log_file.clone());
-        if wanted != Target::Syslog || log.redirect(&fallback).is_err() {
-            warn!("Could not open log {wanted:?}: {cause}");
-        }
-    }
+    open_log(&log, &target(options), paths);
     let version = env!("CARGO_PKG_VERSION");
-    info!(target: NOTICE, "tincd (tinmesh {version}) starting, debug level {level}");
+    info!(target: NOTICE, "tincd {version} (tinmesh) starting, debug level {level}");
     log
+}
+
+/// Sends the log where it was asked for. Like tinc, a daemon goes on without a log rather than not at all.
+fn open_log(log: &Log, wanted: &Target, paths: &Paths) {
+    let Err(cause) = log.redirect(wanted) else { return };
+    let reason = files::reason(&cause);
+    match wanted {
+        Target::Stderr => {}
+        Target::File(path) => {
+            error!("Could not open log file {}: {reason}", path.display());
+            log.silence();
+        }
+        Target::Syslog if log.redirect(&Target::File(paths.log_file.clone())).is_ok() => {
+            info!("The system log cannot be reached ({reason}): the log is here");
+        }
+        Target::Syslog => warn!("Could not open the system log ({reason}), nor {}", paths.log_file.display()),
+    }
 }
 
 /// The steps from a read configuration to a running daemon.
@@ -167,7 +189,11 @@ struct Startup<'a> {
 }
 
 impl Startup<'_> {
-    fn run(self, mut loaded: Loaded) -> Result<()> {
+    fn run(self, mut loaded: Loaded, inherited: &Inherited) -> Result<()> {
+        let service = Service::from_environment();
+        for notice in &self.paths.notices {
+            if notice.starts_with("Could not") { warn!("{notice}") } else { info!("{notice}") }
+        }
         for warning in &loaded.warnings {
             warn!("{warning}");
         }
@@ -177,7 +203,7 @@ impl Startup<'_> {
         // Only a debugger of the same user is kept out by this, so failure is harmless.
         process::forbid_dumps().ok();
         let files = RunFiles::claim(self.paths)?;
-        let opened = Opened::open(&loaded.daemon, self.paths)?;
+        let opened = Opened::open(&loaded.daemon, self.paths, inherited.listeners()?)?;
         loaded.node.port = opened.port;
         loaded.node.sockets.clone_from(&opened.addresses);
         let files = files.create(&opened)?;
@@ -188,10 +214,12 @@ impl Startup<'_> {
             interface::set_up(device.name(), &loaded.daemon)?;
         }
         scripts.run(&Script::plain("tinc-up"));
+        let own_subnets = OwnSubnets::bring_up(loaded.node.name.as_str(), &loaded.node.subnets, &scripts);
         if let Some(nice) = loaded.daemon.process_priority {
             process::set_priority(nice).context("Could not set ProcessPriority")?;
         }
-        let serving = AssertUnwindSafe(|| self.serve(loaded, opened, &files, names, scripts.clone()));
+        let serving =
+            AssertUnwindSafe(|| self.serve(loaded, opened, (&files, service), (names, own_subnets), scripts.clone()));
         let result = panic::catch_unwind(serving).unwrap_or_else(|_| bail!("the control thread panicked"));
         scripts.run(&Script::plain("tinc-down"));
         drop(guard);
@@ -232,8 +260,8 @@ impl Startup<'_> {
         &self,
         loaded: Loaded,
         opened: Opened,
-        files: &run_files::Created,
-        names: Option<Names>,
+        (files, service): (&run_files::Created, Service),
+        (names, own_subnets): (Option<Names>, OwnSubnets),
         script_settings: ScriptSettings,
     ) -> Result<()> {
         let monitor = open_monitor(&opened);
@@ -251,6 +279,7 @@ impl Startup<'_> {
         let paths = Paths { confbase: confbase.clone(), ..self.paths.clone() };
         let reload = Reload::new(paths, self.options.overrides.clone(), &loaded);
         let outgoing = Outgoing { options: opened.tcp_options(&loaded.daemon), bind: opened.outgoing };
+        let upnp = self.start_upnp(&loaded, &opened.addresses);
         let meta = MetaSockets::new(opened.listeners, outgoing, &poller)?;
         let control = ControlSockets::new(files.listener()?, files.cookie(), &poller)?;
         let lifeline = Lifeline::new(waker.clone());
@@ -289,10 +318,13 @@ impl Startup<'_> {
             proxying,
             hostnames,
             scripts,
+            own_subnets,
             store: Store::new(confbase),
             names,
             reload,
             log: self.log.clone(),
+            service,
+            pulses: vec![worker.pulse()],
             times: Times::default(),
             sampler: Default::default(),
             drops: Default::default(),
@@ -303,8 +335,16 @@ impl Startup<'_> {
         shared.stop.store(true, Relaxed);
         worker.join();
         control_loop.scripts.finish(FAREWELL);
+        if let Some(upnp) = upnp {
+            upnp.finish();
+        }
         files.keep_waiting(control_loop.control.release());
         result
+    }
+
+    fn start_upnp(&self, loaded: &Loaded, sockets: &[SocketAddr]) -> Option<Upnp> {
+        let started = Upnp::start(loaded.daemon.upnp?, sockets, &self.paths.ident);
+        started.inspect_err(|cause| warn!("[upnp] No router will be asked to open ports: {cause}")).ok()
     }
 
     /// Becomes another user, and enters another root directory; gives confbase as seen from there.

@@ -12,12 +12,6 @@ use crate::paths::{PathOptions, Paths};
 use crate::tinc;
 use crate::user;
 
-/// The version line of `tinc --version` and `tincd --version`.
-fn version(program: &str) -> String {
-    let version = env!("CARGO_PKG_VERSION");
-    format!("{program} (tinmesh) version {version}, protocol 17.7\n")
-}
-
 /// Runs as the program that `program` names.
 pub fn run(program: &str, words: &[String]) -> ExitCode {
     match Path::new(program).file_name().and_then(|name| name.to_str()) {
@@ -47,7 +41,7 @@ pub fn run_daemon(program: &str, words: &[String]) -> ExitCode {
     let options = match tincd::parse(program, words) {
         Ok(DaemonCall::Run(options)) => *options,
         Ok(DaemonCall::Help) => return show(&tincd::usage(program)),
-        Ok(DaemonCall::Version) => return show(&version("tincd")),
+        Ok(DaemonCall::Version) => return show(&tinc::version()),
         Err(message) => return fail(&message),
     };
     match start_daemon(options) {
@@ -59,7 +53,8 @@ pub fn run_daemon(program: &str, words: &[String]) -> ExitCode {
 fn start_daemon(options: tincd::DaemonOptions) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(
         !options.bypass_security,
-        "--bypass-security is refused: tinmesh always authenticates and encrypts"
+        "--bypass-security is refused: tinmesh always authenticates and encrypts. `tinc log 4` shows what is said on \
+         meta connections"
     );
     let (logfile, log) = match options.log {
         LogTarget::Automatic => (None, None),
@@ -68,7 +63,9 @@ fn start_daemon(options: tincd::DaemonOptions) -> anyhow::Result<ExitCode> {
         LogTarget::File(file) => (Some(file), Some(Target::File("".into()))),
     };
     let path_options = PathOptions { config: options.config, net: options.net, pidfile: options.pid_file, logfile };
-    let paths = Paths::for_daemon(&path_options)?;
+    let mut paths = Paths::for_daemon(&path_options)?;
+    // What is about the command line is for whoever typed it, not for the log.
+    paths.notices.extract_if(.., |notice| notice.starts_with("Warning: ")).for_each(|notice| eprintln!("{notice}"));
     let log = log.map(|target| if target == Target::Syslog { target } else { Target::File(paths.log_file.clone()) });
     let overrides =
         (1..).zip(&options.settings).map(|(number, text)| Override::parse(text, number)).collect::<Result<_, _>>()?;

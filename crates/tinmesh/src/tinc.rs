@@ -67,7 +67,7 @@ pub fn report(error: &anyhow::Error) {
 pub fn version() -> String {
     let version = env!("CARGO_PKG_VERSION");
     format!(
-        "tinc version tinmesh-{version} (protocol 17.7)\nFeatures: comp_lzo comp_zlib comp_lz4\n\n\
+        "tinc version tinmesh-{version} (protocol 17.7)\nFeatures: comp_lzo comp_zlib comp_lz4 sandbox watchdog\n\n\
          tinmesh is free software under the MIT or the Apache-2.0 licence, and comes WITHOUT ANY WARRANTY.\n"
     )
 }

@@ -86,12 +86,18 @@ impl Node {
                 self.send_id(id);
                 Ok(())
             }
-            Unit::Line(line) => self.on_id_line(id, &line),
+            Unit::Line(line) => {
+                self.trace(id, false, &line);
+                self.on_id_line(id, &line)
+            }
             Unit::Secured => {
                 self.send_ack(id);
                 Ok(())
             }
-            Unit::Request(text) => self.on_request_text(id, &text),
+            Unit::Request(text) => {
+                self.trace(id, false, &text);
+                self.on_request_text(id, &text)
+            }
             Unit::Packet(frame) => {
                 self.on_packet(id, &frame);
                 Ok(())
@@ -119,7 +125,9 @@ impl Node {
         if let Some(conn) = self.connections.get_mut(&id) {
             conn.started = now;
         }
-        self.send_bytes(id, format!("{line}\n").into_bytes());
+        let text = format!("{line}\n").into_bytes();
+        self.trace(id, true, &text);
+        self.send_bytes(id, text);
     }
 
     /// The peer says who it is (spec: meta-protocol 5.2).
@@ -357,6 +365,7 @@ impl Node {
 
     /// Sends the text of a request, with its end, on an encrypted connection.
     pub(super) fn send_text(&mut self, id: ConnId, text: &[u8]) {
+        self.trace(id, true, text);
         let sealed = self.connections.get_mut(&id).and_then(|conn| conn.seal(text));
         if let Some(bytes) = sealed {
             self.send_bytes(id, bytes);

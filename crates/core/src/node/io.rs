@@ -106,6 +106,8 @@ pub enum Input<'a> {
     NetworkChanged,
     /// The machine slept for so long.
     Woke(Duration),
+    /// Whether requests are to be told one by one, as [`Event::Request`].
+    Trace(bool),
 }
 
 /// Traffic of one peer since the last sample.
@@ -411,6 +413,19 @@ pub enum Event {
         name: NodeName,
         /// From where.
         remote: SocketAddr,
+    },
+    /// A request on a meta connection; only told if [`Input::Trace`] asks for it.
+    Request {
+        /// Who is at the other end, if that is known.
+        name: Option<NodeName>,
+        /// Where.
+        remote: SocketAddr,
+        /// Whether this node sent it.
+        sent: bool,
+        /// Its name in the protocol.
+        label: &'static str,
+        /// The request in full, but for keys.
+        text: String,
     },
     /// A decision worth a line at debug level.
     Note(String),

@@ -11,6 +11,7 @@ use super::kind::{self, Endpoint, Range};
 use super::proxy::{self, Proxy};
 use super::reader::Reader;
 use super::syntax::Setting;
+use super::upnp::{self, Upnp};
 
 use crate::files;
 
@@ -72,6 +73,8 @@ pub struct DaemonSettings {
     pub address_family: AddressFamily,
     /// Variable `Proxy`.
     pub proxy: Option<Proxy>,
+    /// Variables `UPnP`, `UPnPDiscoverWait`, `UPnPRefreshPeriod`.
+    pub upnp: Option<Upnp>,
     /// Variable `Hostnames`.
     pub hostnames: bool,
     /// Variable `UDPRcvBuf`.
@@ -134,6 +137,7 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Result<DaemonSettings, Config
         port,
         address_family,
         proxy: proxy::read(reader)?,
+        upnp: upnp::read(reader),
         hostnames: reader.bool("Hostnames").unwrap_or(false),
         udp_rcvbuf: buffer(reader.count("UDPRcvBuf")?),
         udp_sndbuf: buffer(reader.count("UDPSndBuf")?),

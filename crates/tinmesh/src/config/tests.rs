@@ -155,7 +155,8 @@ fn a_broken_host_file_costs_only_that_node() {
 #[test]
 fn nothing_is_ignored_in_silence() {
     let loaded =
-        Instance::new("ConectTo = bob\nUPnP = yes\nSandbox = off\n  Port = 1\nIffOneQueue = yes\nFoo = 1\n", "").load();
+        Instance::new("ConectTo = bob\nUPnP = maybe\nSandbox = off\n  Port = 1\nIffOneQueue = yes\nFoo = 1\n", "")
+            .load();
 
     let file = |line: usize| format!("DIR/tinc.conf line {line}");
     let told: Vec<String> = loaded.warnings.iter().map(|text| mask_directory(text)).collect();
@@ -163,10 +164,10 @@ fn nothing_is_ignored_in_silence() {
         told,
         [
             format!("Unknown variable ConectTo in {}, ignored; did you mean ConnectTo?", file(2)),
-            format!("UPnP is not supported yet by tinmesh, ignored ({})", file(3)),
             format!("The line begins with a blank and is ignored: {}", file(5)),
             format!("IffOneQueue has no effect ({})", file(6)),
             format!("Unknown variable Foo in {}, ignored", file(7)),
+            "UPnP = maybe means no: it is yes, udponly or no".to_owned(),
         ]
     );
 }

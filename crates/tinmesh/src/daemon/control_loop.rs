@@ -30,16 +30,19 @@ use crate::daemon::drops::Drops;
 use crate::daemon::events;
 use crate::daemon::hostnames::Hostnames;
 use crate::daemon::lifeline::Lifeline;
-use crate::daemon::log::{CONNECTIONS, Line, Log, NOTICE};
+use crate::daemon::log::{self, CONNECTIONS, Line, Log, NOTICE};
 use crate::daemon::meta_sockets::{MetaEvent, MetaSockets};
 use crate::daemon::names::Names;
+use crate::daemon::own_subnets::OwnSubnets;
 use crate::daemon::proxying::Proxying;
 use crate::daemon::reload::Reload;
 use crate::daemon::resolver::{Purpose, Resolver};
 use crate::daemon::scripts::Scripts;
+use crate::daemon::service::Service;
 use crate::daemon::shared::{FromWorker, Shared, is_too_big};
 use crate::daemon::store::Store;
 use crate::daemon::token::Token;
+use crate::daemon::worker::Pulse;
 
 /// Counters are sampled this often while packets move.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
@@ -73,10 +76,13 @@ pub struct ControlLoop {
     pub(super) proxying: Proxying,
     pub(super) hostnames: Hostnames,
     pub(super) scripts: Scripts,
+    pub(super) own_subnets: OwnSubnets,
     pub(super) store: Store,
     pub(super) names: Option<Names>,
     pub(super) reload: Reload,
     pub(super) log: Log,
+    pub(super) service: Service,
+    pub(super) pulses: Vec<Pulse>,
     pub(super) times: Times,
     pub(super) sampler: Sampler,
     pub(super) drops: Drops,
@@ -140,6 +146,8 @@ impl ControlLoop {
 
     fn run_until_told(&mut self) -> io::Result<()> {
         self.times.asleep = asleep();
+        self.service.ready(std::mem::take(&mut self.pulses));
+        self.trace();
         let mut events = Vec::new();
         self.drain(VecDeque::new());
         while !self.stopping {
@@ -160,7 +168,8 @@ impl ControlLoop {
 
     fn patience(&self) -> Option<Duration> {
         let names = self.names.as_ref().filter(|names| names.is_dirty()).and(self.times.names);
-        let times = [self.node.poll_timeout(), self.times.sample, self.times.settle, self.times.rest, names];
+        let (node, watchdog) = (self.node.poll_timeout(), self.service.deadline());
+        let times = [node, watchdog, self.times.sample, self.times.settle, self.times.rest, names];
         times.into_iter().flatten().min().map(|at| at.since(now()))
     }
 
@@ -195,6 +204,7 @@ impl ControlLoop {
             self.meta.listen(true, &self.poller);
         }
         self.write_names(time);
+        self.service.on_time(time);
         self.drops.tell_now_and_then(&self.shared, self.node.counters(), time);
     }
 
@@ -295,16 +305,16 @@ impl ControlLoop {
         while let Ok(Some(signal)) = self.signals.next() {
             match signal {
                 Signal::Terminate | Signal::Interrupt | Signal::Quit => {
-                    info!(target: NOTICE, "Got {signal:?} signal");
+                    info!(target: NOTICE, "Got {} signal", signal.description());
                     self.stopping = true;
                 }
                 Signal::HangUp => {
-                    info!(target: NOTICE, "Got HangUp signal");
+                    info!(target: NOTICE, "Got {} signal", signal.description());
                     self.log.reopen();
                     self.read_configuration();
                 }
                 Signal::Alarm => {
-                    info!(target: NOTICE, "Got Alarm signal");
+                    info!(target: NOTICE, "Got {} signal", signal.description());
                     self.tell(Input::Command { id: NOBODY, command: Command::Retry });
                 }
             }
@@ -313,7 +323,10 @@ impl ControlLoop {
 
     /// Reads the configuration anew; on an error the old one stays in force.
     pub(super) fn read_configuration(&mut self) -> bool {
-        match self.reload.read() {
+        self.service.reloading();
+        let read = self.reload.read();
+        self.service.reloaded();
+        match read {
             Ok(loaded) => {
                 for warning in &loaded.warnings {
                     warn!("{warning}");
@@ -377,12 +390,19 @@ impl ControlLoop {
         self.answer(client, encode::done(kind::DEBUG, self.log.level()).as_bytes());
         if level >= 0 {
             self.log.set_level(level);
+            self.trace();
         }
     }
 
-    fn follow_log(&self) {
+    /// Has requests told one by one if anybody wants to see them.
+    fn trace(&mut self) {
+        self.tell(Input::Trace(self.log.audible() >= log::REQUESTS_LEVEL));
+    }
+
+    fn follow_log(&mut self) {
         let level = self.control.log_level(self.log.level());
         self.log.set_subscribers(level.map(|_| self.clients.sender.clone()), level.unwrap_or(0));
+        self.trace();
     }
 
     fn publish_lines(&mut self) {
@@ -485,7 +505,13 @@ impl ControlLoop {
 
     fn on_event(&mut self, event: &Event) {
         events::log(event, &self.hostnames);
-        events::run_scripts(event, self.reload.name(), &self.scripts);
+        let up = matches!(event, Event::NodeUp { .. });
+        if up || matches!(event, Event::NodeDown { .. }) {
+            self.service.count_node(up);
+        }
+        if !self.own_subnets.note(event) {
+            events::run_scripts(event, self.reload.name(), &self.scripts);
+        }
         if let Some(names) = self.names.as_mut() {
             events::keep_names(event, names);
         }
@@ -514,8 +540,10 @@ impl ControlLoop {
     }
 
     fn stop(&mut self) {
+        self.service.stopping();
         self.drops.tell(&self.shared, self.node.counters());
         self.tell(Input::Command { id: NOBODY, command: Command::Shutdown });
+        self.own_subnets.farewell().into_iter().for_each(|script| self.scripts.queue(script));
         if let Some(names) = self.names.as_mut()
             && let Err(cause) = names.clear()
         {

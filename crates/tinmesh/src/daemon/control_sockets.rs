@@ -132,12 +132,14 @@ impl ControlSockets {
     pub fn publish(&mut self, line: &Line, own: i32, poller: &Poller) {
         let follows =
             |client: &Client| client.log.is_some_and(|(level, _)| line.level <= if level < 0 { own } else { level });
-        let numbers: Vec<u64> =
-            self.clients.iter().filter(|(_, client)| follows(client)).map(|(&number, _)| number).collect();
-        for number in numbers {
-            let colour = self.clients.get(&number).and_then(|client| client.log).is_some_and(|(_, colour)| colour);
-            let text = if colour { &line.coloured } else { &line.text };
-            self.reply(number, &encode::log_line(text), poller);
+        let followers: Vec<(u64, bool)> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| follows(client))
+            .map(|(&number, client)| (number, client.log.is_some_and(|(_, colour)| colour)))
+            .collect();
+        for (number, colour) in followers {
+            self.reply(number, &encode::log_line(&line.pretty(colour)), poller);
         }
     }
 

@@ -7,7 +7,7 @@ use tinmesh_core::subnet::{Address, Subnet};
 use tracing::{debug, error, warn};
 
 use crate::daemon::hostnames::Hostnames;
-use crate::daemon::log::{CONNECTIONS, PROTOCOL};
+use crate::daemon::log::{CONNECTIONS, PROTOCOL, REQUESTS};
 use crate::daemon::names::Names;
 use crate::daemon::scripts::{Script, Scripts};
 
@@ -50,6 +50,11 @@ pub fn log(event: &Event, names: &Hostnames) {
         Event::InvitationAccepted { name, remote } => {
             debug!(target: CONNECTIONS, "{name} ({}) accepted its invitation", port_text(Some(*remote)));
         }
+        Event::Request { name, remote, sent, label, text } => {
+            let name = name.as_ref().map_or("<unknown>", |name| name.as_str());
+            let way = if *sent { format!("Sending {label} to") } else { format!("Got {label} from") };
+            debug!(target: REQUESTS, "{way} {name} ({}): {text}", port_text(Some(*remote)));
+        }
         Event::Note(text) => debug!(target: CONNECTIONS, "{text}"),
     }
 }
@@ -76,6 +81,7 @@ pub fn run_scripts(event: &Event, own_name: &str, scripts: &Scripts) {
         | Event::ProxyFailed { .. }
         | Event::Retrying { .. }
         | Event::PathChanged { .. }
+        | Event::Request { .. }
         | Event::Note(_) => {}
     }
 }
@@ -117,6 +123,7 @@ pub fn keep_names(event: &Event, names: &mut Names) {
         | Event::Retrying { .. }
         | Event::PathChanged { .. }
         | Event::InvitationAccepted { .. }
+        | Event::Request { .. }
         | Event::Note(_) => {}
     }
 }

@@ -4,6 +4,8 @@
 //! and so forth; everything else is level 0. Lines go to one sink, to the umbilical while the
 //! daemon starts, and to subscribers on the control socket.
 
+mod line;
+
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
@@ -15,8 +17,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tinmesh_os::local_time;
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber, error};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+pub use line::Line;
+use line::Priority;
+
+use crate::files;
 
 /// Target of messages from level 1 on: connections made and lost.
 pub const CONNECTIONS: &str = "tinmesh::connections";
@@ -24,10 +31,14 @@ pub const CONNECTIONS: &str = "tinmesh::connections";
 pub const STATUS: &str = "tinmesh::status";
 /// Target of messages from level 3 on: protocol events and decisions.
 pub const PROTOCOL: &str = "tinmesh::protocol";
+/// The level of [`REQUESTS`].
+pub const REQUESTS_LEVEL: i32 = 4;
+/// Target of messages from level 4 on: every request sent and received, in full.
+pub const REQUESTS: &str = "tinmesh::requests";
+/// Target of messages from level 5 on: every packet.
+pub const PACKETS: &str = "tinmesh::packets";
 /// Target of messages that tinc calls NOTICE, at level 0.
 pub const NOTICE: &str = "tinmesh::notice";
-/// Longest message, in bytes (spec: configuration 8.2).
-const MAX_MESSAGE: usize = 1023;
 /// Facility DAEMON of syslog.
 const FACILITY: u8 = 3 << 3;
 
@@ -42,20 +53,16 @@ pub enum Target {
     Syslog,
 }
 
-/// A line for subscribers on the control socket.
-#[derive(Clone, Debug)]
-pub struct Line {
-    /// tinc's debug level of the message.
-    pub level: i32,
-    /// The line in pretty format, without colours and without end.
-    pub text: String,
-    /// The same with colours.
-    pub coloured: String,
-}
-
 enum Sink {
-    Stderr { colour: bool },
-    File { file: File, path: PathBuf },
+    Stderr {
+        colour: bool,
+    },
+    /// Standard error is the journal, which adds the time itself.
+    Journal,
+    File {
+        file: File,
+        path: PathBuf,
+    },
     Syslog(UnixDatagram),
 }
 
@@ -76,11 +83,12 @@ impl Log {
     /// A log that writes to standard error, and its installation as the process's log.
     pub fn install(ident: &str, level: i32) -> Self {
         let colour = io::stderr().is_terminal() && std::env::var("TERM").is_ok_and(|term| term != "dumb");
+        let sink = if stderr_is_journal() { Sink::Journal } else { Sink::Stderr { colour } };
         let log = Self(Arc::new(Inner {
             ident: ident.to_owned(),
             level: AtomicI32::new(level),
             subscribed: AtomicI32::new(i32::MIN),
-            sink: Mutex::new(Some(Sink::Stderr { colour })),
+            sink: Mutex::new(Some(sink)),
             umbilical: Mutex::new(None),
             subscribers: Mutex::new(None),
         }));
@@ -100,6 +108,16 @@ impl Log {
         self.0.level.store(level, Relaxed);
     }
 
+    /// The highest level that anybody listens to.
+    pub fn audible(&self) -> i32 {
+        self.level().max(self.0.subscribed.load(Relaxed))
+    }
+
+    /// Writes no more lines, except to the umbilical and to subscribers.
+    pub fn silence(&self) {
+        *self.0.sink.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Sends lines to `target` from now on.
     ///
     /// # Errors
@@ -114,13 +132,17 @@ impl Log {
         Ok(())
     }
 
-    /// Opens the log file anew, after it was moved away.
+    /// Opens the log file anew, after it was moved away. If that fails, lines still go into the old one.
     pub fn reopen(&self) {
         let mut sink = self.0.sink.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Sink::File { file, path }) = sink.as_mut()
-            && let Ok(fresh) = open(path)
-        {
-            *file = fresh;
+        let Some(Sink::File { file, path }) = sink.as_mut() else { return };
+        match open(path) {
+            Ok(fresh) => *file = fresh,
+            Err(cause) => {
+                let failure = format!("Could not open log file {}: {}", path.display(), files::reason(&cause));
+                drop(sink);
+                error!("{failure}");
+            }
         }
     }
 
@@ -143,24 +165,22 @@ impl Log {
         *self.0.subscribers.lock().unwrap_or_else(PoisonError::into_inner) = subscribers;
     }
 
-    fn write(&self, level: Level, notice: bool, tinc_level: i32, message: &str) {
-        let name = priority_name(level, notice);
-        if tinc_level <= self.level() {
+    fn write(&self, line: Line) {
+        if line.level <= self.level() {
             let mut sink = self.0.sink.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(sink) = sink.as_mut() {
-                sink.write(&self.0.ident, level, notice, message);
+                sink.write(&self.0.ident, &line);
             }
             drop(sink);
             let mut umbilical = self.0.umbilical.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some((file, colour)) = umbilical.as_mut() {
-                writeln!(file, "{}", pretty(name, message, *colour)).ok();
+                file.write_all(format!("{}\n", line.pretty(*colour)).as_bytes()).ok();
             }
         }
-        if tinc_level <= self.0.subscribed.load(Relaxed) {
+        if line.level <= self.0.subscribed.load(Relaxed) {
             let subscribers = self.0.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(subscribers) = subscribers.as_ref() {
-                let [text, coloured] = [false, true].map(|colour| pretty(name, message, colour));
-                subscribers.try_send(Line { level: tinc_level, text, coloured }).ok();
+                subscribers.try_send(line).ok();
             }
         }
     }
@@ -177,57 +197,39 @@ fn connect_syslog() -> io::Result<UnixDatagram> {
     Ok(socket)
 }
 
-const fn priority_name(level: Level, notice: bool) -> &'static str {
-    match level {
-        Level::ERROR => "ERROR",
-        Level::WARN => "WARNING",
-        Level::INFO if notice => "NOTICE",
-        Level::INFO => "INFO",
-        Level::DEBUG | Level::TRACE => "DEBUG",
-    }
-}
-
-fn pretty(name: &str, message: &str, colour: bool) -> String {
-    let time = local_time::text();
-    if !colour {
-        return format!("{time} {name:<7} {message}");
-    }
-    let code = match name {
-        "ERROR" => 31,
-        "WARNING" => 33,
-        "NOTICE" => 36,
-        "INFO" => 32,
-        _ => 34,
-    };
-    format!("\x1b[90m{time} \x1b[{code};1m{name:<7}\x1b[0m {message}")
+/// Whether the service manager connected standard error to the journal: it says so by device and inode.
+fn stderr_is_journal() -> bool {
+    let named = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    let found = rustix::fs::fstat(io::stderr()).map(|found| format!("{}:{}", found.st_dev, found.st_ino));
+    found.is_ok_and(|found| found == named)
 }
 
 impl Sink {
-    fn write(&mut self, ident: &str, level: Level, notice: bool, message: &str) {
-        let pid = std::process::id();
+    fn write(&mut self, ident: &str, line: &Line) {
+        let Line { time, message, priority, .. } = line;
+        let (pid, severity) = (std::process::id(), *priority as u8);
         match self {
             Self::Stderr { colour } => {
-                let line = pretty(priority_name(level, notice), message, *colour);
-                writeln!(io::stderr().lock(), "{line}").ok();
+                writeln!(io::stderr().lock(), "{}", line.pretty(*colour)).ok();
+            }
+            Self::Journal => {
+                writeln!(io::stderr().lock(), "<{severity}>{message}").ok();
             }
             Self::File { file, .. } => {
-                writeln!(file, "{} {ident}[{pid}]: {message}", local_time::text()).ok();
+                file.write_all(format!("{time} {ident}[{pid}]: {message}\n").as_bytes()).ok();
             }
             Self::Syslog(socket) => {
-                let priority = FACILITY | severity(level, notice);
-                socket.send(format!("<{priority}>{ident}[{pid}]: {message}").as_bytes()).ok();
+                let text = format!("<{}>{ident}[{pid}]: {message}", FACILITY | severity);
+                let sent = socket.send(text.as_bytes());
+                // The system log may have been started anew.
+                if sent.is_err_and(|cause| cause.kind() != io::ErrorKind::WouldBlock)
+                    && let Ok(fresh) = connect_syslog()
+                {
+                    fresh.send(text.as_bytes()).ok();
+                    *socket = fresh;
+                }
             }
         }
-    }
-}
-
-const fn severity(level: Level, notice: bool) -> u8 {
-    match level {
-        Level::ERROR => 3,
-        Level::WARN => 4,
-        Level::INFO if notice => 5,
-        Level::INFO => 6,
-        Level::DEBUG | Level::TRACE => 7,
     }
 }
 
@@ -236,6 +238,8 @@ fn tinc_level(metadata: &Metadata<'_>) -> i32 {
         CONNECTIONS => 1,
         STATUS => 2,
         PROTOCOL => 3,
+        REQUESTS => REQUESTS_LEVEL,
+        PACKETS => 5,
         _ => match *metadata.level() {
             Level::ERROR | Level::WARN | Level::INFO => 0,
             Level::DEBUG => 2,
@@ -250,10 +254,9 @@ struct Text(String);
 
 impl Visit for Text {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        let fits = self.0.len() < MAX_MESSAGE;
         if field.name() == "message" {
             self.0.insert_str(0, &format!("{value:?}"));
-        } else if fits {
+        } else {
             write!(self.0, " {}={value:?}", field.name()).ok();
         }
     }
@@ -268,33 +271,7 @@ impl<S: Subscriber> Layer<S> for Log {
         }
         let mut text = Text::default();
         event.record(&mut text);
-        let mut message = one_line(&text.0);
-        if message.len() > MAX_MESSAGE {
-            let end = (0..=MAX_MESSAGE).rev().find(|&end| message.is_char_boundary(end));
-            message.truncate(end.unwrap_or(0));
-        }
-        self.write(*metadata.level(), metadata.target() == NOTICE, tinc_level, message.trim_end());
-    }
-}
-
-/// Nobody's name or error text may move a terminal's cursor, or look like another line.
-fn one_line(text: &str) -> String {
-    text.replace(['\n', '\r'], " ").replace(|c: char| c.is_control() && c != '\t', "?")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_cannot_forge_a_line_or_command_a_terminal() {
-        assert_eq!(one_line("a\nNOTICE b\x1b[2J\x07\u{9b}c"), "a NOTICE b?[2J??c");
-    }
-
-    #[test]
-    fn a_pretty_line_pads_the_priority_to_seven_columns() {
-        let line = pretty("INFO", "Ready", false);
-        assert!(line.ends_with(" INFO    Ready"), "{line}");
-        assert!(pretty("NOTICE", "Ready", true).contains("\x1b[36;1mNOTICE \x1b[0m Ready"));
+        let priority = Priority::of(*metadata.level(), metadata.target() == NOTICE);
+        self.write(Line { level: tinc_level, time: local_time::text(), priority, message: line::message(&text.0) });
     }
 }

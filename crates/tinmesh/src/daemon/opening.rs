@@ -46,7 +46,7 @@ impl Opened {
     ///
     /// # Errors
     /// What could not be opened, and what to do.
-    pub fn open(settings: &DaemonSettings, paths: &Paths) -> Result<Self> {
+    pub fn open(settings: &DaemonSettings, paths: &Paths, inherited: Vec<TcpListener>) -> Result<Self> {
         let (link, device, interface) = open_link(settings, paths)?;
         let mut opened = Self {
             link,
@@ -58,7 +58,11 @@ impl Opened {
             outgoing: Vec::new(),
             port: settings.port,
         };
-        for &(mut entry) in &settings.listen {
+        for listener in inherited {
+            opened.adopt(listener, settings)?;
+        }
+        let configured = if opened.listeners.is_empty() { settings.listen.as_slice() } else { &[] };
+        for &(mut entry) in configured {
             if entry.address.port() == 0 && !opened.addresses.is_empty() {
                 entry.address.set_port(opened.port);
             }
@@ -68,6 +72,21 @@ impl Opened {
             bail!("Unable to create any listening socket! Is another program using port {}?", settings.port);
         }
         Ok(opened)
+    }
+
+    /// Uses a socket that the service manager has opened, and opens the one for UDP beside it.
+    fn adopt(&mut self, listener: TcpListener, settings: &DaemonSettings) -> Result<()> {
+        let address = listener.local_addr().context("Could not read the address of a socket")?;
+        let socket = open_udp(address, settings)
+            .with_context(|| format!("Can't bind to {} port {}/udp", address.ip(), address.port()))?;
+        debug!(target: CONNECTIONS, "Listening on {} port {}", address.ip(), address.port());
+        if self.listeners.is_empty() {
+            self.port = address.port();
+        }
+        self.listeners.push(listener);
+        self.sockets.push(socket);
+        self.addresses.push(address);
+        Ok(())
     }
 
     fn listen(&mut self, Listen { address, dials }: Listen, settings: &DaemonSettings) -> Result<()> {

@@ -168,7 +168,9 @@ impl ScriptSettings {
         match command.status() {
             Ok(status) if status.success() => {}
             Ok(status) => match status.signal() {
-                Some(signal) => error!("Script {name} was killed by signal {signal}"),
+                Some(signal) => {
+                    error!("Script {name} was killed by signal {signal} ({})", signals::description(signal));
+                }
                 None => error!("Script {name} exited with non-zero status {}", status.code().unwrap_or(-1)),
             },
             Err(cause) => error!("Could not run script {name}: {cause}"),

@@ -11,7 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::SyncSender;
 use std::thread::{Builder, JoinHandle};
 
@@ -37,6 +37,33 @@ const WAKE: u64 = u64::MAX - 1;
 pub struct Worker {
     thread: JoinHandle<()>,
     waker: Waker,
+    beats: Arc<AtomicU64>,
+}
+
+/// How it is found out that a worker moves.
+#[derive(Debug)]
+pub struct Pulse {
+    beats: Arc<AtomicU64>,
+    waker: Waker,
+    last: Option<u64>,
+}
+
+impl Pulse {
+    /// Whether the worker has moved since it was last asked; asks it again.
+    pub fn ask(&mut self) -> bool {
+        let beats = self.beats.load(Relaxed);
+        let moved = self.last.replace(beats) != Some(beats);
+        self.waker.wake();
+        moved
+    }
+
+    /// A pulse without a worker, and what a worker would do.
+    #[cfg(test)]
+    pub fn pair_for_test() -> (Self, impl Fn()) {
+        let beats = Arc::new(AtomicU64::new(0));
+        let waker = Waker::new().expect("a descriptor is free");
+        (Self { beats: Arc::clone(&beats), waker, last: None }, move || beats.store(beats.load(Relaxed) + 1, Relaxed))
+    }
 }
 
 impl Worker {
@@ -54,14 +81,20 @@ impl Worker {
         for (index, socket) in (0..).zip(&shared.sockets) {
             poller.add(socket.as_fd(), index, Interest::READ)?;
         }
-        let mut work = Work::new(shared, queue, poller);
+        let beats = Arc::new(AtomicU64::new(0));
+        let mut work = Work::new(shared, queue, poller, (waker.clone(), Arc::clone(&beats)));
         let hold = lifeline.hold();
         let work_until_told = move || match work.run() {
             Ok(()) => hold.release(),
             Err(cause) => error!("A worker cannot wait for packets: {cause}"),
         };
         let thread = Builder::new().name("worker".to_owned()).spawn(work_until_told)?;
-        Ok(Self { thread, waker })
+        Ok(Self { thread, waker, beats })
+    }
+
+    /// How it is found out that this worker moves.
+    pub fn pulse(&self) -> Pulse {
+        Pulse { beats: Arc::clone(&self.beats), waker: self.waker.clone(), last: None }
     }
 
     /// Ends the worker; [`Shared::stop`] must be set.
@@ -76,6 +109,8 @@ struct Work {
     shared: Arc<Shared>,
     queue: SyncSender<FromWorker>,
     poller: Poller,
+    /// Wakes this worker, and counts its turns.
+    pulse: (Waker, Arc<AtomicU64>),
     scratch: Scratch,
     packets: Vec<Packet>,
     sources: [Option<SocketAddr>; BATCH],
@@ -83,19 +118,22 @@ struct Work {
 }
 
 impl Work {
-    fn new(shared: Arc<Shared>, queue: SyncSender<FromWorker>, poller: Poller) -> Self {
+    fn new(shared: Arc<Shared>, queue: SyncSender<FromWorker>, poller: Poller, pulse: (Waker, Arc<AtomicU64>)) -> Self {
         let packets = (0..BATCH).map(|_| Packet::new()).collect();
         let scratch = Scratch::new();
-        Self { shared, queue, poller, scratch, packets, sources: [None; BATCH], verdicts: [None; BATCH] }
+        Self { shared, queue, poller, pulse, scratch, packets, sources: [None; BATCH], verdicts: [None; BATCH] }
     }
 
     fn run(&mut self) -> io::Result<()> {
         let mut events = Vec::with_capacity(BATCH);
         while !self.shared.stop.load(Relaxed) {
             self.poller.wait(None, &mut events)?;
+            self.pulse.1.fetch_add(1, Relaxed);
             for event in &events {
                 match event.token {
-                    WAKE => {}
+                    WAKE => {
+                        self.pulse.0.drain();
+                    }
                     DEVICE => self.serve_device(),
                     index => self.serve_socket(usize::try_from(index).unwrap_or(usize::MAX)),
                 }

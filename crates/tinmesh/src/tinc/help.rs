@@ -60,7 +60,7 @@ mod tests {
             "Ifconfig: Address of the interface, with the length of the network's prefix.\n  In tinc.conf, any number of \
              times. Default: none. A change counts after a restart.\n  tinc does not know it and ignores it.\n"
         );
-        let text = describe(Variable::find("UPnP").unwrap());
+        let text = describe(&Variable { support: Support::Later, ..*Variable::find("UPnP").unwrap() });
         assert!(text.ends_with("  tinmesh does not support it yet.\n"), "{text}");
     }
 }

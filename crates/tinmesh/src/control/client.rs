@@ -5,9 +5,9 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::net::RecvFlags;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::retry_on_intr;
+use rustix::net::RecvFlags;
 use tinmesh_os::process;
 use tinmesh_os::signals::Interrupts;
 
@@ -258,18 +258,18 @@ impl Client {
         Ok(())
     }
 
-    /// Asks for a stream and hands over each of its records: until the daemon ends, `each` says `false`, or the user
-    /// interrupts; that last is `true`.
+    /// Asks for a stream and hands over each of its records: until the daemon ends, `each` says `false`, or one of
+    /// `interrupts` comes; that last is `true`.
     ///
     /// # Errors
     /// If the connection breaks, or something else comes.
     pub fn follow(
         &mut self,
         request: &ControlRequest,
+        interrupts: Option<&Interrupts>,
         mut each: impl FnMut(&[u8]) -> bool,
     ) -> Result<bool, ClientError> {
         let mut records = Records::of(request.kind().ok_or(ClientError::Unexpected)?);
-        let interrupts = Interrupts::hold()?;
         self.write_line(&request.to_string())?;
         self.set_patience(None)?;
         let early = self.stream.buffer().to_vec();
@@ -277,7 +277,9 @@ impl Client {
         let mut goes_on = records.feed(&early, &mut each)?;
         let mut bytes = vec![0; MAX_LINE as usize];
         while goes_on {
-            if wait_for_either(self.stream.get_ref(), &interrupts)? {
+            if let Some(interrupts) = interrupts
+                && wait_for_either(self.stream.get_ref(), interrupts)?
+            {
                 return Ok(true);
             }
             let count = match self.stream.get_mut().read(&mut bytes) {

@@ -69,11 +69,21 @@ pub(super) struct Case {
     pub(super) masks: &'static [&'static str],
     pub(super) new_keys: bool,
     pub(super) fresh: bool,
+    pub(super) noise: &'static str,
 }
 
 /// A case that has the same results, with the usual configuration.
 pub(super) fn same(script: &'static str) -> Case {
-    Case { script, input: "", fixture: Fixture::Alice, marks: Vec::new(), masks: &[], new_keys: false, fresh: false }
+    Case {
+        script,
+        input: "",
+        fixture: Fixture::Alice,
+        marks: Vec::new(),
+        masks: &[],
+        new_keys: false,
+        fresh: false,
+        noise: "",
+    }
 }
 
 /// Cases that have the same results.
@@ -112,6 +122,11 @@ impl Case {
     /// Does not share daemons with the case before.
     pub(super) fn fresh(self) -> Self {
         Self { fresh: true, ..self }
+    }
+
+    /// Lines with this text are left out.
+    pub(super) fn without(self, noise: &'static str) -> Self {
+        Self { noise, ..self }
     }
 
     /// Makes keys, which are chance.

@@ -1,6 +1,6 @@
 //! `export`, `import`, `exchange` and their forms for all (spec: cli B.9).
 
-use super::case::{Case, all_same, same};
+use super::case::{Aspect, Case, all_same, same};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = all_same([

@@ -74,7 +74,7 @@ fn shell() -> Vec<Case> {
         "QUIT\nget Name\n",
         "exit now\nget Name\n",
         "set Mode hub\nget Mode\n",
-        "get \"Name\"\n",
+        "get Nothing\nget Name\n",
         "network peer\nget Name\nnetwork .\nget Name\n",
         "network a/b\nget Name\n",
         "import\nName = dave\nPort = 1\n",
@@ -83,7 +83,7 @@ fn shell() -> Vec<Case> {
         "dump\nfrobnicate\n",
     ];
     let mut cases = inputs.map(|input| same("tinc").input(input)).to_vec();
-    cases.push(same("tinc").input("get Nothing\nget Name\n").differs("did-you-mean", &[Aspect::Err]));
+    cases.push(same("tinc").input("get \"Name\"\n").differs("did-you-mean", &[Aspect::Err]));
     cases
 }
 

@@ -7,6 +7,8 @@ pub(super) fn text(case: &Case, text: &str) -> String {
     let text = dates(text).replace("/var/run/", "/run/");
     let text = case.masks.iter().fold(text, |text, mask| number_after(&text, mask));
     let text = text.replace(" rtt N", "");
+    let noise = |line: &&str| !case.noise.is_empty() && line.contains(case.noise);
+    let text: String = text.split_inclusive('\n').filter(|line| !noise(line)).collect();
     if case.new_keys { keys(&progress(&text)) } else { text }
 }
 
@@ -17,7 +19,10 @@ fn dates(text: &str) -> String {
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         let fits = rest.len() >= shape.len()
-            && rest.bytes().zip(shape).all(|(byte, like)| if *like == b'0' { byte.is_ascii_digit() } else { byte == *like });
+            && rest
+                .bytes()
+                .zip(shape)
+                .all(|(byte, like)| if *like == b'0' { byte.is_ascii_digit() } else { byte == *like });
         if fits {
             out.push_str("DATE");
             rest = &rest[shape.len()..];

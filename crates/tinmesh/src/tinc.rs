@@ -31,7 +31,7 @@ use crate::paths::Paths;
 use crate::tinc_daemon::{self, Tool};
 
 /// Commands of tinc that are still to come.
-const LATER: [&str; 2] = ["generate-rsa-keys", "top"];
+const LATER: [&str; 1] = ["top"];
 
 /// Behaves as `tinc`; gives the exit code.
 pub fn main(program: &str, words: &[String]) -> u8 {
@@ -93,7 +93,9 @@ pub fn run(tool: &Tool<'_>, words: &[String], out: &mut dyn Write) -> Option<Res
     Some(match command.as_str() {
         "init" => init::run(tool, arguments),
         "get" | "set" | "add" | "del" | "config" => settings::run(tool, &command, arguments, out),
-        "generate-keys" | "generate-ed25519-keys" => none(arguments).and_then(|()| keys::run(tool)),
+        "generate-keys" => keys::both(tool, arguments),
+        "generate-rsa-keys" => keys::rsa(tool, arguments),
+        "generate-ed25519-keys" => none(arguments).and_then(|()| keys::ed25519(tool)),
         "export" => none(arguments).and_then(|()| exchange::export(tool, out)),
         "export-all" => none(arguments).and_then(|()| exchange::export_all(tool, out)),
         "import" => none(arguments).and_then(|()| exchange::import(tool)),

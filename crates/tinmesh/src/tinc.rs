@@ -30,9 +30,6 @@ use crate::files;
 use crate::paths::Paths;
 use crate::tinc_daemon::{self, Tool};
 
-/// Commands of tinc that are still to come.
-const LATER: [&str; 1] = ["top"];
-
 /// Behaves as `tinc`; gives the exit code.
 pub fn main(program: &str, words: &[String]) -> u8 {
     let mut out = io::stdout().lock();
@@ -113,7 +110,6 @@ pub fn run(tool: &Tool<'_>, words: &[String], out: &mut dyn Write) -> Option<Res
         "verify" => sign::verify(tool, arguments, out),
         "help" => help::run(tool, arguments, out),
         "version" => none(arguments).and_then(|()| print(out, version())),
-        later if LATER.contains(&later) => Err(anyhow!("The command {later} is not supported yet by tinmesh.")),
         _ => return None,
     })
 }

@@ -9,6 +9,7 @@ mod kept;
 pub mod launch;
 mod run;
 mod stream;
+mod top;
 
 use std::io::Write;
 
@@ -72,6 +73,7 @@ pub fn run(tool: &Tool<'_>, words: &[String], out: &mut dyn Write) -> Option<Res
         "info" => one_argument(arguments).and_then(|item| info::run(tool, item, out)),
         "log" => at_most_one(arguments).and_then(|level| stream::log(tool, level, out)),
         "pcap" => at_most_one(arguments).and_then(|length| stream::pcap(tool, length, out)),
+        "top" => without_arguments(arguments).and_then(|()| top::run(tool, out)),
         _ => return None,
     })
 }

@@ -11,7 +11,7 @@ use rustix::net::RecvFlags;
 use tinmesh_os::process;
 use tinmesh_os::signals::Interrupts;
 
-use super::dump::{ConnectionLine, DumpError, EdgeLine, Line, NodeLine, SubnetLine};
+use super::dump::{ConnectionLine, DumpError, EdgeLine, Line, NodeLine, SubnetLine, TrafficLine};
 use super::pid_file::PidFile;
 use super::request::{CONTROL, ControlRequest};
 use super::stream::Records;
@@ -233,6 +233,14 @@ impl Client {
     /// If the daemon does not answer, or with something else.
     pub fn connections(&mut self) -> Result<Vec<ConnectionLine>, ClientError> {
         self.list(&ControlRequest::Connections)
+    }
+
+    /// The traffic counters of all nodes.
+    ///
+    /// # Errors
+    /// If the daemon does not answer, or with something else.
+    pub fn traffic(&mut self) -> Result<Vec<TrafficLine>, ClientError> {
+        self.list(&ControlRequest::Traffic)
     }
 
     /// Sends a request whose reply is one number, and waits for that.

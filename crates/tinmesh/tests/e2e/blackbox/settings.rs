@@ -11,6 +11,9 @@ pub(super) fn cases() -> Vec<Case> {
 
 fn init() -> Vec<Case> {
     vec![
+        same("tinc -b init alice").on(Fixture::Bare).new_keys(),
+        same("tinc -n other init carol").new_keys(),
+        same("mkdir ../vpn2; echo mine > ../vpn2/tinc-up; tinc -n vpn2 init carol").new_keys(),
         same("tinc init").on(Fixture::Bare),
         same("tinc init ''").on(Fixture::Bare),
         same("tinc init a-b").on(Fixture::Bare),
@@ -129,7 +132,8 @@ fn refusals() -> Vec<Case> {
 }
 
 fn fsck() -> Vec<Case> {
-    [sound(), unsound()].concat().into_iter().map(|case| case.on(Fixture::Modern)).collect()
+    let modern = [sound(), unsound()].concat().into_iter().map(|case| case.on(Fixture::Modern));
+    modern.chain(rsa()).collect()
 }
 
 /// What Debian's tinc says about the missing RSA key, in the words of its cryptographic library.
@@ -162,6 +166,21 @@ fn sound() -> Vec<Case> {
     .map(|case| case.without(NO_RSA))
     .chain([same("tinc fsck x"), same("tinc fsck").differs("fsck-library", ERR)])
     .collect()
+}
+
+/// With the key pair of tinc 1.0 too.
+fn rsa() -> Vec<Case> {
+    const STATUS: &[Aspect] = &[Aspect::Err, Aspect::Code];
+    vec![
+        same("tinc fsck").differs("fsck-rsa", STATUS),
+        same("chmod 644 rsa_key.priv; tinc fsck").differs("fsck-rsa", STATUS),
+        same("chmod 644 rsa_key.priv; tinc --force fsck").differs("fsck-rsa", STATUS),
+        same("rm rsa_key.priv; tinc fsck"),
+        same("rm rsa_key.priv ed25519_key.priv; tinc fsck"),
+        same("sed -i '/BEGIN/,/END/d' hosts/alice; tinc fsck").without(NO_RSA),
+        same("sed -i '/BEGIN/,/END/d' hosts/alice; tinc --force fsck").without(NO_RSA),
+        same("cp ../peer/rsa_key.priv .; tinc fsck").differs("fsck-mismatch", &[Aspect::Code]),
+    ]
 }
 
 fn unsound() -> Vec<Case> {

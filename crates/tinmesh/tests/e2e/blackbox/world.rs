@@ -76,8 +76,12 @@ const ALICE: &str = "set -e
 /// Starts the daemons of `Fixture::Live`.
 const LIVE: &str = "set -e
     /etc/theirs/tincd -n peer
-    tincd -n vpn
     for try in $(seq 100); do
+        /etc/theirs/tinc -n peer pid >/dev/null 2>&1 && break
+        sleep 0.1
+    done
+    tincd -n vpn
+    for try in $(seq 150); do
         test $(/etc/theirs/tinc -n vpn dump reachable nodes | wc -l) = 2 && exit 0
         sleep 0.1
     done

@@ -24,7 +24,7 @@ pub enum Signal {
 }
 
 impl Signal {
-    const ALL: [Self; 5] = [Self::Terminate, Self::Interrupt, Self::Quit, Self::HangUp, Self::Alarm];
+    pub(crate) const ALL: [Self; 5] = [Self::Terminate, Self::Interrupt, Self::Quit, Self::HangUp, Self::Alarm];
 
     /// The system's name for it, as shells print it.
     pub const fn description(self) -> &'static str {
@@ -142,7 +142,7 @@ impl AsFd for Interrupts {
 pub fn restore_in(command: &mut Command) -> &mut Command {
     let nothing = set_of(&[]);
     let restore = move || {
-        for number in IGNORED {
+        for number in IGNORED.into_iter().chain(Signal::ALL.map(Signal::number)) {
             set_disposition(number, libc::SIG_DFL)?;
         }
         set_mask(libc::SIG_SETMASK, &nothing)

@@ -17,7 +17,7 @@ mod shell;
 mod sign;
 
 use std::fmt::Display;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 
 use anyhow::{Result, anyhow, bail};
 use tinmesh_core::name::NodeName;
@@ -29,6 +29,9 @@ use crate::control::request::ControlRequest;
 use crate::files;
 use crate::paths::Paths;
 use crate::tinc_daemon::{self, Tool};
+
+/// Longest answer to a question, in bytes.
+const MAX_ANSWER: u64 = 4096;
 
 /// Behaves as `tinc`; gives the exit code.
 pub fn main(program: &str, words: &[String]) -> u8 {
@@ -134,10 +137,16 @@ fn is_interactive(tool: &Tool<'_>) -> bool {
 
 /// Asks; the answer has no line end, and is empty at the end of the input.
 fn ask(question: &str) -> Result<String> {
+    Ok(ask_unless_end(question)?.unwrap_or_default())
+}
+
+/// Asks; there is no answer at the end of the input.
+fn ask_unless_end(question: &str) -> Result<Option<String>> {
     eprint!("{question}");
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    Ok(answer.trim_end_matches(['\n', '\r']).to_owned())
+    let mut answer = Vec::new();
+    let length = io::stdin().lock().take(MAX_ANSWER).read_until(b'\n', &mut answer)?;
+    let answer = String::from_utf8_lossy(&answer).trim_end_matches(['\n', '\r']).to_owned();
+    Ok((length > 0).then_some(answer))
 }
 
 /// The name of this node, or what tinc says of a configuration without one.

@@ -132,8 +132,16 @@ impl Log {
         Ok(())
     }
 
+    /// The log file, if lines go to one.
+    pub fn path(&self) -> Option<PathBuf> {
+        match self.0.sink.lock().unwrap_or_else(PoisonError::into_inner).as_ref()? {
+            Sink::File { path, .. } => Some(path.clone()),
+            Sink::Stderr { .. } | Sink::Journal | Sink::Syslog(_) => None,
+        }
+    }
+
     /// Opens the log file anew, after it was moved away. If that fails, lines still go into the old one.
-    pub fn reopen(&self) {
+    pub fn reopen(&self, open: impl FnOnce(&Path) -> io::Result<File>) {
         let mut sink = self.0.sink.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(Sink::File { file, path }) = sink.as_mut() else { return };
         match open(path) {
@@ -186,7 +194,11 @@ impl Log {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
+/// Opens a log file.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 

@@ -47,6 +47,14 @@ pub enum Link {
 }
 
 impl Link {
+    /// The interface that the kernel made for it.
+    pub fn interface(&self) -> Option<&str> {
+        match self {
+            Self::Tun(device) => Some(device.name()),
+            Self::Dummy => None,
+        }
+    }
+
     /// Hands a packet to the system.
     ///
     /// # Errors

@@ -4,13 +4,18 @@
 
 mod blackbox;
 mod compression;
+mod devices;
 mod harness;
 mod hostile;
 mod invitations;
+#[path = "../spec_invitations/inviter.rs"]
+mod inviter;
+mod key_files;
 mod lab;
 mod lifecycle;
 mod mixed;
 mod nats;
+mod netnames;
 mod proxies;
 mod relaying;
 mod restarts;
@@ -20,6 +25,9 @@ mod sockets;
 mod spec_configuration;
 mod spec_meta;
 mod spec_process;
+mod spec_sandbox;
+#[path = "../spec_cli_files/terminal.rs"]
+mod terminal;
 mod transfers;
 mod twenty;
 mod underlays;

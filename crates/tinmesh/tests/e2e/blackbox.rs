@@ -167,7 +167,7 @@ fn every_difference_is_listed_and_every_listed_difference_is_shown() {
 fn every_command_has_a_case() {
     let scripts = tables().concat().iter().map(|case| case.script.to_ascii_lowercase()).collect::<Vec<_>>().join("\n");
     let commands = "init get set add del config start stop restart reload pid generate-keys generate-rsa-keys \
-                    generate-ed25519-keys dump list info purge debug retry disconnect connect pcap log edit export \
+                    generate-ed25519-keys dump list info purge debug retry disconnect connect top pcap log edit export \
                     export-all import exchange exchange-all invite join network fsck sign verify help version";
     for command in commands.split_whitespace() {
         let called = scripts.lines().any(|line| line.split([';', '|', '&']).any(|call| calls(call, command)));

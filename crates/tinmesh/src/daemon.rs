@@ -352,6 +352,7 @@ impl Startup<'_> {
         if let Some(upnp) = upnp {
             upnp.finish();
         }
+        files.keep_waiting(control_loop.control.release());
         result
     }
 

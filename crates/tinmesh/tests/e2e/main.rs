@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask test` runs all of it; alone: `cargo test -p tinmesh --test e2e NAME`, as root.
 
+mod blackbox;
 mod compression;
 mod devices;
 mod harness;

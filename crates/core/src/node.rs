@@ -166,6 +166,7 @@ impl Node {
     fn start(&mut self) {
         if let Some(me) = self.peers.first_mut().and_then(Option::as_mut) {
             me.reachable = true;
+            me.changed = Some(self.now);
             me.key = Some(self.key.public());
         }
         self.touch(PeerId::ME);

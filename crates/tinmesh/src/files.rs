@@ -55,11 +55,24 @@ pub fn read_or_empty(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     }
 }
 
-/// Replaces a file at one stroke, by way of a temporary file beside it; mode and owner stay as they were.
+/// Keeps other programs of this kind from changing the files of a directory while the result exists.
+///
+/// # Errors
+/// If the directory cannot be opened.
+pub fn lock_directory_of(path: &Path) -> io::Result<File> {
+    let directory = File::open(path.parent().ok_or(io::ErrorKind::NotFound)?)?;
+    directory.lock()?;
+    Ok(directory)
+}
+
+/// Replaces a file at one stroke, by way of a temporary file beside it; mode and owner stay as they were, and a symbolic
+/// link stays one.
 ///
 /// # Errors
 /// If that cannot be done; then the old file is still there.
 pub fn replace(path: &Path, suffix: &str, text: &[u8], mode_if_new: u32) -> io::Result<()> {
+    let target = if path.is_symlink() { fs::canonicalize(path)? } else { path.to_owned() };
+    let path = target.as_path();
     let mut name: OsString = path.as_os_str().to_owned();
     name.push(suffix);
     let temporary = PathBuf::from(name);

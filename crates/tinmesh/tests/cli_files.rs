@@ -219,7 +219,7 @@ fn a_new_key_replaces_the_old_one_which_stays_as_a_comment() {
     let machine = Machine::alice();
     let before = machine.read("hosts/alice");
 
-    let run = machine.run("generate-keys");
+    let run = machine.run("generate-ed25519-keys");
 
     let warning = "Warning: old key(s) found and disabled.\n";
     assert_eq!((run.ok, run.err), (true, format!("Generating Ed25519 key pair:\nDone.\n{warning}{warning}")));

@@ -7,6 +7,7 @@ mod base64;
 mod errors;
 mod invitations;
 mod keys;
+mod legacy;
 mod primitives;
 mod recorded;
 mod replay;

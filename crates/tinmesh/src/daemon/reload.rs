@@ -7,8 +7,10 @@ use tinmesh_core::dataplane::fib::{Frames, Mode};
 
 use crate::config::syntax::Settings;
 use crate::config::{self, ConfigError, DaemonSettings, Loaded, Override, Reread};
+use crate::daemon::log::NOTICE;
 use crate::daemon::scripts::ScriptSettings;
 use crate::paths::Paths;
+use tracing::info;
 
 /// Where the configuration is, and what stays as it was at the start.
 pub struct Reload {
@@ -85,12 +87,19 @@ impl Reload {
         Ok(loaded)
     }
 
-    /// The settings of scripts that follow from a configuration.
+    /// The settings of scripts that follow from a configuration. In a sandbox they stay: who runs scripts then knows
+    /// them from the start.
     pub fn script_settings(&self, old: &ScriptSettings, settings: &DaemonSettings) -> ScriptSettings {
-        ScriptSettings {
-            extension: settings.scripts_extension.clone(),
-            interpreter: settings.scripts_interpreter.clone(),
-            ..old.clone()
+        let (extension, interpreter) = (settings.scripts_extension.clone(), settings.scripts_interpreter.clone());
+        if old.errands.is_none() {
+            return ScriptSettings { extension, interpreter, ..old.clone() };
         }
+        if old.interpreter != interpreter {
+            info!(target: NOTICE, "Not changing ScriptsInterpreter because of sandbox.");
+        }
+        if old.extension != extension {
+            info!(target: NOTICE, "Not changing ScriptsExtension because of sandbox.");
+        }
+        old.clone()
     }
 }

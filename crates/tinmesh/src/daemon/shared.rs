@@ -53,6 +53,14 @@ pub enum Link {
 }
 
 impl Link {
+    /// The interface that the kernel made for it.
+    pub fn interface(&self) -> Option<&str> {
+        match self {
+            Self::Interface(device) => Some(device.name()),
+            Self::Dummy => None,
+        }
+    }
+
     /// Hands a packet to the system.
     ///
     /// # Errors

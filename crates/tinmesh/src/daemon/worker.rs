@@ -24,6 +24,7 @@ use tinmesh_os::poll::{Interest, Poller, Waker};
 use tracing::error;
 
 use crate::daemon::lifeline::Lifeline;
+use crate::daemon::packet_log;
 use crate::daemon::shared::{FromWorker, Link, Shared, is_too_big};
 
 /// Packets worked together.
@@ -224,6 +225,7 @@ impl Work {
 
     /// Carries out the verdicts of the first `count` packets.
     fn finish(&self, count: usize) {
+        packet_log::tell(&self.packets[..count], &self.verdicts[..count]);
         let mut punted = false;
         let mut transmits = 0_u64;
         for at in 0..count {

@@ -43,11 +43,18 @@ pub enum Algorithm {
     /// The protocol of tinc 1.1.
     Ed25519,
     /// The protocol of tinc 1.0.
-    #[cfg_attr(not(test), expect(dead_code, reason = "keys of tinc 1.0 cannot be made yet"))]
     Rsa,
 }
 
 impl Algorithm {
+    /// Its name in messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ed25519 => "Ed25519",
+            Self::Rsa => "RSA",
+        }
+    }
+
     /// The word in the first line of a key block.
     const fn mark(self) -> &'static [u8] {
         match self {
@@ -91,14 +98,6 @@ pub fn append_private(path: &Path, key: &SecretKey) -> io::Result<bool> {
 pub fn stage_private(staging: &Staging, paths: &Paths, key: &SecretKey) -> io::Result<()> {
     let (old, _) = disable_keys(&files::read_or_empty(&paths.private_key())?, Algorithm::Ed25519);
     write_behind(&staging.path("ed25519_key.priv"), &old, key.to_file().as_bytes(), 0o600)
-}
-
-/// Puts a public key at the end of a host file; the result is as for [`append_private`].
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn append_public(path: &Path, key: &PublicKey) -> io::Result<bool> {
-    append(path, Algorithm::Ed25519, public_line(key).as_bytes(), 0o644)
 }
 
 /// Puts a key at the end of a file that need not exist; keys of the same kind that the file has become comments, and
@@ -203,7 +202,8 @@ mod tests {
         append_private(&private, &key(1)).unwrap();
 
         assert!(append_private(&private, &key(2)).unwrap());
-        assert!(append_public(&public, &key(2).public()).unwrap());
+        let new_line = public_line(&key(2).public());
+        assert!(append(&public, Algorithm::Ed25519, new_line.as_bytes(), 0o644).unwrap());
 
         assert_eq!(read_private(&private, &mut Vec::new()).unwrap().public(), key(2).public());
         let host = fs::read_to_string(&public).unwrap();

@@ -155,6 +155,8 @@ pub(super) fn run(tool: &Tool<'_>, command: &str, arguments: &[String], out: &mu
     let known = Variable::find(&wish.variable);
     wish.check(known, tool.options.force)?;
     let path = wish.file(known, tool)?;
+    // Two changes at the same time must not undo each other.
+    let alone = if wish.action == Action::Get { None } else { files::lock_directory_of(&path).ok() };
     let text = files::read(&path).map_err(|cause| cannot_open(&path, &cause))?;
     if wish.action == Action::Get {
         let values = edit::values(&text, &wish.variable);
@@ -164,6 +166,7 @@ pub(super) fn run(tool: &Tool<'_>, command: &str, arguments: &[String], out: &mu
         return values.iter().try_for_each(|value| print(out, format_args!("{value}\n")));
     }
     change(&wish, known, &text, &path)?;
+    drop(alone);
     if reload(tool.paths).is_err() {
         tell("Warning: the daemon could not read its configuration anew.");
     }

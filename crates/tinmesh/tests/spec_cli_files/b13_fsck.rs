@@ -148,6 +148,58 @@ fn keys_that_do_not_match_are_told_and_mended() {
 }
 
 #[test]
+fn rsa_keys_are_checked_like_the_others_but_need_not_exist() {
+    let machine = sound();
+    machine.success("generate-rsa-keys 1024");
+    assert_eq!(check(&machine, "fsck"), (0, String::new()));
+    let (private, host) = (machine.read("rsa_key.priv"), machine.read("hosts/alice"));
+
+    machine.write("hosts/alice", &host[..host.find("-----BEGIN").unwrap()]);
+    let warning = "WARNING: No (usable) public RSA key found.\n";
+    assert_eq!(check(&machine, "fsck"), (0, warning.to_owned()));
+    let fixed = format!("{warning}Wrote RSA public key to DIR/net/hosts/alice.\n");
+    assert_eq!(check(&machine, "--force fsck"), (0, fixed));
+    assert_eq!(machine.read("hosts/alice"), host);
+
+    fs::remove_file(machine.path("rsa_key.priv")).unwrap();
+    let warning = "WARNING: A public RSA key was found but no private key is known.\n";
+    assert_eq!(check(&machine, "fsck"), (0, warning.to_owned()));
+
+    machine.write("rsa_key.priv", "junk\n");
+    machine.chmod("rsa_key.priv", 0o600);
+    let (code, text) = check(&machine, "fsck");
+    let expected = "ERROR: No key or unusable key found in DIR/net/rsa_key.priv.\nYou can generate a new RSA key with:\n\n\
+                    DIR/tinc -c DIR/net generate-rsa-keys\n";
+    assert!(code == 1 && text.starts_with(expected), "{text}");
+
+    machine.write("rsa_key.priv", &private);
+    fs::remove_file(machine.path("ed25519_key.priv")).unwrap();
+    assert_eq!(check(&machine, "fsck").0, 0, "one kind of key is enough");
+}
+
+#[test]
+fn rsa_keys_that_do_not_match_are_told_and_mended() {
+    let machine = sound();
+    machine.success("generate-rsa-keys 1024");
+    let other = machine.read("hosts/alice");
+    fs::remove_file(machine.path("rsa_key.priv")).unwrap();
+    machine.success("generate-rsa-keys 1024");
+    machine.write("hosts/alice", &other);
+    let error = "ERROR: public and private RSA keys do not match.\n";
+    assert_eq!(check(&machine, "fsck"), (0, error.to_owned()));
+    let fixed =
+        format!("{error}Warning: old key(s) found and disabled.\nWrote RSA public key to DIR/net/hosts/alice.\n");
+    assert_eq!(check(&machine, "--force fsck"), (0, fixed));
+    assert_eq!(check(&machine, "fsck"), (0, String::new()));
+
+    fs::remove_file(machine.path("rsa_key.priv")).unwrap();
+    machine.success("generate-rsa-keys 1032");
+    machine.write("hosts/alice", &other);
+    let error = "ERROR: public and private RSA key lengths do not match.\n";
+    assert_eq!(check(&machine, "--force fsck"), (1, error.to_owned()));
+}
+
+#[test]
 fn scripts_with_other_names_are_told_once_explained() {
     let machine = sound();
     for name in ["bar-down", "foo-up", "tinc-x", "notes", "invitation-created"] {

@@ -66,7 +66,8 @@ impl UdpSocket {
     /// Another handle of the same socket.
     pub fn try_clone(&self) -> io::Result<Self> {
         let segments = AtomicBool::new(self.segments.load(Ordering::Relaxed));
-        Ok(Self { socket: self.socket.try_clone()?, segments })
+        let priority = AtomicU8::new(self.priority.load(Ordering::Relaxed));
+        Ok(Self { socket: self.socket.try_clone()?, segments, priority })
     }
 
     /// The address it is bound to.

@@ -26,7 +26,7 @@ use tracing::error;
 
 use crate::daemon::lifeline::Lifeline;
 use crate::daemon::packet_log;
-use crate::daemon::shared::{FromWorker, Link, Shared, is_too_big};
+use crate::daemon::shared::{FromWorker, Shared, is_too_big};
 
 /// Packets worked together.
 const BATCH: usize = 64;
@@ -77,7 +77,7 @@ impl Worker {
         let waker = Waker::new()?;
         let poller = Poller::new()?;
         poller.add(waker.as_fd(), WAKE, Interest::READ)?;
-        if let Link::Interface(device) = &shared.link {
+        if let Some(device) = shared.link.device() {
             poller.add(device.as_fd(), DEVICE, Interest::READ)?;
         }
         for (index, socket) in (0..).zip(&shared.sockets) {
@@ -171,11 +171,21 @@ impl Work {
                 *priority = self.scratch.priority;
             }
             self.tell_strangers();
+            self.tell_captured();
             self.finish(count);
             if count < BATCH {
                 return;
             }
         }
+    }
+
+    fn tell_captured(&mut self) {
+        let frames = self.scratch.capture.take();
+        if !frames.is_empty() {
+            self.shared.tell(&self.queue, FromWorker::Captured(frames));
+            self.shared.control.wake();
+        }
+        self.scratch.capture.want(self.shared.captures.load(Relaxed));
     }
 
     fn tell_strangers(&mut self) {
@@ -189,7 +199,7 @@ impl Work {
     }
 
     fn read_device(&mut self) -> usize {
-        let Link::Interface(device) = &self.shared.link else { return 0 };
+        let Some(device) = self.shared.link.device() else { return 0 };
         for (at, packet) in self.packets.iter_mut().enumerate() {
             match device.recv(packet.space()) {
                 Ok(len) => packet.set_len(len),
@@ -233,6 +243,7 @@ impl Work {
                 *verdict = source.map(|from| fib.inbound(from, packet, &mut self.scratch));
                 *priority = self.scratch.priority;
             }
+            self.tell_captured();
             self.finish(count);
             if count < BATCH {
                 return;

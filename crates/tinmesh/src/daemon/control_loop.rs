@@ -195,9 +195,7 @@ impl ControlLoop {
         if self.node.poll_timeout().is_some_and(|at| at <= time) {
             self.tell(Input::Timeout);
         }
-        if due(self.times.sample)
-            || self.times.sample.is_none() && self.shared.active.load(std::sync::atomic::Ordering::Relaxed)
-        {
+        if due(self.times.sample) || self.times.sample.is_none() && self.shared.active.load(Relaxed) {
             self.sample(time);
         }
         if due(self.times.settle) {
@@ -230,7 +228,7 @@ impl ControlLoop {
 
     /// Samples counters; goes on doing so while packets move.
     fn sample(&mut self, time: Instant) {
-        let moved = self.shared.active.swap(false, std::sync::atomic::Ordering::Relaxed);
+        let moved = self.shared.active.swap(false, Relaxed);
         self.times.sample = moved.then(|| time + SAMPLE_INTERVAL);
         let fib = self.shared.fib.load_full();
         let mut sampler = std::mem::take(&mut self.sampler);

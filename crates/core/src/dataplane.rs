@@ -16,6 +16,7 @@ mod inbound;
 mod ip;
 mod mss;
 mod ndp;
+pub mod offload;
 mod outbound;
 pub(crate) mod record;
 pub(crate) mod route;

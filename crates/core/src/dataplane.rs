@@ -4,6 +4,7 @@
 //! each datagram; both end in exactly one [`verdict::Verdict`], allocate nothing, log nothing and take
 //! no lock.
 
+pub mod capture;
 mod carrier;
 mod compress;
 pub mod fib;

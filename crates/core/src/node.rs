@@ -34,6 +34,7 @@ use std::time::Duration;
 
 use crate::crypto::keys::SecretKey;
 use crate::crypto::rng::Rng;
+use crate::dataplane::capture::Capture;
 use crate::dataplane::fib::Fib;
 use crate::dataplane::scratch::Scratch;
 use crate::dataplane::stats::Counters;
@@ -149,6 +150,11 @@ impl Node {
         };
         node.start();
         node
+    }
+
+    /// Copies of the packets that the data plane left to the node, if somebody watches.
+    pub const fn capture(&mut self) -> &mut Capture {
+        &mut self.scratch.capture
     }
 
     fn start(&mut self) {

@@ -30,6 +30,7 @@ mod standby;
 mod store;
 mod token;
 mod upnp;
+mod watching;
 mod worker;
 
 use std::fs::File;
@@ -303,11 +304,14 @@ impl Startup<'_> {
         hostnames.change(loaded.daemon.hostnames, &lifeline)?;
         let scripts = Scripts::start(script_settings, &lifeline)?;
         let (node, fib) = make_node(loaded)?;
+        let (copies, frames) = sync_channel(PUNT_QUEUE);
         let shared = Arc::new(Shared {
             fib: ArcSwap::new(fib),
             sockets: opened.sockets,
             link: opened.link,
             drops: DropReason::ALL.iter().map(|_| Default::default()).collect(),
+            watched: AtomicBool::new(false),
+            frames: copies,
             active: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             control: waker,
@@ -326,6 +330,7 @@ impl Startup<'_> {
             lifeline,
             monitor,
             words: heard,
+            frames,
             resolver,
             proxying,
             hostnames,

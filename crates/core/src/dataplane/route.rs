@@ -62,6 +62,7 @@ impl From<DropReason> for Refusal {
 impl Fib {
     /// Decides what becomes of a plain packet that `source` sent into the mesh.
     pub fn route(&self, source: PeerId, packet: &mut Packet, scratch: &mut Scratch) -> Verdict {
+        scratch.capture.note(packet.payload(), self.policy.mode.missing_header() == 0);
         if source != PeerId::ME && self.policy.forwarding == Forwarding::Kernel {
             return self.send_record(PeerId::ME, source, self.policy.mode.record_kind(), packet, scratch);
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::dataplane::capture::Capture;
 use crate::dataplane::compress::Codec;
 use crate::dataplane::icmp::ErrorBudget;
 use crate::dataplane::stats::Counters;
@@ -13,6 +14,8 @@ pub struct Scratch {
     pub now: Instant,
     /// How the packets of this worker ended.
     pub counters: Counters,
+    /// Copies of packets, if somebody watches.
+    pub capture: Capture,
     pub(super) codec: Codec,
     pub(super) errors: ErrorBudget,
 }
@@ -20,7 +23,13 @@ pub struct Scratch {
 impl Scratch {
     /// Empty working memory.
     pub fn new() -> Self {
-        Self { now: Instant::ZERO, counters: Counters::default(), codec: Codec::new(), errors: ErrorBudget::default() }
+        Self {
+            now: Instant::ZERO,
+            counters: Counters::default(),
+            capture: Capture::default(),
+            codec: Codec::new(),
+            errors: ErrorBudget::default(),
+        }
     }
 }
 

@@ -75,6 +75,8 @@ pub struct ControlLoop {
     pub(super) lifeline: Lifeline,
     pub(super) monitor: Option<Monitor>,
     pub(super) words: Receiver<FromWorker>,
+    /// Copies of packets from workers.
+    pub(super) frames: Receiver<Box<[u8]>>,
     pub(super) resolver: Resolver,
     pub(super) proxying: Proxying,
     pub(super) hostnames: Hostnames,
@@ -167,6 +169,7 @@ impl ControlLoop {
             self.hear_workers()?;
             self.on_time();
             self.publish_lines();
+            self.publish_frames();
         }
         Ok(())
     }
@@ -379,7 +382,8 @@ impl ControlLoop {
                 self.control.follow_log(client, *level, *colour);
                 return self.follow_log();
             }
-            ControlRequest::Pcap { .. } | ControlRequest::Unknown => {
+            ControlRequest::Pcap { snap_len } => return self.control.follow_packets(client, *snap_len),
+            ControlRequest::Unknown => {
                 return self.answer(client, encode::unknown().as_bytes());
             }
         };

@@ -17,6 +17,9 @@ const MAX_CLIENTS: usize = 64;
 /// Bytes that may wait for a client that does not read; then it is dropped.
 const MAX_WAITING: usize = 8 << 20;
 
+/// Bytes of packets that may wait for a client.
+const MAX_FRAMES: usize = 1 << 20;
+
 struct Client {
     stream: UnixStream,
     session: ControlSession,
@@ -24,6 +27,8 @@ struct Client {
     interest: Interest,
     /// Debug level and colour of a client that follows the log.
     log: Option<(i32, bool)>,
+    /// Longest packet in bytes, 0 for any, of a client that watches packets.
+    packets: Option<u32>,
 }
 
 /// The control socket and its clients.
@@ -55,7 +60,8 @@ impl ControlSockets {
             if ready {
                 self.accepted += 1;
                 let session = ControlSession::new(&self.cookie);
-                let client = Client { stream, session, output: Vec::new(), interest: Interest::READ, log: None };
+                let client =
+                    Client { stream, session, output: Vec::new(), interest: Interest::READ, log: None, packets: None };
                 self.clients.insert(number, client);
             }
         }
@@ -143,6 +149,28 @@ impl ControlSockets {
         }
     }
 
+    /// Lets a client watch packets.
+    pub fn follow_packets(&mut self, number: u64, snap_len: u32) {
+        if let Some(client) = self.clients.get_mut(&number) {
+            client.packets = Some(snap_len);
+        }
+    }
+
+    /// Whether any client watches packets.
+    pub fn is_watched(&self) -> bool {
+        self.clients.values().any(|client| client.packets.is_some())
+    }
+
+    /// Sends a packet to those who watch; who does not read fast enough misses some.
+    pub fn publish_frame(&mut self, frame: &[u8], poller: &Poller) {
+        let ready = |client: &Client| client.packets.filter(|_| client.output.len() < MAX_FRAMES);
+        let watchers: Vec<(u64, u32)> =
+            self.clients.iter().filter_map(|(&number, client)| Some((number, ready(client)?))).collect();
+        for (number, snap_len) in watchers {
+            self.reply(number, &encode::packet(frame, snap_len), poller);
+        }
+    }
+
     /// Gives the clients away at the end; until their connections are closed they wait.
     pub fn release(&mut self) -> Vec<UnixStream> {
         let open = |client: &Client| client.session.is_open() && !client.session.is_closed();
@@ -154,7 +182,7 @@ impl ControlSockets {
         let open = self.clients.iter().filter(|(_, client)| client.session.is_open());
         open.map(|(&number, client)| ControlConnection {
             number: u32::try_from(number).unwrap_or(u32::MAX),
-            pcap: false,
+            pcap: client.packets.is_some(),
             log: client.log.is_some(),
         })
         .collect()

@@ -82,6 +82,10 @@ pub struct Shared {
     pub link: Link,
     /// Drops by reason, in the order of [`DropReason::ALL`].
     pub drops: Vec<AtomicU64>,
+    /// Whether somebody watches packets.
+    pub watched: AtomicBool,
+    /// Where copies of packets go if somebody does; a full queue loses some.
+    pub frames: SyncSender<Box<[u8]>>,
     /// Set by workers when packets moved; taken by the control thread.
     pub active: AtomicBool,
     /// Tells workers to end.

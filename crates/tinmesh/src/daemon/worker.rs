@@ -150,7 +150,7 @@ impl Work {
             if count == 0 {
                 return;
             }
-            self.scratch.now = Instant::from_micros(clock::now_micros());
+            self.prepare();
             let fib = shared.fib.load();
             for (packet, verdict) in self.packets.iter_mut().zip(&mut self.verdicts).take(count) {
                 *verdict = Some(fib.outbound(packet, &mut self.scratch));
@@ -198,7 +198,7 @@ impl Work {
             if count == 0 {
                 return;
             }
-            self.scratch.now = Instant::from_micros(clock::now_micros());
+            self.prepare();
             let fib = shared.fib.load();
             let received = self.packets.iter_mut().zip(&mut self.verdicts).zip(lens.iter().zip(&self.sources));
             for ((packet, verdict), (&len, source)) in received.take(count) {
@@ -212,10 +212,21 @@ impl Work {
         }
     }
 
+    /// Before each batch.
+    fn prepare(&mut self) {
+        self.scratch.now = Instant::from_micros(clock::now_micros());
+        self.scratch.capture.set(self.shared.watched.load(Relaxed));
+    }
+
     /// Carries out the verdicts of the first `count` packets.
-    fn finish(&self, count: usize) {
+    fn finish(&mut self, count: usize) {
         packet_log::tell(&self.packets[..count], &self.verdicts[..count]);
         let mut punted = false;
+        for frame in self.scratch.capture.take() {
+            // Who watches may miss some.
+            self.shared.frames.try_send(frame).ok();
+            punted = true;
+        }
         let mut transmits = 0_u64;
         for at in 0..count {
             let Some(verdict) = self.verdicts[at] else { continue };

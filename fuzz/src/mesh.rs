@@ -410,6 +410,8 @@ fn fib() -> (Fib, Arc<Session>) {
         by_id: Arc::new(by_id),
         by_addr: Arc::new(by_addr),
         tree: Arc::from([PeerId(1)]),
+        station: Arc::default(),
+        learnt: Arc::default(),
     };
     (fib, theirs.session().expect("established"))
 }
@@ -442,10 +444,9 @@ fn policy() -> Policy {
         mode: Mode::Router,
         forwarding: Forwarding::Internal,
         decrement_ttl: true,
-        direct_only: false,
         compression: 9,
-        tcp_only: false,
-        broadcast: true,
+        priority_inheritance: true,
+        ..Policy::default()
     }
 }
 

@@ -30,7 +30,6 @@ mod standby;
 mod store;
 mod token;
 mod upnp;
-mod watching;
 mod worker;
 
 use std::fs::File;
@@ -213,6 +212,7 @@ impl Startup<'_> {
         let opened = Opened::open(&loaded.daemon, self.paths, inherited.listeners()?)?;
         loaded.node.port = opened.port;
         loaded.node.sockets.clone_from(&opened.addresses);
+        loaded.node.policy.frames = opened.link.frames().unwrap_or_default();
         let files = files.create(&opened)?;
         let names = self.open_names(&loaded);
         let loses_rights = self.user.is_some() || self.options.chroot || loaded.daemon.sandbox != Sandbox::Off;
@@ -290,7 +290,7 @@ impl Startup<'_> {
             poller.add(monitor, Token::Monitor.into(), Interest::READ)?;
         }
         let paths = Paths { confbase: confbase.clone(), ..self.paths.clone() };
-        let reload = Reload::new(paths, self.options.overrides.clone(), &loaded);
+        let reload = Reload::new(paths, self.options.overrides.clone(), &loaded, opened.link.frames());
         let outgoing = Outgoing { options: opened.tcp_options(&loaded.daemon), bind: opened.outgoing };
         let upnp = self.start_upnp(&loaded, &opened.addresses);
         let meta = MetaSockets::new(opened.listeners, outgoing, &poller)?;
@@ -304,15 +304,13 @@ impl Startup<'_> {
         hostnames.change(loaded.daemon.hostnames, &lifeline)?;
         let scripts = Scripts::start(script_settings, &lifeline)?;
         let (node, fib) = make_node(loaded)?;
-        let (copies, frames) = sync_channel(PUNT_QUEUE);
         let shared = Arc::new(Shared {
             fib: ArcSwap::new(fib),
             sockets: opened.sockets,
             link: opened.link,
             drops: DropReason::ALL.iter().map(|_| Default::default()).collect(),
-            watched: AtomicBool::new(false),
-            frames: copies,
             active: AtomicBool::new(false),
+            captures: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             control: waker,
         });
@@ -330,7 +328,6 @@ impl Startup<'_> {
             lifeline,
             monitor,
             words: heard,
-            frames,
             resolver,
             proxying,
             hostnames,

@@ -199,6 +199,7 @@ impl Node {
             return;
         }
         self.forward(from);
+        self.on_station_elsewhere(subnet);
         if !self.config.mesh.strict_subnets {
             self.add_subnet(id, subnet);
         }

@@ -121,13 +121,9 @@ pub fn log_line(message: &str) -> Vec<u8> {
     format!("{CONTROL} {} {}\n{message}", kind::LOG, message.len()).into_bytes()
 }
 
-/// One packet for a client that watches, cut to `snap_len` bytes unless that is 0.
-pub fn packet(frame: &[u8], snap_len: u32) -> Vec<u8> {
-    let limit = if snap_len == 0 { frame.len() } else { usize::try_from(snap_len).unwrap_or(usize::MAX) };
-    let shown = frame.get(..limit).unwrap_or(frame);
-    let mut record = format!("{CONTROL} {} {}\n", kind::PCAP, shown.len()).into_bytes();
-    record.extend_from_slice(shown);
-    record
+/// A packet for a client that watches: no newline behind it (spec: cli C.4).
+pub fn packet(frame: &[u8]) -> Vec<u8> {
+    [format!("{CONTROL} {} {}\n", kind::PCAP, frame.len()).as_bytes(), frame].concat()
 }
 
 fn list<T>(kind: u32, items: &[T], line: impl Fn(&T, &mut String) -> std::fmt::Result) -> String {

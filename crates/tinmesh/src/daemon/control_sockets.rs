@@ -17,8 +17,8 @@ const MAX_CLIENTS: usize = 64;
 /// Bytes that may wait for a client that does not read; then it is dropped.
 const MAX_WAITING: usize = 8 << 20;
 
-/// Bytes of packets that may wait for a client.
-const MAX_FRAMES: usize = 1 << 20;
+/// Bytes that may wait for a client that watches packets; further packets pass it by.
+const MAX_PACKETS_WAITING: usize = 1 << 20;
 
 struct Client {
     stream: UnixStream,
@@ -27,8 +27,8 @@ struct Client {
     interest: Interest,
     /// Debug level and colour of a client that follows the log.
     log: Option<(i32, bool)>,
-    /// Longest packet in bytes, 0 for any, of a client that watches packets.
-    packets: Option<u32>,
+    /// Bytes of each packet that a client who watches them wants.
+    packets: Option<usize>,
 }
 
 /// The control socket and its clients.
@@ -149,25 +149,27 @@ impl ControlSockets {
         }
     }
 
-    /// Lets a client watch packets.
-    pub fn follow_packets(&mut self, number: u64, snap_len: u32) {
+    /// Lets a client watch packets, each cut to `snap_len` bytes; 0: whole.
+    pub fn follow_packets(&mut self, number: u64, snap_len: usize) {
         if let Some(client) = self.clients.get_mut(&number) {
-            client.packets = Some(snap_len);
+            client.packets = Some(if snap_len == 0 { usize::MAX } else { snap_len });
         }
     }
 
-    /// Whether any client watches packets.
-    pub fn is_watched(&self) -> bool {
+    /// Whether anybody watches packets.
+    pub fn captures(&self) -> bool {
         self.clients.values().any(|client| client.packets.is_some())
     }
 
-    /// Sends a packet to those who watch; who does not read fast enough misses some.
-    pub fn publish_frame(&mut self, frame: &[u8], poller: &Poller) {
-        let ready = |client: &Client| client.packets.filter(|_| client.output.len() < MAX_FRAMES);
-        let watchers: Vec<(u64, u32)> =
-            self.clients.iter().filter_map(|(&number, client)| Some((number, ready(client)?))).collect();
-        for (number, snap_len) in watchers {
-            self.reply(number, &encode::packet(frame, snap_len), poller);
+    /// Sends a packet to those who watch, but those who do not keep up.
+    pub fn publish_packet(&mut self, frame: &[u8], poller: &Poller) {
+        let keeps_up = |client: &Client| client.output.len() < MAX_PACKETS_WAITING;
+        let watching = self.clients.iter().filter(|(_, client)| keeps_up(client));
+        let wanted: Vec<(u64, usize)> =
+            watching.filter_map(|(&number, client)| Some((number, client.packets?))).collect();
+        for (number, snap_len) in wanted {
+            let part = frame.get(..snap_len).unwrap_or(frame);
+            self.reply(number, &encode::packet(part), poller);
         }
     }
 

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tinmesh_core::dataplane::fib::{Frames, Mode};
+
 use crate::config::syntax::Settings;
 use crate::config::{self, ConfigError, DaemonSettings, Loaded, Override, Reread};
 use crate::daemon::log::NOTICE;
@@ -18,13 +20,16 @@ pub struct Reload {
     port: u16,
     sockets: Vec<SocketAddr>,
     compression: u8,
+    /// What the device carries, if there is one.
+    frames: Option<Frames>,
     invitation_expire: Duration,
     settings: Settings,
 }
 
 impl Reload {
-    /// For a daemon that was started with `loaded`; `port` and `sockets` are the real ones.
-    pub fn new(paths: Paths, overrides: Vec<Override>, loaded: &Loaded) -> Self {
+    /// For a daemon that was started with `loaded`, where `port` and `sockets` are the real ones, on a device that carries
+    /// `frames`.
+    pub fn new(paths: Paths, overrides: Vec<Override>, loaded: &Loaded, frames: Option<Frames>) -> Self {
         Self {
             paths,
             overrides,
@@ -32,6 +37,7 @@ impl Reload {
             port: loaded.node.port,
             sockets: loaded.node.sockets.clone(),
             compression: loaded.node.policy.compression,
+            frames,
             invitation_expire: loaded.daemon.invitation_expire,
             settings: loaded.settings.clone(),
         }
@@ -68,6 +74,11 @@ impl Reload {
         let level = std::mem::replace(&mut loaded.node.policy.compression, self.compression);
         if level != self.compression {
             loaded.warnings.push(format!("Compression needs a restart: still {}", self.compression));
+        }
+        loaded.node.policy.frames = self.frames.unwrap_or_default();
+        if self.frames == Some(Frames::Ip) && loaded.node.policy.mode != Mode::Router {
+            loaded.warnings.push("Mode needs a restart: the interface has no Ethernet frames, still router".to_owned());
+            loaded.node.policy.mode = Mode::Router;
         }
         loaded.node.port = self.port;
         loaded.node.sockets.clone_from(&self.sockets);

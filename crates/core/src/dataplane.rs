@@ -11,6 +11,7 @@ pub(crate) mod fragment;
 mod icmp;
 mod inbound;
 mod ip;
+pub(crate) mod legacy;
 mod mss;
 mod outbound;
 pub(crate) mod record;

@@ -39,7 +39,14 @@ impl Fib {
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         let verdict = match self.by_addr.get(&from).and_then(|&sender| self.peer(sender)) {
             Some(sender) => self.on_peer(sender, from, packet, scratch),
-            None => self.on_stranger(from, packet),
+            None => match self.on_stranger(from, packet) {
+                Verdict::Drop(DropReason::TooShort | DropReason::UnknownId)
+                    if self.is_from_legacy(from, packet.payload(), scratch) =>
+                {
+                    Verdict::Punt(Punt::Datagram { from })
+                }
+                verdict => verdict,
+            },
         };
         scratch.counters.count(&verdict);
         verdict
@@ -61,6 +68,9 @@ impl Fib {
     }
 
     fn on_peer(&self, sender: &PeerEntry, from: SocketAddr, packet: &mut Packet, scratch: &mut Scratch) -> Verdict {
+        if let Some(session) = sender.legacy.as_deref() {
+            return self.open_legacy(sender, session, from, packet, scratch);
+        }
         if !sender.options.has_ids() {
             return self.open(sender, Arrival { from, direct: true }, packet, scratch);
         }

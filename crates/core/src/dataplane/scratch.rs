@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::dataplane::compress::Codec;
 use crate::dataplane::icmp::ErrorBudget;
+use crate::dataplane::legacy::SearchBudget;
 use crate::dataplane::stats::Counters;
 use crate::time::Instant;
 
@@ -15,12 +16,19 @@ pub struct Scratch {
     pub counters: Counters,
     pub(super) codec: Codec,
     pub(super) errors: ErrorBudget,
+    pub(super) searches: SearchBudget,
 }
 
 impl Scratch {
     /// Empty working memory.
     pub fn new() -> Self {
-        Self { now: Instant::ZERO, counters: Counters::default(), codec: Codec::new(), errors: ErrorBudget::default() }
+        Self {
+            now: Instant::ZERO,
+            counters: Counters::default(),
+            codec: Codec::new(),
+            errors: ErrorBudget::default(),
+            searches: SearchBudget::default(),
+        }
     }
 }
 

@@ -111,11 +111,11 @@ impl Node {
         let keying = known.tunnel.as_ref().map(|tunnel| &tunnel.keying);
         let has_address = self.config.hosts.get(&known.name).is_some_and(|host| !host.addresses.is_empty());
         [
-            (me || matches!(keying, Some(Keying::Ready(_))), status::VALID_KEY),
+            (me || known.tunnel.as_ref().is_some_and(|tunnel| tunnel.has_keys()), status::VALID_KEY),
             (matches!(keying, Some(Keying::Waiting { .. })), status::WAITING_FOR_KEY),
             (reachable, status::VISITED | status::REACHABLE),
             (route.is_some_and(|route| route.indirect), status::INDIRECT),
-            (reachable && !me, status::SPTPS),
+            (reachable && !me && !self.is_legacy(peer), status::SPTPS),
             (known.is_confirmed(), status::UDP_CONFIRMED),
             (has_address, status::HAS_ADDRESS),
         ]

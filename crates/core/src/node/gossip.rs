@@ -113,6 +113,7 @@ impl Node {
             Request::DelEdge { from: start, to, .. } => self.on_del_edge(from, &start, &to),
             Request::KeyChanged { name, .. } => {
                 if self.mesh.graph.find(&name).is_some() {
+                    self.on_key_changed(&name);
                     self.forward(from);
                 }
             }
@@ -160,7 +161,7 @@ impl Node {
         }
     }
 
-    fn broadcast(&mut self, request: &Request) {
+    pub(super) fn broadcast(&mut self, request: &Request) {
         for conn in self.active(None) {
             self.send(conn, request);
         }

@@ -63,6 +63,7 @@ fn read_host(
     let tcp_only = reader.bool("TCPOnly").unwrap_or(false);
     Ok(HostConfig {
         key,
+        rsa: None,
         addresses: addresses(default_port, family, &mut reader),
         subnets: subnets(&mut reader),
         indirect: reader.bool("IndirectData").unwrap_or(false) || tcp_only,

@@ -4,8 +4,11 @@
 //! each datagram; both end in exactly one [`verdict::Verdict`], allocate nothing, log nothing and take
 //! no lock.
 
+mod arp;
+pub mod capture;
 mod carrier;
 mod compress;
+pub mod ethernet;
 pub mod fib;
 pub(crate) mod fragment;
 mod icmp;
@@ -13,11 +16,14 @@ mod inbound;
 mod ip;
 pub(crate) mod legacy;
 mod mss;
+mod ndp;
 mod outbound;
 pub(crate) mod record;
 pub(crate) mod route;
 pub mod scratch;
 pub mod session;
 pub mod stats;
+pub mod strangers;
+mod switch;
 mod ttl;
 pub mod verdict;

@@ -17,21 +17,21 @@ mod shell;
 mod sign;
 
 use std::fmt::Display;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 
 use anyhow::{Result, anyhow, bail};
 use tinmesh_core::name::NodeName;
 
 use crate::cli::tinc::{self, TincCall, TincOptions};
 use crate::config::{self, ConfigError};
-use crate::control::client::Client;
+use crate::control::client::{Client, ConnectError};
 use crate::control::request::ControlRequest;
 use crate::files;
 use crate::paths::Paths;
 use crate::tinc_daemon::{self, Tool};
 
-/// Commands of tinc that are still to come.
-const LATER: [&str; 1] = ["top"];
+/// Longest answer to a question, in bytes.
+const MAX_ANSWER: u64 = 4096;
 
 /// Behaves as `tinc`; gives the exit code.
 pub fn main(program: &str, words: &[String]) -> u8 {
@@ -113,7 +113,6 @@ pub fn run(tool: &Tool<'_>, words: &[String], out: &mut dyn Write) -> Option<Res
         "verify" => sign::verify(tool, arguments, out),
         "help" => help::run(tool, arguments, out),
         "version" => none(arguments).and_then(|()| print(out, version())),
-        later if LATER.contains(&later) => Err(anyhow!("The command {later} is not supported yet by tinmesh.")),
         _ => return None,
     })
 }
@@ -138,10 +137,16 @@ fn is_interactive(tool: &Tool<'_>) -> bool {
 
 /// Asks; the answer has no line end, and is empty at the end of the input.
 fn ask(question: &str) -> Result<String> {
+    Ok(ask_unless_end(question)?.unwrap_or_default())
+}
+
+/// Asks; there is no answer at the end of the input.
+fn ask_unless_end(question: &str) -> Result<Option<String>> {
     eprint!("{question}");
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    Ok(answer.trim_end_matches(['\n', '\r']).to_owned())
+    let mut answer = Vec::new();
+    let length = io::stdin().lock().take(MAX_ANSWER).read_until(b'\n', &mut answer)?;
+    let answer = String::from_utf8_lossy(&answer).trim_end_matches(['\n', '\r']).to_owned();
+    Ok((length > 0).then_some(answer))
 }
 
 /// The name of this node, or what tinc says of a configuration without one.
@@ -169,7 +174,16 @@ fn cannot_open(path: &std::path::Path, cause: &io::Error) -> anyhow::Error {
 
 /// Tells a running daemon to read its files anew; says whether there is one that did not.
 fn reload(paths: &Paths) -> Result<(), ()> {
-    let Ok(mut client) = Client::connect(paths) else { return Ok(()) };
+    let mut client = match Client::connect(paths) {
+        Ok(client) => client,
+        Err(error) => {
+            // tinc says this, and only this, also where it was not asked for the daemon.
+            if let ConnectError::NotRunning(_) = error {
+                tell(error);
+            }
+            return Ok(());
+        }
+    };
     match client.ask(&ControlRequest::Reload) {
         Ok(0) => Ok(()),
         Ok(_) | Err(_) => Err(()),

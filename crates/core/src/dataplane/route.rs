@@ -3,7 +3,7 @@
 //! Neighbour solicitations are never routed; a TUN device has no use for an answer either. In switch
 //! and hub mode every frame is for everyone.
 
-use crate::dataplane::fib::{Fib, Forwarding, Mode, PeerEntry};
+use crate::dataplane::fib::{Broadcast, Fib, Forwarding, Mode, PeerEntry};
 use crate::dataplane::icmp::{self, IcmpError};
 use crate::dataplane::ip::{self, DF, Family, ICMPV6, V4_FRAGMENT, V6_HEADER, V6_NEXT};
 use crate::dataplane::scratch::Scratch;
@@ -62,18 +62,20 @@ impl From<DropReason> for Refusal {
 impl Fib {
     /// Decides what becomes of a plain packet that `source` sent into the mesh.
     pub fn route(&self, source: PeerId, packet: &mut Packet, scratch: &mut Scratch) -> Verdict {
+        scratch.capture.note(self.policy.mode, packet.payload());
+        scratch.priority = 0;
         if source != PeerId::ME && self.policy.forwarding == Forwarding::Kernel {
             return self.send_record(PeerId::ME, source, self.policy.mode.record_kind(), packet, scratch);
         }
         match self.policy.mode {
             Mode::Router => self.route_ip(source, packet, scratch),
-            Mode::Switch | Mode::Hub if packet.len() < ETHERNET_HEADER => Verdict::Drop(DropReason::TooShort),
-            Mode::Switch | Mode::Hub => self.broadcast(source),
+            Mode::Switch => self.switch(source, packet, scratch),
+            Mode::Hub => self.flood(source, packet, scratch),
         }
     }
 
-    fn broadcast(&self, source: PeerId) -> Verdict {
-        if source == PeerId::ME && !self.policy.broadcast {
+    pub(super) fn broadcast(&self, source: PeerId) -> Verdict {
+        if source == PeerId::ME && self.policy.broadcast == Broadcast::No {
             return Verdict::Drop(DropReason::NoBroadcast);
         }
         Verdict::Punt(Punt::Broadcast { source })
@@ -86,6 +88,7 @@ impl Fib {
         };
         match self.passage(source, family, packet) {
             Ok(Passage::To { owner, via }) => {
+                self.note_priority(Some(family), packet.payload(), scratch);
                 self.clamp(source, via, packet);
                 self.send_record(owner.peer, source, self.policy.mode.record_kind(), packet, scratch)
             }
@@ -127,8 +130,7 @@ impl Fib {
         if family == Family::V6 && is_neighbour_solicitation(packet) {
             return Err(DropReason::UnknownProtocol.into());
         }
-        let is_reachable = |peer| peer == PeerId::ME || self.peer(peer).is_some_and(|entry| entry.reachable);
-        match self.subnets.lookup(&destination, is_reachable) {
+        match self.subnets.lookup(&destination, |peer| self.is_reachable(peer)) {
             None => Err(IcmpError::Unknown.into()),
             Some(Owner::Broadcast) => Ok(None),
             Some(Owner::Peer { id, .. }) if id == source => Err(DropReason::LoopBack.into()),
@@ -160,7 +162,14 @@ impl Fib {
     }
 
     /// Tells the source of a packet what is wrong with it.
-    fn refuse(
+    /// Notes what the outer packet inherits of an inner one.
+    pub(super) fn note_priority(&self, family: Option<Family>, packet: &[u8], scratch: &mut Scratch) {
+        if self.policy.priority_inheritance {
+            scratch.priority = family.and_then(|family| family.priority(packet)).unwrap_or(0);
+        }
+    }
+
+    pub(super) fn refuse(
         &self,
         source: PeerId,
         error: IcmpError,

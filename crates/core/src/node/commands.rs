@@ -10,6 +10,7 @@ use crate::node::config::{Config, HostConfig};
 use crate::node::io::{Command, ConnectionInfo, EdgeInfo, NodeInfo, Output, Reply};
 use crate::packet::MAX_FRAME;
 use crate::peer::tunnel::Keying;
+use crate::subnet::Subnet;
 
 /// Bits of a node's status word (spec: cli B.4).
 mod status {
@@ -111,11 +112,11 @@ impl Node {
         let keying = known.tunnel.as_ref().map(|tunnel| &tunnel.keying);
         let has_address = self.config.hosts.get(&known.name).is_some_and(|host| !host.addresses.is_empty());
         [
-            (me || known.tunnel.as_ref().is_some_and(|tunnel| tunnel.has_keys()), status::VALID_KEY),
+            (known.tunnel.as_ref().is_some_and(|tunnel| tunnel.has_keys()), status::VALID_KEY),
             (matches!(keying, Some(Keying::Waiting { .. })), status::WAITING_FOR_KEY),
             (reachable, status::VISITED | status::REACHABLE),
-            (route.is_some_and(|route| route.indirect), status::INDIRECT),
-            (reachable && !me && !self.is_legacy(peer), status::SPTPS),
+            (!reachable || route.is_some_and(|route| route.indirect), status::INDIRECT),
+            (reachable && !self.is_legacy(peer), status::SPTPS),
             (known.is_confirmed(), status::UDP_CONFIRMED),
             (has_address, status::HAS_ADDRESS),
         ]
@@ -144,7 +145,7 @@ impl Node {
         infos
     }
 
-    fn subnet_infos(&self) -> Vec<(crate::subnet::Subnet, Option<NodeName>)> {
+    fn subnet_infos(&self) -> Vec<(Subnet, Option<NodeName>)> {
         let subnets = &self.mesh.subnets;
         subnets.iter().map(|(subnet, owner)| (subnet, owner.and_then(|owner| self.name_of(owner)))).collect()
     }
@@ -200,6 +201,8 @@ impl Node {
 
     pub(super) fn on_reconfigure(&mut self, config: Config) {
         let old = std::mem::replace(&mut self.config, config);
+        // The key may not be readable any more.
+        self.config.legacy.clone_from(&old.legacy);
         let changed: Vec<NodeName> = old
             .hosts
             .iter()
@@ -208,6 +211,7 @@ impl Node {
             .chain(self.nodes_without_host_file())
             .collect();
         self.adopt_hosts();
+        self.forget_stations_unless_switching();
         self.change_subnets(&old);
         self.forget_dialling();
         self.start_dialling();
@@ -247,11 +251,23 @@ impl Node {
             self.tell_subnet(PeerId::ME, subnet, true);
             self.add_subnet(PeerId::ME, subnet);
         }
+        self.change_broadcast_subnets(old);
+    }
+
+    fn change_broadcast_subnets(&mut self, old: &Config) {
+        let subnets = std::sync::Arc::make_mut(&mut self.mesh.subnets);
+        for subnet in &old.broadcast_subnets {
+            subnets.remove(subnet, None);
+        }
+        for &subnet in self.config.broadcast_subnets.iter().chain(&Subnet::broadcast_defaults()) {
+            subnets.insert(subnet, None, &self.config.name);
+        }
     }
 }
 
 fn same_identity(old: &HostConfig, new: &HostConfig) -> bool {
     old.key == new.key
+        && old.rsa == new.rsa
         && old.tcp_only == new.tcp_only
         && old.indirect == new.indirect
         && old.clamp_mss == new.clamp_mss

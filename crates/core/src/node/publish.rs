@@ -33,6 +33,8 @@ impl Node {
             by_addr: self.addresses(&peers),
             tree: Arc::clone(&self.mesh.tree),
             legacy: legacy_senders(&peers),
+            station: Arc::clone(&self.fib.station),
+            learnt: Arc::clone(&self.learnt),
             peers,
         };
         self.fib = Arc::new(fib);

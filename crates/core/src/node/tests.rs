@@ -97,6 +97,29 @@ fn a_purge_leaves_nodes_that_are_dialled() {
 }
 
 #[test]
+fn each_round_waits_five_seconds_longer_up_to_the_limit_and_a_retry_begins_anew() {
+    let mut net = Net::new(LAN);
+    net.add_with("b", |config| {
+        config.connect_to.push(net::name("a"));
+        config.hosts.entry(net::name("a")).or_default().addresses.push(("192.0.2.1".to_owned(), 655));
+        config.timing.max_timeout = Duration::from_secs(17);
+    });
+    let pauses = |net: &mut Net| -> Vec<u64> {
+        let events = net.node("b").events.drain(..);
+        events
+            .filter_map(|event| if let Event::Retrying { after, .. } = event { Some(after.as_secs()) } else { None })
+            .collect()
+    };
+
+    net.run(Duration::from_secs(60));
+    assert_eq!(pauses(&mut net), [5, 10, 15, 17, 17]);
+
+    net.tell("b", Input::Command { id: 1, command: Command::Retry });
+    net.run(Duration::from_secs(7));
+    assert_eq!(pauses(&mut net), [5, 10]);
+}
+
+#[test]
 fn after_sleep_everyone_wanted_is_dialled_at_once() {
     let mut net = Net::new(LAN);
     net.add_dialling("b", "a", 2);

@@ -58,6 +58,8 @@ impl Lab {
                 by_addr: Arc::default(),
                 tree: Arc::from([]),
                 legacy: Arc::from([]),
+                station: Arc::default(),
+                learnt: Arc::default(),
                 peers,
             },
             scratch: Scratch::new(),

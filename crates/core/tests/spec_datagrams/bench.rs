@@ -259,6 +259,7 @@ impl Bench {
                 | Output::Connect { .. }
                 | Output::Resolve { .. }
                 | Output::Redeem { .. }
+                | Output::Captured(_)
                 | Output::Event(_) => {}
             }
         }

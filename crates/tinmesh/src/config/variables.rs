@@ -90,6 +90,11 @@ impl Variable {
         Self { class: Class { multiple: true, ..self.class }, ..self }
     }
 
+    /// Old, but read as ever.
+    const fn old(self) -> Self {
+        Self { class: Class { obsolete: true, ..self.class }, ..self }
+    }
+
     const fn obsolete(self) -> Self {
         Self { class: Class { obsolete: true, ..self.class }, support: Support::Pointless, ..self }
     }
@@ -163,7 +168,7 @@ pub static VARIABLES: &[Variable] = &[
     server("ConnectTo", Kind::Node, "", "Node to keep a connection to.").multiple().safe().reload(Reload::Yes),
     server("DecrementTTL", Kind::Bool, "no", "Whether packets that are passed on lose one hop of life.").safe().reload(Reload::Keep),
     server("Device", Kind::Text, "", "The device node; by default that of the device type."),
-    server("DeviceStandby", Kind::Bool, "no", "Whether the interface is up only while a node is reachable.").later(),
+    server("DeviceStandby", Kind::Bool, "no", "Whether the interface is up only while a node is reachable."),
     server("DeviceType", Kind::Text, "", "Kind of device: tun or dummy."),
     server("DirectOnly", Kind::Bool, "no", "Whether packets that need a relay are refused.").safe().reload(Reload::Keep),
     server("DisableBuggyPeers", Kind::Bool, "no", "Whether ancient peers are made to hang up.").reload(Reload::Keep).pointless(),
@@ -180,7 +185,7 @@ pub static VARIABLES: &[Variable] = &[
     server("ListenAddress", Kind::Endpoint, "", "Address to listen on.").multiple(),
     server("LocalDiscovery", Kind::Bool, "yes", "Whether peers are looked for on the local network.").safe().reload(Reload::Keep),
     server("LogLevel", Kind::Int, "0", "Debug level, unless the command line has one."),
-    server("MACExpire", Kind::Int, "600", "Seconds for which a learnt MAC address is kept.").safe().reload(Reload::Yes).later(),
+    server("MACExpire", Kind::Int, "600", "Seconds for which a learnt MAC address is kept.").safe().reload(Reload::Yes),
     server("MaxConnectionBurst", Kind::Int, "10", "Accepted connections at once, before new ones have to wait.").safe(),
     server("MaxOutputBufferSize", Kind::Int, "15180", "Bytes that may wait on a connection before packets are dropped.").safe(),
     server("MaxTimeout", Kind::Int, "900", "Longest pause between attempts to connect, in seconds.").safe().reload(Reload::Yes),
@@ -190,12 +195,12 @@ pub static VARIABLES: &[Variable] = &[
     server("PingInterval", Kind::Int, "60", "Seconds of silence before a neighbour is asked whether it is there.").safe(),
     server("PingTimeout", Kind::Int, "5", "Seconds that a neighbour has to answer.").safe(),
     server("PriorityInheritance", Kind::Bool, "no", "Whether the type of service of packets is copied to the outside.").reload(Reload::Keep).later(),
-    server("PrivateKey", Kind::Text, "", "Private key of tinc 1.0, as a number.").obsolete(),
-    server("PrivateKeyFile", Kind::Text, "rsa_key.priv", "File with the private key of tinc 1.0.").later(),
+    server("PrivateKey", Kind::Text, "", "Private key of tinc 1.0, as a number.").old(),
+    server("PrivateKeyFile", Kind::Text, "rsa_key.priv", "File with the private key of tinc 1.0."),
     server("ProcessPriority", Kind::Word(&["low", "normal", "high"]), "", "Priority of the daemon among processes."),
     server("Proxy", Kind::Text, "none", "Proxy through which connections are made.").reload(Reload::Keep),
     server("ReplayWindow", Kind::Int, "16", "Bytes of the window in which late packets are accepted; 0: accept everything.").safe(),
-    server("Sandbox", Kind::Word(&["off", "normal", "high"]), "off", "How much the daemon takes rights away from itself.").later(),
+    server("Sandbox", Kind::Word(&["off", "normal", "high"]), "off", "How much the daemon takes rights away from itself."),
     server("ScriptsExtension", Kind::Text, "", "What is put behind the names of scripts.").reload(Reload::Yes),
     server("ScriptsInterpreter", Kind::Text, "", "Program that runs scripts.").reload(Reload::Yes),
     server("StrictSubnets", Kind::Bool, "no", "Whether only subnets in host files count.").safe(),
@@ -213,24 +218,25 @@ pub static VARIABLES: &[Variable] = &[
     server("VDEGroup", Kind::Text, "", "Group of a VDE switch.").later(),
     server("VDEPort", Kind::Int, "0", "Port of a VDE switch.").later(),
     host("Address", Kind::Endpoint, "", "Where to dial the node: address or host name, and port.").multiple().reload(Reload::Use),
-    both("Cipher", Kind::Text, "aes-256-cbc", "Cipher of tinc 1.0.").later(),
+    both("Cipher", Kind::Text, "aes-256-cbc", "Cipher of packets in the protocol of tinc 1.0."),
     both("ClampMSS", Kind::Bool, "yes", "Whether TCP inside the tunnel is told to send packets that fit.").safe().reload(Reload::On),
     both("Compression", LEVELS, "0", "Compression that this node wants to receive, 0 to 12.").safe(),
-    both("Digest", Kind::Text, "sha256", "Digest of tinc 1.0.").later(),
+    both("Digest", Kind::Text, "sha256", "Digest of packets in the protocol of tinc 1.0."),
     host("Ed25519PublicKey", Kind::Key, "", "The node's public key.").reload(Reload::Use),
     both("Ed25519PublicKeyFile", Kind::Text, "", "File with the node's public key.").reload(Reload::Use),
     both("IndirectData", Kind::Bool, "no", "Whether others reach the node only through its neighbours.").safe().reload(Reload::On),
-    both("MACLength", Kind::Int, "4", "Bytes of a digest in tinc 1.0.").later(),
+    both("MACLength", Kind::Int, "4", "Bytes of each digest that are sent in the protocol of tinc 1.0."),
     both("PMTU", Kind::Int, "1518", "Largest frame, in bytes.").reload(Reload::Use),
     both("PMTUDiscovery", Kind::Bool, "yes", "Whether the largest packet that arrives is found out.").reload(Reload::On),
     host("Port", Kind::Text, "655", "TCP and UDP port; 0: any."),
-    host("PublicKey", Kind::Text, "", "Public key of tinc 1.0, as a number.").obsolete(),
-    both("PublicKeyFile", Kind::Text, "", "File with the public key of tinc 1.0.").obsolete(),
+    host("PublicKey", Kind::Text, "", "Public key of tinc 1.0, as a number.").old(),
+    both("PublicKeyFile", Kind::Text, "", "File with the public key of tinc 1.0.").old(),
     host("Subnet", Kind::Subnet, "", "Addresses that the node owns.").multiple().safe().reload(Reload::Yes),
     both("TCPOnly", Kind::Bool, "no", "Whether packets travel only inside meta connections.").safe().reload(Reload::On),
     host("Weight", Kind::Int, "", "Weight of the node's connections; measured by default.").safe().reload(Reload::Use),
     server("HostsFile", Kind::Bool, "no", "Whether names of members are put into /etc/hosts.").safe().ours(),
     server("Ifconfig", Kind::Interface, "", "Address of the interface, with the length of the network's prefix.").multiple().safe().ours(),
     server("InterfaceMTU", Kind::Number { min: 576, max: 65_535 }, "", "Largest packet of the interface, in bytes.").safe().ours(),
+    server("LegacyWeakCiphers", Kind::Bool, "no", "Whether weak ciphers of tinc 1.0 are used.").ours(),
     server("Route", Kind::Route, "", "Addresses behind the interface, and a gateway if there is one.").multiple().safe().ours(),
 ];

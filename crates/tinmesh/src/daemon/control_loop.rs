@@ -27,6 +27,7 @@ use crate::control::encode::{self, Shown};
 use crate::control::request::{ControlRequest, kind};
 use crate::daemon::control_sockets::ControlSockets;
 use crate::daemon::drops::Drops;
+use crate::daemon::errands::Errands;
 use crate::daemon::events;
 use crate::daemon::hostnames::Hostnames;
 use crate::daemon::lifeline::Lifeline;
@@ -34,12 +35,14 @@ use crate::daemon::log::{self, CONNECTIONS, Line, Log, NOTICE};
 use crate::daemon::meta_sockets::{MetaEvent, MetaSockets};
 use crate::daemon::names::Names;
 use crate::daemon::own_subnets::OwnSubnets;
+use crate::daemon::packet_log;
 use crate::daemon::proxying::Proxying;
 use crate::daemon::reload::Reload;
 use crate::daemon::resolver::{Purpose, Resolver};
 use crate::daemon::scripts::Scripts;
 use crate::daemon::service::Service;
 use crate::daemon::shared::{FromWorker, Shared, is_too_big};
+use crate::daemon::standby::Standby;
 use crate::daemon::store::Store;
 use crate::daemon::token::Token;
 use crate::daemon::worker::Pulse;
@@ -77,7 +80,9 @@ pub struct ControlLoop {
     pub(super) hostnames: Hostnames,
     pub(super) scripts: Scripts,
     pub(super) own_subnets: OwnSubnets,
+    pub(super) standby: Standby,
     pub(super) store: Store,
+    pub(super) errands: Option<Arc<Errands>>,
     pub(super) names: Option<Names>,
     pub(super) reload: Reload,
     pub(super) log: Log,
@@ -291,6 +296,7 @@ impl ControlLoop {
             }
             match self.words.try_recv() {
                 Ok(FromWorker::Punt { punt, payload }) => self.tell(Input::Punt { punt, payload: &payload }),
+                Ok(FromWorker::Learnt(mac)) => self.tell(Input::Learnt(mac)),
                 Ok(FromWorker::TooBig { to, len }) => self.tell(Input::TooBig { to, len }),
                 Ok(FromWorker::DeviceFailed(cause)) => {
                     return Err(io::Error::new(cause.kind(), format!("the network device failed: {cause}")));
@@ -310,7 +316,10 @@ impl ControlLoop {
                 }
                 Signal::HangUp => {
                     info!(target: NOTICE, "Got {} signal", signal.description());
-                    self.log.reopen();
+                    self.log.reopen(|path| match &self.errands {
+                        Some(errands) => errands.open_log(),
+                        None => log::open(path),
+                    });
                     self.read_configuration();
                 }
                 Signal::Alarm => {
@@ -390,12 +399,14 @@ impl ControlLoop {
         self.answer(client, encode::done(kind::DEBUG, self.log.level()).as_bytes());
         if level >= 0 {
             self.log.set_level(level);
+            self.scripts.change(self.scripts.settings().at_debug_level(level));
             self.trace();
         }
     }
 
-    /// Has requests told one by one if anybody wants to see them.
+    /// Has requests and packets told one by one if anybody wants to see them.
     fn trace(&mut self) {
+        packet_log::want(self.log.audible() >= packet_log::LEVEL);
         self.tell(Input::Trace(self.log.audible() >= log::REQUESTS_LEVEL));
     }
 
@@ -436,6 +447,9 @@ impl ControlLoop {
                 let mut happened = Vec::new();
                 self.meta.flush(&self.poller, &mut happened);
                 if happened.is_empty() {
+                    if !self.stopping {
+                        self.standby.follow(&self.scripts);
+                    }
                     return;
                 }
                 pending.extend(happened.into_iter().map(Pending::Meta));
@@ -482,7 +496,8 @@ impl ControlLoop {
             Output::PathMtu(to) => pending.push_back(Pending::PathMtu(to)),
             Output::Resolve { peer, host, port } => self.resolver.ask(Purpose::Node(peer), host, port),
             Output::Persist(persist) => {
-                if let Err(cause) = self.store.keep(&persist) {
+                let outside = self.errands.as_ref().and_then(|errands| errands.keep(&persist));
+                if let Err(cause) = outside.unwrap_or_else(|| self.store.keep(&persist)) {
                     error!("Could not write {cause}");
                 }
             }
@@ -490,6 +505,8 @@ impl ControlLoop {
                 let file = self.store.redeem(&file_name, self.reload.invitation_expire());
                 pending.push_back(Pending::Invitation(conn, file));
             }
+            // Nobody asks for captures of packets that go through the node alone.
+            Output::Captured(_) => {}
             Output::Reply { id, reply } => self.on_reply(id, &reply),
             Output::Event(event) => self.on_event(&event),
         }
@@ -509,6 +526,7 @@ impl ControlLoop {
         if up || matches!(event, Event::NodeDown { .. }) {
             self.service.count_node(up);
         }
+        self.standby.note(event);
         if !self.own_subnets.note(event) {
             events::run_scripts(event, self.reload.name(), &self.scripts);
         }
@@ -540,6 +558,7 @@ impl ControlLoop {
     }
 
     fn stop(&mut self) {
+        self.stopping = true;
         self.service.stopping();
         self.drops.tell(&self.shared, self.node.counters());
         self.tell(Input::Command { id: NOBODY, command: Command::Shutdown });

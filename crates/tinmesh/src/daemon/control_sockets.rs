@@ -143,6 +143,12 @@ impl ControlSockets {
         }
     }
 
+    /// Gives the clients away at the end; until their connections are closed they wait.
+    pub fn release(&mut self) -> Vec<UnixStream> {
+        let open = |client: &Client| client.session.is_open() && !client.session.is_closed();
+        std::mem::take(&mut self.clients).into_values().filter(open).map(|client| client.stream).collect()
+    }
+
     /// The clients that showed the cookie, for the list of connections.
     pub fn list(&self) -> Vec<ControlConnection> {
         let open = self.clients.iter().filter(|(_, client)| client.session.is_open());

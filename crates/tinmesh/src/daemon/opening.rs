@@ -184,19 +184,20 @@ fn open_link(settings: &DaemonSettings, paths: &Paths) -> Result<(Link, String, 
             info!("dummy (dummy) is a dummy device");
             Ok((Link::Dummy, "dummy".to_owned(), "dummy".to_owned()))
         }
-        DeviceType::Tun => {
-            let path = settings.device.clone().unwrap_or_else(|| "/dev/net/tun".into());
-            let name = settings.interface.clone().or_else(|| paths.netname.clone());
-            let options = DeviceOptions { path: Some(path.clone()), name, kind: Kind::Tun };
-            let device = Device::open(&options).with_context(|| {
-                format!(
-                    "Could not create a tun/tap interface from {}; it needs root and the kernel module tun",
-                    path.display()
-                )
-            })?;
-            let interface = device.name().to_owned();
-            info!("{} is a Linux tun/tap device (tun mode)", path.display());
-            Ok((Link::Tun(device), path.display().to_string(), interface))
-        }
+        DeviceType::Tun => open_interface(Kind::Tun, settings, paths),
+        DeviceType::Tap => open_interface(Kind::Tap, settings, paths),
     }
+}
+
+fn open_interface(kind: Kind, settings: &DaemonSettings, paths: &Paths) -> Result<(Link, String, String)> {
+    let path = settings.device.clone().unwrap_or_else(|| "/dev/net/tun".into());
+    let name = settings.interface.clone().or_else(|| paths.netname.clone());
+    let options = DeviceOptions { path: Some(path.clone()), name, kind };
+    let device = Device::open(&options).with_context(|| {
+        format!("Could not create a tun/tap interface from {}; it needs root and the kernel module tun", path.display())
+    })?;
+    let interface = device.name().to_owned();
+    let mode = if kind == Kind::Tun { "tun" } else { "tap" };
+    info!("{} is a Linux tun/tap device ({mode} mode)", path.display());
+    Ok((Link::Interface(device), path.display().to_string(), interface))
 }

@@ -24,6 +24,7 @@ use tinmesh_os::poll::{Interest, Poller, Waker};
 use tracing::error;
 
 use crate::daemon::lifeline::Lifeline;
+use crate::daemon::packet_log;
 use crate::daemon::shared::{FromWorker, Link, Shared, is_too_big};
 
 /// Packets worked together.
@@ -75,7 +76,7 @@ impl Worker {
         let waker = Waker::new()?;
         let poller = Poller::new()?;
         poller.add(waker.as_fd(), WAKE, Interest::READ)?;
-        if let Link::Tun(device) = &shared.link {
+        if let Link::Interface(device) = &shared.link {
             poller.add(device.as_fd(), DEVICE, Interest::READ)?;
         }
         for (index, socket) in (0..).zip(&shared.sockets) {
@@ -154,6 +155,7 @@ impl Work {
             for (packet, verdict) in self.packets.iter_mut().zip(&mut self.verdicts).take(count) {
                 *verdict = Some(fib.outbound(packet, &mut self.scratch));
             }
+            self.tell_strangers();
             self.finish(count);
             if count < BATCH {
                 return;
@@ -161,8 +163,18 @@ impl Work {
         }
     }
 
+    fn tell_strangers(&mut self) {
+        if self.scratch.strangers.is_empty() {
+            return;
+        }
+        for mac in self.scratch.strangers.take() {
+            self.shared.tell(&self.queue, FromWorker::Learnt(mac));
+        }
+        self.shared.control.wake();
+    }
+
     fn read_device(&mut self) -> usize {
-        let Link::Tun(device) = &self.shared.link else { return 0 };
+        let Link::Interface(device) = &self.shared.link else { return 0 };
         for (at, packet) in self.packets.iter_mut().enumerate() {
             match device.recv(packet.space()) {
                 Ok(len) => packet.set_len(len),
@@ -213,6 +225,7 @@ impl Work {
 
     /// Carries out the verdicts of the first `count` packets.
     fn finish(&self, count: usize) {
+        packet_log::tell(&self.packets[..count], &self.verdicts[..count]);
         let mut punted = false;
         let mut transmits = 0_u64;
         for at in 0..count {

@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use crate::config::kind;
+use crate::config::kind::{self, Range};
 use crate::paths::Paths;
 
 /// The script of `tinc init`.
@@ -46,7 +46,7 @@ impl Script {
                 .concat(),
             _ => {
                 let range = kind::range(value).ok_or("Could not parse address in Ifconfig statement")?;
-                format!("ip addr replace {} dev \"$INTERFACE\"\n", kind::print_range(&range))
+                format!("ip addr replace {} dev \"$INTERFACE\"\n", print(&range))
             }
         };
         self.lines.push_str(&lines);
@@ -63,7 +63,7 @@ impl Script {
             return Err("Could not parse subnet in Route statement");
         }
         let (destination, gateway) = kind::route(value).ok_or("Could not parse gateway in Route statement")?;
-        let destination = kind::print_range(&destination);
+        let destination = print(&destination);
         let written = match gateway {
             None => writeln!(self.lines, "ip route add {destination} dev \"$INTERFACE\""),
             Some(gateway) => {
@@ -83,6 +83,12 @@ impl Script {
         let lines = if self.is_empty() { REMINDER } else { &self.lines };
         format!("{HEAD}{lines}")
     }
+}
+
+/// A range as tinc prints it: the prefix of a single address is left out.
+fn print((address, prefix): &Range) -> String {
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    if *prefix == bits { address.to_string() } else { format!("{address}/{prefix}") }
 }
 
 /// Where a script waits until somebody has looked at it.

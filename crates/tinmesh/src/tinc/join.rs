@@ -1,14 +1,16 @@
 //! `join [URL]` (spec: cli B.11, invitations 4, 5).
 
-use anyhow::{Result, anyhow, bail};
+use std::fs;
+
+use anyhow::{Context as _, Result, anyhow, bail};
 use tinmesh_core::invite::InviteError;
 use tinmesh_core::invite::url::InviteUrl;
 
-use super::{ask, edit, is_interactive, tell};
+use super::{ask, ask_unless_end, edit, is_interactive, tell};
 use crate::files;
 use crate::files::join::{self, Form, Joined, Received};
 use crate::files::script;
-use crate::paths::Paths;
+use crate::paths::{Netname, Paths};
 use crate::tinc_daemon::Tool;
 use crate::user::exchange::{Exchange, ExchangeError, Progress};
 
@@ -18,7 +20,8 @@ const CANCELLED: &str =
 pub(super) fn run(tool: &Tool<'_>, arguments: &[String]) -> Result<()> {
     let text = match arguments {
         [url] => url.clone(),
-        [] => ask(if is_interactive(tool) { "Enter invitation URL: " } else { "" })?,
+        [] => ask_unless_end(if is_interactive(tool) { "Enter invitation URL: " } else { "" })?
+            .context("Error while reading stdin: Broken pipe")?,
         [_, _, ..] => bail!("Too many arguments!"),
     };
     let paths = tool.paths;
@@ -29,10 +32,8 @@ pub(super) fn run(tool: &Tool<'_>, arguments: &[String]) -> Result<()> {
     let url = InviteUrl::parse(&text).map_err(|_| anyhow!("Invalid invitation URL."))?;
     let joined = become_member(tool, &url)?;
     joined.notes.iter().for_each(tell);
-    if joined.netname_is_random {
-        tell("The netname of the invitation is in use here; another one was made up.");
-    }
     offer_script(tool, &joined)?;
+    let joined = if joined.netname_is_random { choose_netname(tool, joined)? } else { joined };
     tell(format!("Configuration stored in: {}", joined.paths.confbase.display()));
     tell("Invitation successfully accepted.");
     Ok(())
@@ -86,6 +87,28 @@ fn offer_script(tool: &Tool<'_>, joined: &Joined) -> Result<()> {
         tell("A tinc-up script was generated, but has been left disabled.");
     }
     Ok(())
+}
+
+/// The netname of the invitation is in use here: somebody may know a better one than that which was made up.
+fn choose_netname(tool: &Tool<'_>, joined: Joined) -> Result<Joined> {
+    tell("The netname of the invitation is in use here; another one was made up.");
+    while is_interactive(tool) {
+        let answer = ask("Enter a new netname: ")?;
+        if answer.is_empty() {
+            break;
+        }
+        let paths = joined.paths.with_netname(&answer);
+        if Netname::judge(&answer) != Netname::Safe {
+            tell("Invalid character in netname!");
+        } else if paths.confbase.exists() {
+            tell(format_args!("{} already exists!", paths.confbase.display()));
+        } else {
+            fs::rename(&joined.paths.confbase, &paths.confbase)
+                .with_context(|| format!("Could not rename the directory to {}", paths.confbase.display()))?;
+            return Ok(Joined { paths, ..joined });
+        }
+    }
+    Ok(joined)
 }
 
 fn review(paths: &Paths) -> Result<bool> {

@@ -66,7 +66,7 @@ pub enum ExchangeError {
     #[error("{0}")]
     Protocol(#[from] InviteError),
     /// The system failed.
-    #[error("{0}")]
+    #[error("{}", files::reason(.0))]
     Io(#[from] io::Error),
 }
 

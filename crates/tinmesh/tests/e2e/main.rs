@@ -2,14 +2,21 @@
 //!
 //! `cargo xtask test` runs all of it; alone: `cargo test -p tinmesh --test e2e NAME`, as root.
 
+mod blackbox;
 mod compression;
+mod devices;
 mod harness;
 mod hostile;
 mod invitations;
+#[path = "../spec_invitations/inviter.rs"]
+mod inviter;
+mod key_files;
 mod lab;
+mod legacy;
 mod lifecycle;
 mod mixed;
 mod nats;
+mod netnames;
 mod proxies;
 mod relaying;
 mod restarts;
@@ -19,6 +26,10 @@ mod sockets;
 mod spec_configuration;
 mod spec_meta;
 mod spec_process;
+mod spec_sandbox;
+mod switched;
+#[path = "../spec_cli_files/terminal.rs"]
+mod terminal;
 mod transfers;
 mod twenty;
 mod underlays;

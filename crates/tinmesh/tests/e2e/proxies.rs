@@ -70,6 +70,32 @@ fn socks4a_leads_to_theirs() {
     reaches(THEIRS, Manner::Socks4, "Proxy = socks4a HOST PORT", BOB4);
 }
 
+/// Nobody but the proxy knows where bob is.
+fn a_name_leads_to(kind: Kind) {
+    let lab = Lab::new();
+    let (mut mesh, host) = parted(&lab, kind, "bob.example");
+    let proxy = Proxy::start(&host, Manner::Socks4);
+    mesh[0].config(&format!("Proxy = socks4a 198.51.100.2 {}", proxy.port));
+    mesh::start(&mut mesh);
+    let [alice, bob] = &mesh;
+
+    wait_for_ping(alice, &v4(2));
+
+    assert!(alice.log().contains("The name bob.example is left to the proxy"));
+    assert!(alice.tinc(&["dump", "edges"]).contains("alice to bob at unspec port unspec"), "she does not know where");
+    assert!(bob.tinc(&["dump", "edges"]).contains("alice to bob at unspec port unspec"));
+}
+
+#[test]
+fn socks4a_leads_to_ours_by_a_name_that_only_the_proxy_knows() {
+    a_name_leads_to(OURS);
+}
+
+#[test]
+fn socks4a_leads_to_theirs_by_a_name_that_only_the_proxy_knows() {
+    a_name_leads_to(THEIRS);
+}
+
 #[test]
 fn socks5_leads_to_ours() {
     reaches(OURS, Manner::Socks5, "Proxy = socks5 HOST PORT", BOB4);
@@ -180,7 +206,48 @@ fn a_refusal_is_told() {
 
 #[test]
 fn a_closed_port_behind_the_proxy_is_told() {
-    fails(Manner::Socks5, "Proxy = socks5 HOST PORT", "203.0.113.99", "the proxy");
+    // The other address of the proxy's own host, where nobody listens.
+    let reason = "the proxy refused: the other end refused the connection";
+    fails(Manner::Socks5, "Proxy = socks5 HOST PORT", "203.0.113.2", reason);
+}
+
+#[test]
+fn a_program_that_ends_at_once_is_tried_again_later() {
+    let lab = Lab::new();
+    let (mut mesh, _host) = parted(&lab, OURS, BOB4);
+    mesh[0].config("Proxy = exec echo no way >&2; false");
+    mesh::start(&mut mesh);
+    let [alice, _] = &mesh;
+
+    wait_until(secs(5), "it waits before it tries again", || {
+        alice.log().contains("Trying to re-establish outgoing connection to bob in 5 seconds")
+    });
+
+    let log = alice.log();
+    assert!(log.contains("Closing connection with bob (203.0.113.3 port 655): closed by the peer"), "{log}");
+    assert!(log.contains("\nno way\n"), "what the program says is in the log: {log}");
+}
+
+#[test]
+fn a_reload_changes_the_proxy_and_does_not_take_it_away() {
+    let lab = Lab::new();
+    let (mut mesh, host) = parted(&lab, OURS, BOB4);
+    let proxy = Proxy::start(&host, Manner::Socks5Login);
+    let line = |password: &str| format!("socks5 198.51.100.2 {} user {password}", proxy.port);
+    mesh[0].config(&format!("Proxy = {}", line("wrong1")));
+    mesh::start(&mut mesh);
+    let [alice, _] = &mesh;
+    wait_until(secs(5), "the password is refused", || alice.log().contains("did not accept user and password"));
+
+    alice.tinc(&["set", "Proxy", &line("secret")]);
+    alice.tinc(&["retry"]);
+    wait_for_ping(alice, &v4(2));
+
+    let before = proxy.asked().len();
+    alice.tinc(&["del", "Proxy"]);
+    alice.tinc(&["disconnect", "bob"]);
+    wait_until(secs(10), "the proxy is asked again", || proxy.asked().len() > before);
+    wait_for_ping(alice, &v4(2));
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod b14_sign;
 mod b1_init;
 mod b2_settings;
 mod b3_keys;
+mod b4_dump_invitations;
 mod b8_edit;
 mod b9_exchange;
 mod machine;

@@ -300,6 +300,7 @@ impl Net {
                 | Output::Resolve { .. }
                 | Output::Persist(_)
                 | Output::Redeem { .. }
+                | Output::Captured(_)
                 | Output::Reply { .. } => {}
             }
         }

@@ -119,3 +119,26 @@ fn times_that_make_no_sense_are_corrected_as_in_tinc() {
     let error = Instance::new("MaxTimeout = 0", "").error();
     assert!(error.contains("Bogus maximum timeout!"), "{error}");
 }
+
+#[test]
+fn upnp_is_asked_for_by_two_words_and_any_other_means_no() {
+    let upnp = |conf: &str| Instance::new(conf, "").load().daemon.upnp;
+    let seconds = std::time::Duration::from_secs;
+    let usual = Upnp { tcp: true, discover_wait: seconds(5), refresh_period: seconds(60) };
+    assert_eq!(upnp(""), None);
+    assert_eq!(upnp("UPnP = Yes"), Some(usual));
+    assert_eq!(upnp("UPnP = udponly"), Some(Upnp { tcp: false, ..usual }));
+    let conf = "UPnP = yes\nUPnPDiscoverWait = 2\nUPnPRefreshPeriod = 30";
+    assert_eq!(upnp(conf), Some(Upnp { tcp: true, discover_wait: seconds(2), refresh_period: seconds(30) }));
+    assert_eq!(upnp("UPnP = perhaps"), None);
+}
+
+#[test]
+fn a_port_may_be_the_name_of_a_service() {
+    assert_eq!(Instance::new("", "Port = ssh").load().node.port, 22);
+    let instance = Instance::new("", "");
+    instance.write("hosts/bob", "Address = b.example\nAddress = b.example ssh\nPort = 700\n");
+    let hosts = instance.load().node.hosts;
+    let ports: Vec<u16> = hosts[&name("bob")].addresses.iter().map(|(_, port)| *port).collect();
+    assert_eq!(ports, [700, 22]);
+}

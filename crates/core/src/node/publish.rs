@@ -78,7 +78,7 @@ impl Node {
             udp_confirmed: known.is_confirmed(),
             relays_for_us: tunnel.is_some_and(|tunnel| tunnel.probing.answered.is_some()),
             mtu: if me { MAX_FRAME as u16 } else { self.mtu_of(peer) },
-            min_mtu: known.min_mtu().saturating_sub(self.compression_slack(peer)),
+            min_mtu: known.min_mtu(),
             legacy: keys.map(|keys| Arc::clone(&keys.session)),
             session: tunnel.and_then(crate::peer::tunnel::Tunnel::session),
             compression: tunnel.map_or(0, |tunnel| tunnel.compression),
@@ -90,7 +90,7 @@ impl Node {
     /// What is measured, else what others or the operator told.
     pub(super) fn mtu_of(&self, peer: PeerId) -> u16 {
         let Some(known) = self.peer(peer) else { return MAX_FRAME as u16 };
-        known.fixed_mtu().unwrap_or(known.mtu).saturating_sub(self.compression_slack(peer))
+        known.fixed_mtu().unwrap_or(known.mtu)
     }
 
     pub(super) fn own_options(&self) -> Options {

@@ -421,8 +421,8 @@ impl Node {
 
     /// Largest frame to `peer` that fits so many bytes of UDP payload.
     fn frame_in(&self, peer: PeerId, len: usize) -> usize {
-        if let Some(suite) = self.legacy_suite(peer) {
-            return suite.frame_in(len);
+        if let Some(frame) = self.legacy_frame_in(peer, len) {
+            return frame;
         }
         let ids = if self.options_of(peer).has_ids() { IDS } else { 0 };
         len.saturating_sub(OVERHEAD + ids)

@@ -29,7 +29,7 @@ const ASK_INTERVAL: Duration = Duration::from_secs(10);
 /// A key of ours opens packets for so long after its successor was given.
 const OVERLAP: Duration = Duration::from_secs(10);
 /// Compression may make a packet longer by so much.
-const COMPRESSION_SLACK: u16 = 43;
+const COMPRESSION_SLACK: usize = 43;
 
 impl Node {
     fn legacy_keys(&mut self, peer: PeerId) -> Option<&mut LegacyKeys> {
@@ -185,14 +185,17 @@ impl Node {
         self.deliver_record(origin, FRAME, packet);
     }
 
-    /// By how much compression may make packets to `peer` longer than they were.
-    pub(in crate::node) fn compression_slack(&self, peer: PeerId) -> u16 {
-        let suite = self.legacy_suite(peer);
-        if suite.is_some_and(|suite| suite.compression != 0) { COMPRESSION_SLACK } else { 0 }
+    /// Largest frame to `peer` that fits so many bytes of UDP payload, if under a key of tinc 1.0.
+    ///
+    /// A probe is random: compression makes it longer, and what is refused must be less than what was tried.
+    pub(in crate::node) fn legacy_frame_in(&self, peer: PeerId, len: usize) -> Option<usize> {
+        let suite = self.legacy_suite(peer)?;
+        let slack = if suite.compression == 0 { 0 } else { COMPRESSION_SLACK };
+        Some(suite.frame_in(len).saturating_sub(slack))
     }
 
     /// How packets to `peer` are protected, if under a key of tinc 1.0.
-    pub(in crate::node) fn legacy_suite(&self, peer: PeerId) -> Option<Suite> {
+    fn legacy_suite(&self, peer: PeerId) -> Option<Suite> {
         self.tunnel(peer)?.legacy.as_ref().filter(|_| self.is_legacy(peer))?.session.sending()
     }
 }

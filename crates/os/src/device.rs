@@ -46,6 +46,8 @@ pub struct Device {
     fd: OwnedFd,
     name: String,
     kind: Kind,
+    /// Whether reading nothing means that the other end is gone.
+    ends: bool,
 }
 
 impl Device {
@@ -55,7 +57,7 @@ impl Device {
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty())?;
         let name = set_interface(&fd, options.name.as_deref().unwrap_or(""), options.kind)?;
-        Ok(Self { fd, name, kind: options.kind })
+        Ok(Self { fd, name, kind: options.kind, ends: false })
     }
 
     /// Takes over a device that was passed to this process as descriptor number `fd`.
@@ -78,7 +80,8 @@ impl Device {
 
     fn adopt(fd: OwnedFd, name: String) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&fd, true)?;
-        Ok(Self { fd, name, kind: Kind::Tun })
+        let ends = !matches!(rustix::net::sockopt::socket_type(&fd), Ok(SocketType::DGRAM));
+        Ok(Self { fd, name, kind: Kind::Tun, ends })
     }
 
     /// What it carries; what somebody else opened carries packets.
@@ -112,9 +115,12 @@ impl Device {
     }
 
     /// Reads one packet or frame; what does not fit into `space` is lost. `WouldBlock` if there is none, `EBADFD` once
-    /// the interface is gone.
+    /// the interface is gone, `UnexpectedEof` once the other end of somebody else's descriptor is.
     pub fn recv(&self, space: &mut [u8]) -> io::Result<usize> {
-        Ok(rustix::io::retry_on_intr(|| rustix::io::read(&self.fd, &mut *space))?)
+        match rustix::io::retry_on_intr(|| rustix::io::read(&self.fd, &mut *space))? {
+            0 if self.ends => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "its other end was closed")),
+            len => Ok(len),
+        }
     }
 
     /// Writes one packet or frame.

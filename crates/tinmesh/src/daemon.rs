@@ -310,6 +310,7 @@ impl Startup<'_> {
             link: opened.link,
             drops: DropReason::ALL.iter().map(|_| Default::default()).collect(),
             active: AtomicBool::new(false),
+            captures: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             control: waker,
         });

@@ -25,6 +25,8 @@ pub enum DeviceType {
     Tun,
     /// A TAP interface: Ethernet frames.
     Tap,
+    /// What somebody else opened: IP packets.
+    Fd,
     /// Nothing: the node only relays.
     Dummy,
 }
@@ -191,17 +193,22 @@ fn refuse_dangers(reader: &mut Reader<'_>) -> Result<(), ConfigError> {
 }
 
 fn device_type(reader: &Reader<'_>) -> Result<DeviceType, ConfigError> {
-    const OTHERS: [&str; 5] = ["raw_socket", "multicast", "fd", "uml", "vde"];
+    const OTHERS: [&str; 4] = ["raw_socket", "multicast", "uml", "vde"];
     let routes = reader.text("Mode").is_none_or(|mode| mode.eq_ignore_ascii_case("router"));
     let default = if routes { "tun" } else { "tap" };
     let word = reader.text("DeviceType").unwrap_or(default).to_ascii_lowercase();
     match word.as_str() {
-        "tun" if !routes => {
-            let right = "with Mode = switch or hub it is tap: a tun device has no Ethernet frames".to_owned();
+        "tun" | "fd" if !routes => {
+            let right = "with Mode = switch or hub it is tap: this device has no Ethernet frames".to_owned();
             Err(reader.invalid("DeviceType", "Switch mode not supported (requires TAP device)!".to_owned(), right))
         }
         "tun" => Ok(DeviceType::Tun),
         "tap" => Ok(DeviceType::Tap),
+        "fd" if reader.text("Device").is_none() => {
+            let right = "add Device = NUMBER or Device = PATH of a UNIX socket that hands one over".to_owned();
+            Err(reader.invalid("DeviceType", "Could not read device from configuration!".to_owned(), right))
+        }
+        "fd" => Ok(DeviceType::Fd),
         "dummy" => Ok(DeviceType::Dummy),
         other if OTHERS.contains(&other) => {
             Err(reader.unsupported("DeviceType", "packets would go to another device than was asked for"))
@@ -209,7 +216,7 @@ fn device_type(reader: &Reader<'_>) -> Result<DeviceType, ConfigError> {
         other => Err(reader.invalid(
             "DeviceType",
             format!("Unknown device type {other}!"),
-            "it is tun, tap or dummy".to_owned(),
+            "it is tun, tap, fd or dummy".to_owned(),
         )),
     }
 }

@@ -194,7 +194,7 @@ pub static VARIABLES: &[Variable] = &[
     server("Name", Kind::Text, "", "This node's name, or $VARIABLE of the environment."),
     server("PingInterval", Kind::Int, "60", "Seconds of silence before a neighbour is asked whether it is there.").safe(),
     server("PingTimeout", Kind::Int, "5", "Seconds that a neighbour has to answer.").safe(),
-    server("PriorityInheritance", Kind::Bool, "no", "Whether the type of service of packets is copied to the outside.").reload(Reload::Keep).later(),
+    server("PriorityInheritance", Kind::Bool, "no", "Whether the type of service of packets is copied to the outside.").reload(Reload::Keep),
     server("PrivateKey", Kind::Text, "", "Private key of tinc 1.0, as a number.").old(),
     server("PrivateKeyFile", Kind::Text, "rsa_key.priv", "File with the private key of tinc 1.0."),
     server("ProcessPriority", Kind::Word(&["low", "normal", "high"]), "", "Priority of the daemon among processes."),

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -194,9 +195,7 @@ impl ControlLoop {
         if self.node.poll_timeout().is_some_and(|at| at <= time) {
             self.tell(Input::Timeout);
         }
-        if due(self.times.sample)
-            || self.times.sample.is_none() && self.shared.active.load(std::sync::atomic::Ordering::Relaxed)
-        {
+        if due(self.times.sample) || self.times.sample.is_none() && self.shared.active.load(Relaxed) {
             self.sample(time);
         }
         if due(self.times.settle) {
@@ -229,7 +228,7 @@ impl ControlLoop {
 
     /// Samples counters; goes on doing so while packets move.
     fn sample(&mut self, time: Instant) {
-        let moved = self.shared.active.swap(false, std::sync::atomic::Ordering::Relaxed);
+        let moved = self.shared.active.swap(false, Relaxed);
         self.times.sample = moved.then(|| time + SAMPLE_INTERVAL);
         let fib = self.shared.fib.load_full();
         let mut sampler = std::mem::take(&mut self.sampler);
@@ -297,6 +296,7 @@ impl ControlLoop {
             match self.words.try_recv() {
                 Ok(FromWorker::Punt { punt, payload }) => self.tell(Input::Punt { punt, payload: &payload }),
                 Ok(FromWorker::Learnt(mac)) => self.tell(Input::Learnt(mac)),
+                Ok(FromWorker::Captured(frames)) => self.show(&frames),
                 Ok(FromWorker::TooBig { to, len }) => self.tell(Input::TooBig { to, len }),
                 Ok(FromWorker::DeviceFailed(cause)) => {
                     return Err(io::Error::new(cause.kind(), format!("the network device failed: {cause}")));
@@ -305,6 +305,21 @@ impl ControlLoop {
             }
         }
         Ok(())
+    }
+
+    /// Shows frames to the clients that watch packets.
+    fn show(&mut self, frames: &[Box<[u8]>]) {
+        for frame in frames {
+            self.control.publish_packet(frame, &self.poller);
+        }
+    }
+
+    /// Has packets copied while somebody watches.
+    fn follow_packets(&mut self) {
+        let wanted = self.control.captures();
+        if self.shared.captures.swap(wanted, Relaxed) != wanted {
+            self.tell(Input::Capture(wanted));
+        }
     }
 
     fn on_signals(&mut self) {
@@ -380,7 +395,11 @@ impl ControlLoop {
                 self.control.follow_log(client, *level, *colour);
                 return self.follow_log();
             }
-            ControlRequest::Pcap { .. } | ControlRequest::Unknown => {
+            ControlRequest::Pcap { snap_len } => {
+                self.control.follow_packets(client, usize::try_from(*snap_len).unwrap_or(0));
+                return self.follow_packets();
+            }
+            ControlRequest::Unknown => {
                 return self.answer(client, encode::unknown().as_bytes());
             }
         };
@@ -424,6 +443,7 @@ impl ControlLoop {
         }
         if any {
             self.follow_log();
+            self.follow_packets();
         }
     }
 
@@ -505,8 +525,7 @@ impl ControlLoop {
                 let file = self.store.redeem(&file_name, self.reload.invitation_expire());
                 pending.push_back(Pending::Invitation(conn, file));
             }
-            // Nobody asks for captures of packets that go through the node alone.
-            Output::Captured(_) => {}
+            Output::Captured(frames) => self.show(&frames),
             Output::Reply { id, reply } => self.on_reply(id, &reply),
             Output::Event(event) => self.on_event(&event),
         }

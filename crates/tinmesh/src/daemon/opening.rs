@@ -186,7 +186,22 @@ fn open_link(settings: &DaemonSettings, paths: &Paths) -> Result<(Link, String, 
         }
         DeviceType::Tun => open_interface(Kind::Tun, settings, paths),
         DeviceType::Tap => open_interface(Kind::Tap, settings, paths),
+        DeviceType::Fd => open_descriptor(settings),
     }
+}
+
+/// A descriptor that this process was started with, or that a UNIX socket hands over (spec: routing 2.4).
+fn open_descriptor(settings: &DaemonSettings) -> Result<(Link, String, String)> {
+    let path = settings.device.clone().unwrap_or_default();
+    let text = path.display().to_string();
+    let device = match text.parse() {
+        Ok(number) => Device::from_fd(number).with_context(|| {
+            format!("Could not open device {text}: this program was not started with that descriptor")
+        })?,
+        Err(_) => Device::from_socket(&path).with_context(|| format!("Could not get a device from socket {text}"))?,
+    };
+    info!("{} adapter set up.", device.name());
+    Ok((Link::Descriptor(device), text.clone(), text))
 }
 
 fn open_interface(kind: Kind, settings: &DaemonSettings, paths: &Paths) -> Result<(Link, String, String)> {

@@ -39,6 +39,8 @@ pub enum FromWorker {
     },
     /// A frame of the device came from a station that nobody knows.
     Learnt(Mac),
+    /// Frames that entered routing while somebody watches.
+    Captured(Vec<Box<[u8]>>),
     /// The device is gone or broken.
     DeviceFailed(io::Error),
 }
@@ -48,6 +50,8 @@ pub enum FromWorker {
 pub enum Link {
     /// A TUN or TAP interface.
     Interface(Device),
+    /// `DeviceType = fd`: what somebody else opened.
+    Descriptor(Device),
     /// `DeviceType = dummy`: gives nothing, swallows everything.
     Dummy,
 }
@@ -57,7 +61,7 @@ impl Link {
     pub fn interface(&self) -> Option<&str> {
         match self {
             Self::Interface(device) => Some(device.name()),
-            Self::Dummy => None,
+            Self::Descriptor(_) | Self::Dummy => None,
         }
     }
 
@@ -67,7 +71,7 @@ impl Link {
     /// What the system says.
     pub fn send(&self, packet: &[u8]) -> io::Result<()> {
         match self {
-            Self::Interface(device) => device.send(packet),
+            Self::Interface(device) | Self::Descriptor(device) => device.send(packet),
             Self::Dummy => Ok(()),
         }
     }
@@ -79,6 +83,15 @@ impl Link {
                 Kind::Tun => Frames::Ip,
                 Kind::Tap => Frames::Ethernet { rewrite: Some(device.mac().unwrap_or(UNKNOWN_MAC)) },
             }),
+            Self::Descriptor(_) => Some(Frames::Ip),
+            Self::Dummy => None,
+        }
+    }
+
+    /// Where packets come from, if any do.
+    pub const fn device(&self) -> Option<&Device> {
+        match self {
+            Self::Interface(device) | Self::Descriptor(device) => Some(device),
             Self::Dummy => None,
         }
     }
@@ -101,6 +114,8 @@ pub struct Shared {
     pub drops: Vec<AtomicU64>,
     /// Set by workers when packets moved; taken by the control thread.
     pub active: AtomicBool,
+    /// Whether somebody watches packets.
+    pub captures: AtomicBool,
     /// Tells workers to end.
     pub stop: AtomicBool,
     /// Wakes the control thread.

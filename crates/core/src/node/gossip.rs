@@ -99,8 +99,13 @@ impl Node {
             let ends = [origin, to].map(|name| self.mesh.graph.find(name));
             self.refresh_routes_between(ends);
         } else if !self.is_new(from.text) {
-            return;
+            let Some(text) = self.told_anew(from, &request) else { return };
+            return self.on_news(&Gossiped { conn: from.conn, text: &text }, request);
         }
+        self.on_news(from, request);
+    }
+
+    fn on_news(&mut self, from: &Gossiped<'_>, request: Request) {
         match request {
             Request::AddSubnet { owner, subnet, .. } => self.on_add_subnet(from, &owner, subnet),
             Request::DelSubnet { owner, subnet, .. } => self.on_del_subnet(from, &owner, subnet),

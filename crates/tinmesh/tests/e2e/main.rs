@@ -4,6 +4,8 @@
 
 mod blackbox;
 mod compression;
+mod control_protocol;
+mod control_tools;
 mod devices;
 mod harness;
 mod hostile;
@@ -12,6 +14,7 @@ mod invitations;
 mod inviter;
 mod key_files;
 mod lab;
+mod legacy;
 mod lifecycle;
 mod mixed;
 mod nats;

@@ -5,6 +5,7 @@
 //! no lock.
 
 mod arp;
+pub mod batch;
 pub mod capture;
 mod carrier;
 mod compress;

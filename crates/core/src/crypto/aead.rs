@@ -67,6 +67,20 @@ impl Cipher {
         bool::from(expected.ct_eq(tag)).then_some(Genuine(pass))
     }
 
+    /// Seals many records, each under its own key.
+    pub fn seal_all(records: &mut [Record<'_>]) {
+        for record in records {
+            record.tag = record.cipher.seal(record.number, record.data);
+        }
+    }
+
+    /// Opens many records, each under its own key; those that are not genuine are left as they are.
+    pub fn open_all(records: &mut [Record<'_>]) {
+        for record in records {
+            record.genuine = record.cipher.open(record.number, record.data, &record.tag);
+        }
+    }
+
     fn pass(&self, number: u32) -> Pass {
         let mut nonce = [0; 12];
         nonce[8..].copy_from_slice(&number.to_be_bytes());
@@ -75,6 +89,21 @@ impl Cipher {
         core.write_keystream_blocks(&mut first);
         Pass { core, first }
     }
+}
+
+/// A record among many that are worked together.
+#[derive(Debug)]
+pub struct Record<'a> {
+    /// Its key.
+    pub cipher: &'a Cipher,
+    /// Its number.
+    pub number: u32,
+    /// What is encrypted or decrypted in place.
+    pub data: &'a mut [u8],
+    /// Made by sealing, checked by opening.
+    pub tag: [u8; TAG],
+    /// Whether opening found the tag right.
+    pub genuine: bool,
 }
 
 /// Leave to decrypt a record whose tag was right.

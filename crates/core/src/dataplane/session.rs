@@ -18,7 +18,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::crypto::aead::{Cipher, Genuine, TAG};
+use crate::crypto::aead::{Cipher, Genuine, Record, TAG};
 use crate::crypto::replay::{Refusal, ReplayWindow};
 use crate::crypto::sptps::{HANDSHAKE, SessionKeys};
 use crate::packet::Packet;
@@ -161,6 +161,17 @@ impl Session {
     /// `false`, and no change, if the packet has no room or the key has served for too long and must be renewed first.
     #[must_use]
     pub fn seal(&self, kind: u8, packet: &mut Packet) -> bool {
+        let framed = self.frame(kind, packet);
+        if framed && let Some((mut record, tag)) = self.to_seal(packet.payload_mut()) {
+            Cipher::seal_all(std::slice::from_mut(&mut record));
+            *tag = record.tag;
+        }
+        framed
+    }
+
+    /// Gives `packet` number, type and room for the tag; it still has to be sealed: [`to_seal`](Self::to_seal).
+    #[must_use]
+    pub(super) fn frame(&self, kind: u8, packet: &mut Packet) -> bool {
         let len = packet.len();
         if !packet.push_back(&[0; TAG]) {
             return false;
@@ -174,8 +185,51 @@ impl Session {
             packet.truncate(len);
             return false;
         };
-        seal_in_place(&self.sending.cipher, number, packet.payload_mut());
+        if let Some(front) = packet.payload_mut().first_chunk_mut::<4>() {
+            *front = number.to_be_bytes();
+        }
         true
+    }
+
+    /// What has to be sealed of a framed datagram, and where its tag goes.
+    pub(super) fn to_seal<'a>(&'a self, datagram: &'a mut [u8]) -> Option<(Record<'a>, &'a mut [u8; TAG])> {
+        let (number, sealed) = datagram.split_first_chunk_mut::<4>()?;
+        let (data, tag) = sealed.split_last_chunk_mut::<TAG>()?;
+        let number = u32::from_be_bytes(*number);
+        Some((Record { cipher: &self.sending.cipher, number, data, tag: [0; TAG], genuine: false }, tag))
+    }
+
+    /// What has to be opened of a datagram, with the key that it most likely has.
+    pub(super) fn to_open<'a>(&'a self, datagram: &'a mut [u8]) -> Option<Record<'a>> {
+        let (number, data, tag) = split(datagram)?;
+        Some(Record { cipher: self.likely().0, number, data, tag: *tag, genuine: false })
+    }
+
+    /// Makes `packet`, whose record was [to open](Self::to_open), the data of that record; if it was not `genuine`, tries the
+    /// other key.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); a payload that is refused for its number stays decrypted.
+    pub(super) fn finish_open(&self, packet: &mut Packet, genuine: bool) -> Result<u8, OpenError> {
+        if !genuine {
+            return if self.coming.is_some() { self.open(packet) } else { Err(Self::no_opening(packet)) };
+        }
+        let (number, body, _) = split(packet.payload_mut()).ok_or(OpenError::TooShort)?;
+        let kind = body.first().copied().unwrap_or(u8::MAX);
+        self.admit(number, self.likely().1).map_err(|_| OpenError::Replayed)?;
+        strip(packet, kind)
+    }
+
+    fn no_opening(packet: &mut Packet) -> OpenError {
+        if split(packet.payload_mut()).is_none() { OpenError::TooShort } else { OpenError::BadTag }
+    }
+
+    /// The key under which most packets come.
+    fn likely(&self) -> (&Cipher, Opener<'_>) {
+        match self.coming.as_deref().filter(|_| self.renewed) {
+            Some(coming) => (&coming.key.cipher, Opener::Coming(coming)),
+            None => (&self.receiving.cipher, Opener::Receiving),
+        }
     }
 
     /// Makes `packet`, which holds a datagram, the data of its record, and returns the record's type.
@@ -188,9 +242,7 @@ impl Session {
         self.admit(number, opener).map_err(|_| OpenError::Replayed)?;
         genuine.decrypt(body);
         let kind = body.first().copied().unwrap_or(u8::MAX);
-        packet.truncate(packet.len() - TAG);
-        packet.drop_front(OVERHEAD - TAG);
-        if kind > HANDSHAKE { Err(OpenError::BadType(kind)) } else { Ok(kind) }
+        strip(packet, kind)
     }
 
     /// Whether `datagram` would open: who sent it, when the address does not tell (spec: datagrams 8.1).
@@ -261,6 +313,13 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Leaves the data of an opened record.
+fn strip(packet: &mut Packet, kind: u8) -> Result<u8, OpenError> {
+    packet.truncate(packet.len() - TAG);
+    packet.drop_front(OVERHEAD - TAG);
+    if kind > HANDSHAKE { Err(OpenError::BadType(kind)) } else { Ok(kind) }
 }
 
 /// Number, sealed type and data, tag.

@@ -302,10 +302,8 @@ mod tests {
         let alone = VnetHeader { cut: None, ..header };
         let piece = &pieces(alone, &packet)[0];
         let (_, len) = packet.split_at(40);
-        let sum = u64::from(ip::folded_sum(&piece[40..]))
-            + u64::from(ip::folded_sum(&piece[8..40]))
-            + 6
-            + len.len() as u64;
+        let sum =
+            u64::from(ip::folded_sum(&piece[40..])) + u64::from(ip::folded_sum(&piece[8..40])) + 6 + len.len() as u64;
         assert_eq!(ip::folded(sum), u16::MAX);
 
         packet.truncate(30);

@@ -5,11 +5,10 @@
 //! all checksums right, because nobody checks them afterwards. A packet that does not fit ends the train of its flow, so
 //! the packets of a flow stay in order.
 
+use crate::dataplane::batch::BATCH;
 use crate::dataplane::ip::{self, DF, Family, TCP, V4_CHECKSUM, V4_HEADER, V4_LENGTH, V4_PROTOCOL, V6_HEADER, V6_NEXT};
 use crate::dataplane::offload::{Checksum, Cut, CutKind, VnetHeader};
 
-/// Packets that are looked at together.
-pub const MOST_PACKETS: usize = 64;
 /// Flows whose trains can grow at the same time.
 const OPEN: usize = 8;
 /// Longest joined packet, in bytes from the IP header.
@@ -78,15 +77,15 @@ enum Fit {
 #[derive(Debug)]
 pub struct Trains {
     joins: Joins,
-    trains: [Option<Train>; MOST_PACKETS],
+    trains: [Option<Train>; BATCH],
     count: usize,
     /// Trains that may grow, as indices; a full list forgets the oldest.
     open: [Option<u8>; OPEN],
     oldest: usize,
     /// For each packet of a train the next one.
-    next: [u8; MOST_PACKETS],
+    next: [u8; BATCH],
     /// Where the data of each packet lies.
-    data: [(u16, u16); MOST_PACKETS],
+    data: [(u16, u16); BATCH],
 }
 
 impl Trains {
@@ -94,12 +93,12 @@ impl Trains {
     pub const fn new(joins: Joins) -> Self {
         Self {
             joins,
-            trains: [None; MOST_PACKETS],
+            trains: [None; BATCH],
             count: 0,
             open: [None; OPEN],
             oldest: 0,
-            next: [0; MOST_PACKETS],
-            data: [(0, 0); MOST_PACKETS],
+            next: [0; BATCH],
+            data: [(0, 0); BATCH],
         }
     }
 
@@ -120,7 +119,7 @@ impl Trains {
         self.count == 0
     }
 
-    /// Adds packet number `at`, below [`MOST_PACKETS`]; `packet` gives the bytes of those that were added. Its IP header is
+    /// Adds packet number `at`, below [`BATCH`]; `packet` gives the bytes of those that were added. Its IP header is
     /// at `network`; `None`: it carries no IP.
     pub fn add<'a>(&mut self, at: usize, network: Option<usize>, packet: impl Fn(usize) -> &'a [u8]) {
         let bytes = packet(at);
@@ -156,8 +155,7 @@ impl Trains {
     }
 
     fn start(&mut self, at: usize, layout: Option<(Layout, bool)>, len: usize) {
-        let whole =
-            Layout { family: Family::V4, protocol: 0, network: 0, transport: 0, data: len, end: len };
+        let whole = Layout { family: Family::V4, protocol: 0, network: 0, transport: 0, data: len, end: len };
         let (layout, may_grow) = layout.unwrap_or((whole, false));
         let size = layout.end - layout.data;
         let number = at as u8;
@@ -440,7 +438,8 @@ mod tests {
         plans
             .iter()
             .map(|plan| {
-                let (sequence, count) = sequences.entry((plan.v6, plan.udp, plan.port)).or_insert((u32::MAX - 500, 0_u8));
+                let (sequence, count) =
+                    sequences.entry((plan.v6, plan.udp, plan.port)).or_insert((u32::MAX - 500, 0_u8));
                 if plan.jump {
                     *sequence = sequence.wrapping_add(10);
                 }
@@ -544,7 +543,7 @@ mod tests {
 
         #[test]
         fn what_is_joined_comes_apart_into_the_same_packets_in_the_same_order(
-            plans in prop::collection::vec(plan(), 1..=MOST_PACKETS),
+            plans in prop::collection::vec(plan(), 1..=BATCH),
         ) {
             let packets = packets(&plans);
             let (out, _) = through_device(&packets);
@@ -560,7 +559,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_taken(
-            packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 1..=MOST_PACKETS),
+            packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 1..=BATCH),
             kind in 0_usize..3,
         ) {
             let mut packets = packets;
@@ -596,7 +595,8 @@ mod tests {
         for (v6, udp) in [(false, false), (true, false), (false, true), (true, true)] {
             let plans: Vec<Plan> = steady(40).into_iter().map(|plan| Plan { v6, udp, ..plan }).collect();
             assert_eq!(through_device(&packets(&plans)).1, 1);
-            let mixed: Vec<Plan> = plans.into_iter().zip([1, 2].into_iter().cycle()).map(|(plan, port)| Plan { port, ..plan }).collect();
+            let mixed: Vec<Plan> =
+                plans.into_iter().zip([1, 2].into_iter().cycle()).map(|(plan, port)| Plan { port, ..plan }).collect();
             assert_eq!(through_device(&packets(&mixed)).1, 2);
         }
     }

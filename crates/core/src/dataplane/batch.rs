@@ -74,6 +74,11 @@ impl Batch {
         self.len == 0
     }
 
+    /// How many more it takes.
+    pub const fn room(&self) -> usize {
+        BATCH - self.len
+    }
+
     /// Whether it holds all it can.
     pub const fn is_full(&self) -> bool {
         self.len == BATCH

@@ -30,7 +30,7 @@ fn payload() -> impl Strategy<Value = Vec<u8>> {
     let peer = prop::sample::select(vec![ME, ALICE, BOB, CAROL, NOBODY]);
     let len = prop_oneof![Just(1400_usize), 60..1500_usize];
     prop_oneof![
-        12 => (peer.clone(), len.clone(), any::<bool>())
+        12 => (peer, len, any::<bool>())
             .prop_map(|(peer, len, v6)| if v6 { crate::lab::v6(ME, peer, len) } else { v4(ME, peer, len) }),
         1 => prop::collection::vec(any::<u8>(), 0..100),
     ]

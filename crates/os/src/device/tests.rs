@@ -109,7 +109,12 @@ fn a_tap_interface_carries_ethernet_frames() {
 #[test]
 fn the_kernel_names_what_has_no_name_and_counts_for_percent_d() {
     in_namespace(65_536, || {
-        let options = |name: Option<&str>, kind| DeviceOptions { path: None, name: name.map(str::to_owned), kind, offloads: false };
+        let options = |name: Option<&str>, kind| DeviceOptions {
+            path: None,
+            name: name.map(str::to_owned),
+            kind,
+            offloads: false,
+        };
         let open = |name, kind| Device::open(&options(name, kind)).unwrap();
         let devices = [open(None, Kind::Tun), open(None, Kind::Tap), open(Some("vpn%d"), Kind::Tun)];
         assert_eq!(devices.each_ref().map(Device::name), ["tun0", "tap0", "vpn0"]);

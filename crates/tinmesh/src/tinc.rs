@@ -22,6 +22,8 @@ use std::io::{self, BufRead, IsTerminal, Read, Write};
 use anyhow::{Result, anyhow, bail};
 use tinmesh_core::name::NodeName;
 
+pub use self::help::describe_variables;
+
 use crate::cli::tinc::{self, TincCall, TincOptions};
 use crate::config::{self, ConfigError};
 use crate::control::client::Client;

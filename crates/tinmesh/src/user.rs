@@ -4,8 +4,10 @@
 
 mod down;
 pub mod exchange;
+mod help;
 mod invite;
 mod join;
+mod json;
 mod list;
 pub mod outside;
 mod overview;
@@ -18,13 +20,17 @@ mod watch;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write};
+use std::os::unix::process::CommandExt as _;
 
-use anyhow::Result;
-use clap::Parser as _;
+use anyhow::{Context as _, Result};
+use clap::{ColorChoice, Parser as _};
 
 use self::place::Place;
-use crate::cli::tinmesh::{Cli, Command, DumpOptions};
+use crate::assets;
+use crate::cli::tinmesh::commands::TincCommand;
+use crate::cli::tinmesh::{Cli, Command};
 use crate::tinc;
+use crate::tinc_daemon::dump::{What, is_of_files};
 use crate::tinc_daemon::{self, Tool};
 
 /// Exit code of misuse.
@@ -65,25 +71,55 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<u8> {
         Some(Command::Invite(options)) => invite::run(&Place::find(network)?, options, out)?,
         Some(Command::Down) => down::run(&Place::find(network)?, out)?,
         Some(Command::Status(options)) => watch::run(&Place::find(network)?, options, out)?,
-        Some(Command::Dump(DumpOptions { what, json: true })) => list::run(&Place::find(network)?, what, out)?,
-        Some(Command::Dump(DumpOptions { what, json: false })) => {
-            let words: Vec<String> = ["dump".to_owned()].into_iter().chain(what.iter().cloned()).collect();
-            return run_tinc(&Place::find(network)?, &words, out);
+        Some(Command::Dump(options)) => {
+            let (what, json) = (&options.what, options.form.json);
+            let place = Place::find(network)?;
+            match json {
+                true if is_of_files(what) => json::invitations(&place, out)?,
+                true => list::run(&place, what, out)?,
+                false => {
+                    if !is_of_files(what) {
+                        let _ = What::parse("tinmesh", what)?;
+                        place.connect()?;
+                    }
+                    run_tinc(&place, &[&["dump".to_owned()], what.as_slice()].concat(), out)?;
+                }
+            }
         }
-        Some(Command::Tinc(words)) => return run_tinc(&Place::find(network)?, words, out),
+        Some(Command::Daemon(options)) => {
+            let words: Vec<&str> = ["--no-detach"].into_iter().chain(options.words.iter().map(String::as_str)).collect();
+            let mut daemon = Place::find(network)?.launch(&words)?.command();
+            return Err(daemon.exec()).context("Could not become the daemon");
+        }
+        Some(Command::Help { topic }) => help::run(topic.as_deref(), network.color, out)?,
+        Some(Command::Assets { directory }) => assets::write(directory)?,
+        Some(Command::Tinc(command)) => run_tinc_command(&place_for(command, cli)?, command, out)?,
     }
     Ok(0)
 }
 
-/// A command of tinc, under this program's name.
-fn run_tinc(place: &Place, words: &[String], out: &mut dyn Write) -> Result<u8> {
-    let tool = Tool::new("tinmesh", &place.options, &place.paths);
-    if let Some(outcome) = tinc_daemon::run(&tool, words, out).or_else(|| tinc::run(&tool, words, out)) {
-        return outcome.map(|()| 0);
+/// The network that a command of tinc is for; some are for no network in particular.
+fn place_for(command: &TincCommand, cli: &Cli) -> Result<Place> {
+    match command {
+        TincCommand::Network { .. } | TincCommand::Version(_) | TincCommand::Init { .. } => Place::named(&cli.network),
+        _ => Place::find(&cli.network),
     }
+}
+
+fn run_tinc_command(place: &Place, command: &TincCommand, out: &mut dyn Write) -> Result<()> {
+    if command.needs_daemon() {
+        // For a failure that says what to do.
+        place.connect()?;
+    }
+    if command.json() { json::run(place, command, out) } else { run_tinc(place, &command.words(), out) }
+}
+
+/// A command of tinc, under this program's name.
+fn run_tinc(place: &Place, words: &[String], out: &mut dyn Write) -> Result<()> {
+    let tool = Tool::new("tinmesh", &place.options, &place.paths);
+    let outcome = tinc_daemon::run(&tool, words, out).or_else(|| tinc::run(&tool, words, out));
     let command = words.first().map_or("", String::as_str);
-    eprintln!("{}", tinc_daemon::unknown_command("tinmesh", command));
-    Ok(USAGE)
+    outcome.unwrap_or_else(|| Err(tinc_daemon::unknown_command("tinmesh", command)))
 }
 
 /// Whether this user wants colours at all; ask also whether the output is a terminal.
@@ -93,6 +129,10 @@ pub fn colour_wanted() -> bool {
 }
 
 /// Whether to colour what goes to standard output.
-fn colour_on_stdout() -> bool {
-    io::stdout().is_terminal() && colour_wanted()
+fn colour_on_stdout(choice: ColorChoice) -> bool {
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => io::stdout().is_terminal() && colour_wanted(),
+    }
 }

@@ -79,7 +79,7 @@ mod tests {
     fn listed(replies: &[&str], text: &str) -> Result<Value> {
         let daemon = FakeDaemon::answering(replies);
         let dir = daemon.paths().confbase;
-        let network = Network { config: Some(dir.clone()), net: Some(String::new()), pidfile: Some(dir.join("pid")) };
+        let network = Network { config: Some(dir.clone()), net: Some(String::new()), pidfile: Some(dir.join("pid")), ..Network::default() };
         let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
         let mut out = Vec::new();
         run(&Place::named(&network).unwrap(), &words, &mut out)?;

@@ -67,7 +67,7 @@ mod tests {
 
     fn place_in(dir: &std::path::Path) -> Place {
         let network =
-            Network { config: Some(dir.to_owned()), net: Some(String::new()), pidfile: Some(dir.join("pid")) };
+            Network { config: Some(dir.to_owned()), net: Some(String::new()), pidfile: Some(dir.join("pid")), ..Network::default() };
         Place::named(&network).unwrap()
     }
 

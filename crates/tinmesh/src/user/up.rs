@@ -123,7 +123,7 @@ fn founded_text(place: &Place, founded: &Founded, made: &Made) -> String {
 
 fn up_text(place: &Place, status: &Status, was_running: bool) -> String {
     let first = if was_running { "Already up.\n\n" } else { "" };
-    let shown = render(status, tinmesh_os::clock::unix_seconds(), None, super::colour_on_stdout());
+    let shown = render(status, tinmesh_os::clock::unix_seconds(), None, super::colour_on_stdout(place.color));
     format!("{first}{shown}\nTo let another machine in: {}\n", place.sudo("invite"))
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tinmesh_core::crypto::keys::{PublicKey, SecretKey};
 use tinmesh_core::crypto::rng::Rng;
+use tinmesh_core::crypto::signed_file::{self, SignedFile};
 use tinmesh_core::crypto::sptps::datagram::Datagram;
 use tinmesh_core::crypto::sptps::stream::{Stream, StreamEvent};
 use tinmesh_core::crypto::sptps::{self, Params, Role};
@@ -35,9 +36,10 @@ use tinmesh_core::wire::{address_cache, datagram};
 pub(crate) type Target = fn(&[u8]);
 
 /// All targets of this module by name; `fuzz/corpus/NAME` holds the corpus of each.
-pub(crate) const TARGETS: [(&str, Target); 12] = [
+pub(crate) const TARGETS: [(&str, Target); 13] = [
     ("requests", requests),
     ("subnets", subnets),
+    ("signed_files", signed_files),
     ("stream", stream),
     ("stream_cuts", stream_cuts),
     ("handshake", handshake),
@@ -89,6 +91,15 @@ fn subnets(data: &[u8]) {
         assert_eq!(Subnet::parse(&subnet.to_string()), Ok(subnet), "{subnet} reads back");
         assert!(subnet.covers(&subnet.address()));
     }
+}
+
+/// A file is taken apart or refused; what this signs anew verifies, and nothing that a stranger wrote does.
+fn signed_files(data: &[u8]) {
+    let Ok(parsed) = SignedFile::parse(data) else { return };
+    let key = SecretKey::from_seed(&[0x51; 32]);
+    assert!(!parsed.verify(&key.public()), "nobody else has this key");
+    let signed = signed_file::sign(parsed.body, &parsed.signer, parsed.time, &key);
+    assert!(SignedFile::parse(&signed).is_ok_and(|again| again.body == parsed.body && again.verify(&key.public())));
 }
 
 /// Bytes that are no handshake end a stream with an error, and consume no more than there is.
@@ -399,6 +410,8 @@ fn fib() -> (Fib, Arc<Session>) {
         by_id: Arc::new(by_id),
         by_addr: Arc::new(by_addr),
         tree: Arc::from([PeerId(1)]),
+        station: Arc::default(),
+        learnt: Arc::default(),
     };
     (fib, theirs.session().expect("established"))
 }
@@ -431,10 +444,9 @@ fn policy() -> Policy {
         mode: Mode::Router,
         forwarding: Forwarding::Internal,
         decrement_ttl: true,
-        direct_only: false,
         compression: 9,
-        tcp_only: false,
-        broadcast: true,
+        priority_inheritance: true,
+        ..Policy::default()
     }
 }
 

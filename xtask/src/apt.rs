@@ -7,8 +7,9 @@ use crate::shell::{command, found, is_root, run, say};
 /// A program and the Debian package that brings it.
 pub(crate) type Tool = (&'static str, &'static str);
 
-/// What namespaces, NATs and pings need.
-pub(crate) const LAB: &[Tool] = &[("ip", "iproute2"), ("nft", "nftables"), ("ping", "iputils-ping")];
+/// What namespaces, NATs, pings and leases need.
+pub(crate) const LAB: &[Tool] =
+    &[("ip", "iproute2"), ("nft", "nftables"), ("ping", "iputils-ping"), ("busybox", "busybox-static")];
 
 /// Makes sure that all `tools` are there: installs the missing ones, or says how to.
 pub(crate) fn need(tools: &[Tool]) -> Result<()> {

@@ -4,19 +4,25 @@
 //! each datagram; both end in exactly one [`verdict::Verdict`], allocate nothing, log nothing and take
 //! no lock.
 
+mod arp;
+pub mod capture;
 mod carrier;
 mod compress;
+pub mod ethernet;
 pub mod fib;
 pub(crate) mod fragment;
 mod icmp;
 mod inbound;
 mod ip;
 mod mss;
+mod ndp;
 mod outbound;
 pub(crate) mod record;
 pub(crate) mod route;
 pub mod scratch;
 pub mod session;
 pub mod stats;
+pub mod strangers;
+mod switch;
 mod ttl;
 pub mod verdict;

@@ -24,17 +24,20 @@ mod keys;
 mod packets;
 mod publish;
 mod reach;
+mod stations;
 mod timers;
 mod trace;
 mod udp;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use crate::crypto::keys::SecretKey;
 use crate::crypto::rng::Rng;
-use crate::dataplane::fib::Fib;
+use crate::dataplane::ethernet::{Mac, Station};
+use crate::dataplane::fib::{Fib, Frames};
 use crate::dataplane::scratch::Scratch;
 use crate::dataplane::stats::Counters;
 use crate::graph::{Graph, Routes};
@@ -74,6 +77,8 @@ pub struct Node {
     timers: Timers,
     dirty: Dirty,
     fib: Arc<Fib>,
+    /// Stations of our own wire, and when each was seen, in microseconds.
+    learnt: Arc<BTreeMap<Mac, Arc<AtomicU64>>>,
     scratch: Scratch,
     outputs: VecDeque<Output>,
     /// Whether requests are told one by one.
@@ -122,6 +127,10 @@ impl Node {
         let routes = graph.routes();
         let subnets = Arc::new(SubnetTable::default());
         let me = Peer::new(config.name.clone());
+        let station = match config.policy.frames {
+            Frames::Ethernet { rewrite: Some(mac) } => mac,
+            Frames::Ethernet { rewrite: None } | Frames::Ip => Mac::default(),
+        };
         let fib = Arc::new(Fib {
             policy: Arc::new(config.policy.clone()),
             subnets: Arc::clone(&subnets),
@@ -129,6 +138,8 @@ impl Node {
             by_id: Arc::default(),
             by_addr: Arc::default(),
             tree: Arc::from([]),
+            station: Arc::new(Station::new(station)),
+            learnt: Arc::default(),
         });
         let mut node = Self {
             key,
@@ -142,6 +153,7 @@ impl Node {
             timers: Timers::default(),
             dirty: Dirty::default(),
             fib,
+            learnt: Arc::default(),
             scratch: Scratch::new(),
             outputs: VecDeque::new(),
             traced: false,
@@ -154,6 +166,7 @@ impl Node {
     fn start(&mut self) {
         if let Some(me) = self.peers.first_mut().and_then(Option::as_mut) {
             me.reachable = true;
+            me.changed = Some(self.now);
             me.key = Some(self.key.public());
         }
         self.touch(PeerId::ME);
@@ -177,6 +190,10 @@ impl Node {
             self.on_wake(wake);
         }
         self.settle();
+        let frames = self.scratch.capture.take();
+        if !frames.is_empty() {
+            self.emit(Output::Captured(frames));
+        }
     }
 
     /// Asks what the node wants done; call until `None` after each `handle`.
@@ -212,6 +229,7 @@ impl Node {
             Input::Closed { conn } => self.on_closed(conn),
             Input::Queued { conn, bytes } => self.on_queued(conn, bytes),
             Input::Punt { punt, payload } => self.on_punt(punt, payload),
+            Input::Learnt(mac) => self.on_learnt(mac),
             Input::TooBig { to, len } => self.on_too_big(to, len),
             Input::PathMtu { to, mtu } => self.on_path_mtu(to, mtu),
             Input::Activity(peers) => self.on_activity(peers),
@@ -222,6 +240,7 @@ impl Node {
             Input::NetworkChanged => self.on_network_changed(),
             Input::Woke(_) => self.on_woke(),
             Input::Trace(wanted) => self.traced = wanted,
+            Input::Capture(wanted) => self.scratch.capture.want(wanted),
         }
     }
 
@@ -235,6 +254,7 @@ impl Node {
             Wake::KeyExpire => self.on_key_expire(),
             Wake::Attend(peer) => self.on_attend(peer),
             Wake::UdpSilent(peer) => self.on_udp_silent(peer),
+            Wake::Ageing => self.on_ageing(),
             Wake::Routes => {}
         }
     }

@@ -45,6 +45,9 @@ pub struct DeviceOptions {
 pub struct Device {
     fd: OwnedFd,
     name: String,
+    kind: Kind,
+    /// Whether reading nothing means that the other end is gone.
+    ends: bool,
 }
 
 impl Device {
@@ -54,7 +57,7 @@ impl Device {
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty())?;
         let name = set_interface(&fd, options.name.as_deref().unwrap_or(""), options.kind)?;
-        Ok(Self { fd, name })
+        Ok(Self { fd, name, kind: options.kind, ends: false })
     }
 
     /// Takes over a device that was passed to this process as descriptor number `fd`.
@@ -77,7 +80,33 @@ impl Device {
 
     fn adopt(fd: OwnedFd, name: String) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&fd, true)?;
-        Ok(Self { fd, name })
+        let ends = !matches!(rustix::net::sockopt::socket_type(&fd), Ok(SocketType::DGRAM));
+        Ok(Self { fd, name, kind: Kind::Tun, ends })
+    }
+
+    /// What it carries; what somebody else opened carries packets.
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The Ethernet address of a TAP interface.
+    ///
+    /// # Errors
+    /// What the system says; a TUN interface has none.
+    pub fn mac(&self) -> io::Result<[u8; 6]> {
+        let mut request = empty_request();
+        // SAFETY: SIOCGIFHWADDR on a TAP descriptor writes one `ifreq`, which lives through the call.
+        let result = unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::SIOCGIFHWADDR, &raw mut request) };
+        if result < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the call succeeded, so the kernel has filled in this member of the union; it is plain bytes anyway.
+        let address = unsafe { request.ifr_ifru.ifru_hwaddr };
+        let mut mac = [0; 6];
+        for (to, from) in mac.iter_mut().zip(address.sa_data) {
+            *to = from.cast_unsigned();
+        }
+        Ok(mac)
     }
 
     /// The name of the interface, as the kernel gave it; `fd/N` for a descriptor that somebody else opened.
@@ -86,9 +115,12 @@ impl Device {
     }
 
     /// Reads one packet or frame; what does not fit into `space` is lost. `WouldBlock` if there is none, `EBADFD` once
-    /// the interface is gone.
+    /// the interface is gone, `UnexpectedEof` once the other end of somebody else's descriptor is.
     pub fn recv(&self, space: &mut [u8]) -> io::Result<usize> {
-        Ok(rustix::io::retry_on_intr(|| rustix::io::read(&self.fd, &mut *space))?)
+        match rustix::io::retry_on_intr(|| rustix::io::read(&self.fd, &mut *space))? {
+            0 if self.ends => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "its other end was closed")),
+            len => Ok(len),
+        }
     }
 
     /// Writes one packet or frame.
@@ -111,8 +143,8 @@ fn set_interface(fd: &OwnedFd, name: &str, kind: Kind) -> io::Result<String> {
         Kind::Tap => libc::IFF_TAP,
     };
     let flags = libc::c_short::try_from(mode | libc::IFF_NO_PI).expect("both flags are below 0x8000");
-    let mut request =
-        libc::ifreq { ifr_name: [0; libc::IFNAMSIZ], ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_flags: flags } };
+    let mut request = empty_request();
+    request.ifr_ifru.ifru_flags = flags;
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes().take(NAME_LEN)) {
         *to = from.cast_signed();
     }
@@ -124,6 +156,11 @@ fn set_interface(fd: &OwnedFd, name: &str, kind: Kind) -> io::Result<String> {
     let given: Vec<u8> =
         request.ifr_name.iter().map(|byte| byte.cast_unsigned()).take_while(|byte| *byte != 0).collect();
     Ok(String::from_utf8_lossy(&given).into_owned())
+}
+
+fn empty_request() -> libc::ifreq {
+    // SAFETY: `ifreq` is plain numbers, for which zeros are valid.
+    unsafe { std::mem::zeroed() }
 }
 
 fn receive_descriptor(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {

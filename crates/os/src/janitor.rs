@@ -9,6 +9,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use crate::signals::Signal;
+
 /// The end of the pipe whose closing starts the clean-up.
 #[derive(Debug)]
 pub struct Janitor {
@@ -37,11 +39,16 @@ impl Janitor {
     }
 }
 
-fn wait_and_clean(waiting: OwnedFd, clean: impl FnOnce()) -> ! {
-    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGALRM] {
+/// Ignores the signals that are meant for the daemon.
+pub(crate) fn ignore_signals() {
+    for signal in Signal::ALL {
         // SAFETY: ignoring a signal installs no handler.
-        unsafe { libc::signal(signal, libc::SIG_IGN) };
+        unsafe { libc::signal(signal.number(), libc::SIG_IGN) };
     }
+}
+
+fn wait_and_clean(waiting: OwnedFd, clean: impl FnOnce()) -> ! {
+    ignore_signals();
     close_all_but(waiting.as_raw_fd());
     // Whatever ends the wait, the other process is gone or will never say more.
     io::copy(&mut std::fs::File::from(waiting), &mut io::sink()).ok();
@@ -51,7 +58,7 @@ fn wait_and_clean(waiting: OwnedFd, clean: impl FnOnce()) -> ! {
 }
 
 /// Closes every descriptor behind the standard streams but `kept`: sockets and devices belong to the daemon.
-fn close_all_but(kept: i32) {
+pub(crate) fn close_all_but(kept: i32) {
     let first = libc::STDERR_FILENO + 1;
     for (from, to) in [(first, kept - 1), (kept + 1, i32::MAX)] {
         if from <= to {

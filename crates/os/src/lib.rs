@@ -5,6 +5,7 @@
 //!  netlink                       addresses and routes; notices that they changed
 //!  poll  signals  clock          waiting, signals as something to read, time
 //!  process  child  janitor       rights, what started programs inherit, a process that cleans up
+//!  sandbox  servant              giving up rights for good; a process that keeps them and does errands
 //!  local_time                    the wall clock as text
 //! ```
 //!
@@ -23,6 +24,8 @@ mod namespace;
 pub mod netlink;
 pub mod poll;
 pub mod process;
+pub mod sandbox;
+pub mod servant;
 pub mod signals;
 pub mod tcp;
 pub mod udp;

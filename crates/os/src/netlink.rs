@@ -94,6 +94,15 @@ impl Link {
         self.requests.change(RouteNetlinkMessage::SetLink(message), 0).map_err(failed(doing))
     }
 
+    /// Takes an interface down; its routes vanish.
+    pub fn set_down(&mut self, name: &str) -> io::Result<()> {
+        let mut message = LinkMessage::default();
+        message.header.index = self.index(name)?;
+        message.header.change_mask = LinkFlags::Up;
+        let doing = || format!("taking interface {name} down");
+        self.requests.change(RouteNetlinkMessage::SetLink(message), 0).map_err(failed(doing))
+    }
+
     /// Gives an interface an address, usable at once; no error if it has it already.
     pub fn add_address(&mut self, name: &str, address: IpAddr, prefix_len: u8) -> io::Result<()> {
         let mut message = self.address_message(name, address, prefix_len)?;

@@ -48,6 +48,11 @@ pub fn detach() -> io::Result<Detached> {
     Ok(Detached::Child)
 }
 
+/// Whether this process has one thread. Behind a [`chroot`] that cannot be told, and is taken for true.
+pub(crate) fn has_one_thread() -> bool {
+    std::fs::read_dir("/proc/self/task").map_or(true, |tasks| tasks.count() == 1)
+}
+
 /// A user of the system, looked up while the user database can be read (before [`chroot`]).
 #[derive(Clone, Debug)]
 pub struct User {
@@ -174,7 +179,7 @@ pub fn adopt_fd(fd: RawFd) -> io::Result<OwnedFd> {
 /// than one thread it is only read.
 pub fn take_variable(name: &str) -> Option<OsString> {
     let value = std::env::var_os(name)?;
-    if std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1) {
+    if has_one_thread() {
         // SAFETY: nobody else reads the environment, as this is the only thread.
         unsafe { std::env::remove_var(name) };
     }

@@ -24,7 +24,7 @@ pub enum Signal {
 }
 
 impl Signal {
-    const ALL: [Self; 5] = [Self::Terminate, Self::Interrupt, Self::Quit, Self::HangUp, Self::Alarm];
+    pub(crate) const ALL: [Self; 5] = [Self::Terminate, Self::Interrupt, Self::Quit, Self::HangUp, Self::Alarm];
 
     /// The system's name for it, as shells print it.
     pub const fn description(self) -> &'static str {
@@ -96,11 +96,53 @@ impl AsFd for Signals {
     }
 }
 
+/// `SIGINT`, held back as something to read while the value lives.
+#[derive(Debug)]
+pub struct Interrupts {
+    fd: OwnedFd,
+    set: libc::sigset_t,
+}
+
+impl Interrupts {
+    /// Holds `SIGINT` back in this thread.
+    pub fn hold() -> io::Result<Self> {
+        let set = set_of(&[libc::SIGINT]);
+        set_mask(libc::SIG_BLOCK, &set)?;
+        // SAFETY: `set` is an initialised signal set; -1 asks for a new descriptor.
+        let fd = unsafe { libc::signalfd(-1, &raw const set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the kernel has just made this descriptor for us.
+        Ok(Self { fd: unsafe { OwnedFd::from_raw_fd(fd) }, set })
+    }
+
+    /// Takes a signal that came, and says whether one did.
+    pub fn take(&self) -> bool {
+        let mut record = [0_u8; size_of::<libc::signalfd_siginfo>()];
+        rustix::io::retry_on_intr(|| rustix::io::read(&self.fd, &mut record)).is_ok()
+    }
+}
+
+impl Drop for Interrupts {
+    fn drop(&mut self) {
+        // A signal that came too late for the reader shall not end the program either.
+        self.take();
+        set_mask(libc::SIG_UNBLOCK, &self.set).ok();
+    }
+}
+
+impl AsFd for Interrupts {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
 /// Lets the program that `command` starts have its signals as usual: nothing blocked, nothing ignored.
 pub fn restore_in(command: &mut Command) -> &mut Command {
     let nothing = set_of(&[]);
     let restore = move || {
-        for number in IGNORED {
+        for number in IGNORED.into_iter().chain(Signal::ALL.map(Signal::number)) {
             set_disposition(number, libc::SIG_DFL)?;
         }
         set_mask(libc::SIG_SETMASK, &nothing)

@@ -12,7 +12,7 @@ mod tests;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use rustix::net::sockopt::{self, Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -43,6 +43,8 @@ pub struct UdpSocket {
     socket: Socket,
     /// Whether the kernel cuts up long messages for us.
     segments: AtomicBool,
+    /// Type of service or traffic class of what is sent.
+    priority: AtomicU8,
 }
 
 impl UdpSocket {
@@ -58,13 +60,14 @@ impl UdpSocket {
         set_fragmentation(&socket, address.is_ipv6(), options.dont_fragment)?;
         socket.bind(&address.into())?;
         let segments = AtomicBool::new(batch::can_segment(socket.as_fd()));
-        Ok(Self { socket, segments })
+        Ok(Self { socket, segments, priority: AtomicU8::new(0) })
     }
 
     /// Another handle of the same socket.
     pub fn try_clone(&self) -> io::Result<Self> {
         let segments = AtomicBool::new(self.segments.load(Ordering::Relaxed));
-        Ok(Self { socket: self.socket.try_clone()?, segments })
+        let priority = AtomicU8::new(self.priority.load(Ordering::Relaxed));
+        Ok(Self { socket: self.socket.try_clone()?, segments, priority })
     }
 
     /// The address it is bound to.
@@ -105,6 +108,23 @@ impl UdpSocket {
                 return done;
             }
         }
+    }
+
+    /// What is sent from now on has this type of service (IPv4) or traffic class (IPv6). No system call if it has already.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn set_priority(&self, priority: u8) -> io::Result<()> {
+        if self.priority.load(Ordering::Relaxed) == priority {
+            return Ok(());
+        }
+        if self.local_addr()?.is_ipv6() {
+            self.socket.set_tclass_v6(priority.into())?;
+        } else {
+            self.socket.set_tos_v4(priority.into())?;
+        }
+        self.priority.store(priority, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Returns the index of the first datagram that was not tried.

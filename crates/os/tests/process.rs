@@ -17,13 +17,15 @@ use std::thread;
 
 use tinmesh_os::device::Device;
 use tinmesh_os::process::{self, Detached, User};
+use tinmesh_os::sandbox::{self, Limits, Strength};
+use tinmesh_os::servant::{Answer, MAX_MESSAGE, Servant};
 use tinmesh_os::signals::{self, Signal, Signals};
 
 /// The child's part in a case: takes the argument, returns what it saw.
 type Part = fn(&str) -> String;
 
 /// The parts by the name of the case.
-const PARTS: [(&str, Part); 12] = [
+const PARTS: [(&str, Part); 16] = [
     ("detach", detach),
     ("detach-with-threads", detach_with_threads),
     ("drop", drop_privileges),
@@ -36,6 +38,10 @@ const PARTS: [(&str, Part); 12] = [
     ("device", device),
     ("signals", signals),
     ("children", children),
+    ("sandbox", sandbox),
+    ("sandbox-with-programs", sandbox_with_programs),
+    ("sandbox-with-threads", sandbox_with_threads),
+    ("servant", servant),
 ];
 
 fn main() {
@@ -52,6 +58,8 @@ fn main() {
     check_inherited_descriptors();
     check_signals();
     check_queries();
+    check_sandbox();
+    check_servant();
 }
 
 fn own(case: &str, argument: &str) -> Command {
@@ -284,4 +292,132 @@ fn check_queries() {
     }
     assert_ne!(random[0], random[1]);
     process::random_bytes(&mut []).unwrap();
+}
+
+fn check_sandbox() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("in")).unwrap();
+    fs::write(dir.path().join("in/known"), "known").unwrap();
+    fs::write(dir.path().join("beside"), "beside").unwrap();
+    for case in ["sandbox", "sandbox-with-programs"] {
+        let seen = run(case, dir.path().to_str().unwrap());
+        let wrong: Vec<&str> = seen.lines().filter(|line| !line.ends_with(": as it should be")).collect();
+        assert!(wrong.is_empty() && seen.lines().count() > 20, "{case}: {wrong:#?} of\n{seen}");
+    }
+    assert!(run("sandbox-with-threads", "").contains("before threads are started"));
+    assert_eq!(fs::read_to_string(dir.path().join("beside")).unwrap(), "beside");
+}
+
+/// Enters a sandbox that may read and write in `dir/in`, and tries what is possible there and what is not.
+fn try_sandbox(dir: &str, programs: bool) -> String {
+    use rustix::net::{AddressFamily, Protocol, SocketType, netlink, socket};
+    let inside = Path::new(dir).join("in");
+    let limits =
+        Limits { read: vec!["/proc/self".into(), "/etc/passwd".into()], write: vec![inside.clone()], programs };
+    assert_eq!(sandbox::enter(&limits).unwrap(), Strength::Full);
+    let beside = Path::new(dir).join("beside");
+    let open = |family, kind, protocol| socket(family, kind, protocol).is_ok();
+    let unshared = {
+        #[expect(deprecated, reason = "no thread of this process shares anything")]
+        rustix::thread::unshare(rustix::thread::UnshareFlags::NEWNET).is_ok()
+    };
+    let tried = [
+        ("reads what it may", true, fs::read_to_string(inside.join("known")).is_ok_and(|text| text == "known")),
+        ("lists what it may", true, fs::read_dir(&inside).is_ok()),
+        ("makes a file", true, fs::write(inside.join("fresh"), "fresh").is_ok()),
+        ("renames it", true, fs::rename(inside.join("fresh"), inside.join("renamed")).is_ok()),
+        ("removes it", true, fs::remove_file(inside.join("renamed")).is_ok()),
+        ("reads a single file", true, fs::read("/etc/passwd").is_ok()),
+        ("reads a secret", programs, fs::read("/etc/shadow").is_ok()),
+        ("reads beside", programs, fs::read(&beside).is_ok()),
+        ("writes beside", false, fs::write(&beside, "changed").is_ok()),
+        ("makes a file beside", false, fs::write(Path::new(dir).join("fresh"), "").is_ok()),
+        ("removes beside", false, fs::remove_file(&beside).is_ok()),
+        ("moves something in", false, fs::rename(&beside, inside.join("moved")).is_ok()),
+        (
+            "makes a device",
+            false,
+            Command::new("/bin/mknod")
+                .arg(inside.join("null"))
+                .args(["c", "1", "3"])
+                .status()
+                .is_ok_and(|s| s.success()),
+        ),
+        ("starts a program", programs, Command::new("/bin/true").status().is_ok_and(|status| status.success())),
+        (
+            "starts a thread",
+            true,
+            thread::spawn(|| fs::read("/etc/group").is_ok()).join().is_ok_and(|read| read == programs),
+        ),
+        ("opens TCP", true, open(AddressFamily::INET, SocketType::STREAM, None)),
+        ("opens UDP", true, open(AddressFamily::INET6, SocketType::DGRAM, None)),
+        ("asks about routes", true, open(AddressFamily::NETLINK, SocketType::RAW, None)),
+        ("asks about others", false, open(AddressFamily::NETLINK, SocketType::RAW, Some(netlink::KOBJECT_UEVENT))),
+        ("opens raw IP", false, open(AddressFamily::INET, SocketType::RAW, Some(rustix::net::ipproto::ICMP))),
+        ("opens raw frames", false, open(AddressFamily::PACKET, SocketType::RAW, None)),
+        (
+            "opens old raw frames",
+            false,
+            open(AddressFamily::INET, SocketType::from_raw(10), Some(Protocol::from_raw(3.try_into().unwrap()))),
+        ),
+        ("leaves its network", false, unshared),
+        ("changes its root", false, process::chroot(&inside).is_ok()),
+        (
+            "signals its parent",
+            false,
+            process::send_signal(rustix::process::getppid().unwrap().as_raw_pid(), Signal::HangUp).is_ok(),
+        ),
+        ("is filtered", true, status("Seccomp:") == "2" && status("NoNewPrivs:") == "1"),
+    ];
+    let line = |&(what, may, can): &(&str, bool, bool)| {
+        format!("{what} {can}: {}\n", if may == can { "as it should be" } else { "wrong" })
+    };
+    tried.iter().map(line).collect()
+}
+
+fn sandbox(dir: &str) -> String {
+    try_sandbox(dir, false)
+}
+
+fn sandbox_with_programs(dir: &str) -> String {
+    try_sandbox(dir, true)
+}
+
+fn sandbox_with_threads(_: &str) -> String {
+    let (keep, wait) = mpsc::channel::<()>();
+    let thread = thread::spawn(move || wait.recv());
+    let error = sandbox::enter(&Limits::default()).unwrap_err().to_string();
+    drop(keep);
+    let _closed = thread.join().unwrap();
+    error
+}
+
+fn check_servant() {
+    assert_eq!(run("servant", ""), "olleh, nothing, a descriptor of 6 bytes, gone, as another process: true");
+}
+
+/// Asks a servant that turns words round, and opens a file if asked for nothing.
+fn servant(_: &str) -> String {
+    let own = std::process::id();
+    let servant = Servant::start(move |request| match request {
+        b"who" => Answer { bytes: std::process::id().to_string().into_bytes(), fd: None },
+        b"die" => std::process::exit(0),
+        b"file" => {
+            let (reader, mut writer) = std::io::pipe().unwrap();
+            writer.write_all(b"packet").unwrap();
+            Answer { bytes: Vec::new(), fd: Some(reader.into()) }
+        }
+        words => Answer { bytes: words.iter().rev().copied().collect(), fd: None },
+    })
+    .unwrap();
+    let ask = |words: &[u8]| servant.ask(words).unwrap();
+    let text = |words: &[u8]| String::from_utf8(ask(words).bytes).unwrap();
+    let other = text(b"who") != own.to_string();
+    let (turned, nothing) = (text(b"hello"), text(b"").len());
+    assert_eq!(nothing, 0);
+    let mut read = String::new();
+    fs::File::from(ask(b"file").fd.unwrap()).read_to_string(&mut read).unwrap();
+    assert!(servant.ask(&vec![0; MAX_MESSAGE + 1]).is_err());
+    let gone = if servant.ask(b"die").is_err() && servant.ask(b"hello").is_err() { "gone" } else { "still there" };
+    format!("{turned}, nothing, a descriptor of {} bytes, {gone}, as another process: {other}", read.len())
 }

@@ -96,6 +96,8 @@ impl Actor {
             | Input::Reconfigure(_)
             | Input::NetworkChanged
             | Input::Woke(_)
+            | Input::Learnt(_)
+            | Input::Capture(_)
             | Input::Trace(_) => {}
         }
     }

@@ -29,7 +29,7 @@ use std::path::PathBuf;
 use tinmesh_core::crypto::keys::{PublicKey, SecretKey};
 use tinmesh_core::node::config::Config;
 
-pub use self::daemon::{AddressFamily, DaemonSettings, DeviceType, Listen};
+pub use self::daemon::{AddressFamily, DaemonSettings, DeviceType, Listen, Sandbox};
 pub use self::proxy::Proxy;
 use self::reader::Reader;
 pub use self::sources::own_name;

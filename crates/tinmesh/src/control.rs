@@ -21,3 +21,4 @@ pub(crate) mod fake_daemon;
 pub mod pid_file;
 pub mod request;
 pub mod server;
+pub mod stream;

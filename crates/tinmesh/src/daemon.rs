@@ -2,9 +2,11 @@
 //!
 //! Source: spec configuration 6, 10, 11.
 
+mod confine;
 mod control_loop;
 mod control_sockets;
 mod drops;
+mod errands;
 mod events;
 mod hostnames;
 mod interface;
@@ -15,6 +17,7 @@ mod names;
 mod opening;
 mod outgoing;
 mod own_subnets;
+mod packet_log;
 mod program;
 mod proxying;
 mod reload;
@@ -23,16 +26,16 @@ mod run_files;
 mod scripts;
 mod service;
 mod shared;
+mod standby;
 mod store;
 mod token;
 mod upnp;
 mod worker;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::panic::{self, AssertUnwindSafe};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::sync_channel;
@@ -50,9 +53,11 @@ use tinmesh_os::process::{self, Detached, User};
 use tinmesh_os::signals::Signals;
 use tracing::{error, info, warn};
 
-use crate::config::{self, DaemonSettings, Loaded, Override};
+use crate::config::{self, DaemonSettings, Loaded, Override, Sandbox};
+use crate::daemon::confine::Confinement;
 use crate::daemon::control_loop::{Clients, ControlLoop, Times};
 use crate::daemon::control_sockets::ControlSockets;
+use crate::daemon::errands::Errands;
 use crate::daemon::hostnames::Hostnames;
 use crate::daemon::lifeline::Lifeline;
 use crate::daemon::log::{Log, NOTICE, Target};
@@ -64,9 +69,10 @@ use crate::daemon::proxying::Proxying;
 use crate::daemon::reload::Reload;
 use crate::daemon::resolver::Resolver;
 use crate::daemon::run_files::RunFiles;
-use crate::daemon::scripts::{FAREWELL, Script, ScriptSettings, Scripts};
+use crate::daemon::scripts::{FAREWELL, ScriptSettings, Scripts};
 use crate::daemon::service::{Inherited, Service};
-use crate::daemon::shared::{Link, PUNT_QUEUE, Shared};
+use crate::daemon::shared::{PUNT_QUEUE, Shared};
+use crate::daemon::standby::Standby;
 use crate::daemon::store::Store;
 use crate::daemon::token::Token;
 use crate::daemon::upnp::Upnp;
@@ -206,22 +212,31 @@ impl Startup<'_> {
         let opened = Opened::open(&loaded.daemon, self.paths, inherited.listeners()?)?;
         loaded.node.port = opened.port;
         loaded.node.sockets.clone_from(&opened.addresses);
+        loaded.node.policy.frames = opened.link.frames().unwrap_or_default();
         let files = files.create(&opened)?;
         let names = self.open_names(&loaded);
-        let guard = files.guard(self.user.is_some() || self.options.chroot)?;
+        let loses_rights = self.user.is_some() || self.options.chroot || loaded.daemon.sandbox != Sandbox::Off;
+        let guard = files.guard(loses_rights)?;
         let scripts = self.script_settings(&loaded, &opened);
-        if let Link::Tun(device) = &opened.link {
-            interface::set_up(device.name(), &loaded.daemon)?;
-        }
-        scripts.run(&Script::plain("tinc-up"));
+        let standby = Standby::new(opened.link.interface(), &loaded.daemon);
+        standby.start(&scripts)?;
         let own_subnets = OwnSubnets::bring_up(loaded.node.name.as_str(), &loaded.node.subnets, &scripts);
         if let Some(nice) = loaded.daemon.process_priority {
             process::set_priority(nice).context("Could not set ProcessPriority")?;
         }
-        let serving =
-            AssertUnwindSafe(|| self.serve(loaded, opened, (&files, service), (names, own_subnets), scripts.clone()));
-        let result = panic::catch_unwind(serving).unwrap_or_else(|_| bail!("the control thread panicked"));
-        scripts.run(&Script::plain("tinc-down"));
+        let monitor = open_monitor(&opened);
+        let confinement = Confinement { user: self.user.as_ref(), chroot: self.options.chroot, log: self.log.path() };
+        let (scripts, result) = match confine::confine(confinement, &loaded.daemon, &scripts) {
+            Ok((scripts, errands)) => {
+                let started =
+                    Started { files: &files, service, names, own_subnets, standby: standby.clone(), monitor, errands };
+                let serving = AssertUnwindSafe(|| self.serve(loaded, opened, started, scripts.clone()));
+                let result = panic::catch_unwind(serving).unwrap_or_else(|_| bail!("the control thread panicked"));
+                (scripts, result)
+            }
+            Err(cause) => (scripts, Err(cause)),
+        };
+        standby.finish(&scripts);
         drop(guard);
         result
     }
@@ -249,25 +264,23 @@ impl Startup<'_> {
         }
         ScriptSettings {
             confbase: self.paths.confbase.clone(),
+            errands: None,
             extension: loaded.daemon.scripts_extension.clone(),
             interpreter: loaded.daemon.scripts_interpreter.clone(),
             environment,
         }
     }
 
-    /// Gives up rights, starts threads, and runs the control loop.
+    /// Starts threads, and runs the control loop.
     fn serve(
         &self,
         loaded: Loaded,
         opened: Opened,
-        (files, service): (&run_files::Created, Service),
-        (names, own_subnets): (Option<Names>, OwnSubnets),
+        started: Started<'_>,
         script_settings: ScriptSettings,
     ) -> Result<()> {
-        let monitor = open_monitor(&opened);
-        let confbase = self.drop_rights()?;
-        let script_settings = ScriptSettings { confbase: confbase.clone(), ..script_settings };
-        make_directories(&confbase);
+        let Started { files, service, names, own_subnets, standby, monitor, errands } = started;
+        let confbase = script_settings.confbase.clone();
         let signals = Signals::block().context("Could not block signals")?;
         let poller = Poller::new().context("Could not make a poller")?;
         let waker = Waker::new().context("Could not make a waker")?;
@@ -277,7 +290,7 @@ impl Startup<'_> {
             poller.add(monitor, Token::Monitor.into(), Interest::READ)?;
         }
         let paths = Paths { confbase: confbase.clone(), ..self.paths.clone() };
-        let reload = Reload::new(paths, self.options.overrides.clone(), &loaded);
+        let reload = Reload::new(paths, self.options.overrides.clone(), &loaded, opened.link.frames());
         let outgoing = Outgoing { options: opened.tcp_options(&loaded.daemon), bind: opened.outgoing };
         let upnp = self.start_upnp(&loaded, &opened.addresses);
         let meta = MetaSockets::new(opened.listeners, outgoing, &poller)?;
@@ -297,6 +310,7 @@ impl Startup<'_> {
             link: opened.link,
             drops: DropReason::ALL.iter().map(|_| Default::default()).collect(),
             active: AtomicBool::new(false),
+            captures: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             control: waker,
         });
@@ -319,7 +333,9 @@ impl Startup<'_> {
             hostnames,
             scripts,
             own_subnets,
+            standby,
             store: Store::new(confbase),
+            errands,
             names,
             reload,
             log: self.log.clone(),
@@ -338,6 +354,7 @@ impl Startup<'_> {
         if let Some(upnp) = upnp {
             upnp.finish();
         }
+        files.keep_waiting(control_loop.control.release());
         result
     }
 
@@ -345,41 +362,23 @@ impl Startup<'_> {
         let started = Upnp::start(loaded.daemon.upnp?, sockets, &self.paths.ident);
         started.inspect_err(|cause| warn!("[upnp] No router will be asked to open ports: {cause}")).ok()
     }
+}
 
-    /// Becomes another user, and enters another root directory; gives confbase as seen from there.
-    fn drop_rights(&self) -> Result<PathBuf> {
-        let mut confbase = self.paths.confbase.clone();
-        if self.options.chroot {
-            process::chroot(&self.paths.confbase).context("Could not change the root directory")?;
-            confbase = PathBuf::from("/");
-        }
-        if let Some(user) = &self.user {
-            process::drop_privileges(user).context("Could not drop privileges")?;
-        }
-        Ok(confbase)
-    }
+/// What is there before rights are given up.
+struct Started<'a> {
+    files: &'a run_files::Created,
+    service: Service,
+    names: Option<Names>,
+    own_subnets: OwnSubnets,
+    standby: Standby,
+    monitor: Option<Monitor>,
+    errands: Option<Arc<Errands>>,
 }
 
 /// Changes of addresses are noticed if the system tells them; without it, timeouts notice.
 fn open_monitor(opened: &Opened) -> Option<Monitor> {
-    let own = match &opened.link {
-        Link::Tun(device) => Netlink::open().and_then(|mut link| link.index(device.name())).ok(),
-        Link::Dummy => None,
-    };
+    let own = opened.link.interface().and_then(|name| Netlink::open().and_then(|mut link| link.index(name)).ok());
     Monitor::open(own).ok()
-}
-
-fn make_directories(confbase: &std::path::Path) {
-    for name in ["cache", "hosts", "invitations"] {
-        let path = confbase.join(name);
-        if !path.exists() {
-            let mut builder = fs::DirBuilder::new();
-            std::os::unix::fs::DirBuilderExt::mode(&mut builder, if name == "invitations" { 0o700 } else { 0o755 });
-            if let Err(cause) = builder.create(&path) {
-                warn!("Could not create directory {}: {cause}", path.display());
-            }
-        }
-    }
 }
 
 /// The node, and its first snapshot.

@@ -26,14 +26,11 @@ pub use self::help::describe_variables;
 
 use crate::cli::tinc::{self, TincCall, TincOptions};
 use crate::config::{self, ConfigError};
-use crate::control::client::Client;
+use crate::control::client::{Client, ConnectError};
 use crate::control::request::ControlRequest;
 use crate::files;
 use crate::paths::Paths;
 use crate::tinc_daemon::{self, Tool};
-
-/// Commands of tinc that are still to come.
-const LATER: [&str; 1] = ["top"];
 
 /// Longest answer to a question, in bytes.
 const MAX_ANSWER: u64 = 4096;
@@ -118,7 +115,6 @@ pub fn run(tool: &Tool<'_>, words: &[String], out: &mut dyn Write) -> Option<Res
         "verify" => sign::verify(tool, arguments, out),
         "help" => help::run(tool, arguments, out),
         "version" => none(arguments).and_then(|()| print(out, version())),
-        later if LATER.contains(&later) => Err(anyhow!("The command {later} is not supported yet by tinmesh.")),
         _ => return None,
     })
 }
@@ -180,7 +176,16 @@ fn cannot_open(path: &std::path::Path, cause: &io::Error) -> anyhow::Error {
 
 /// Tells a running daemon to read its files anew; says whether there is one that did not.
 fn reload(paths: &Paths) -> Result<(), ()> {
-    let Ok(mut client) = Client::connect(paths) else { return Ok(()) };
+    let mut client = match Client::connect(paths) {
+        Ok(client) => client,
+        Err(error) => {
+            // tinc says this, and only this, also where it was not asked for the daemon.
+            if let ConnectError::NotRunning(_) = error {
+                tell(error);
+            }
+            return Ok(());
+        }
+    };
     match client.ask(&ControlRequest::Reload) {
         Ok(0) => Ok(()),
         Ok(_) | Err(_) => Err(()),

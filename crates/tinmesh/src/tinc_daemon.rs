@@ -9,6 +9,7 @@ mod kept;
 pub mod launch;
 mod run;
 mod stream;
+mod top;
 
 use std::io::Write;
 
@@ -66,12 +67,13 @@ pub fn run(tool: &Tool<'_>, words: &[String], out: &mut dyn Write) -> Option<Res
         "purge" => without_arguments(arguments).and_then(|()| run::purge(tool)),
         "debug" => one_argument(arguments).and_then(|level| run::debug(tool, level)),
         "disconnect" => one_argument(arguments).and_then(|name| run::disconnect(tool, name)),
-        "connect" => one_argument(arguments).and_then(|name| bail!("Could not connect to {name}.")),
+        "connect" => one_argument(arguments).and_then(|name| run::connect(tool, name)),
         "pid" => without_arguments(arguments).and_then(|()| run::pid(tool, out)),
         "dump" | "list" if !dump::is_of_files(arguments) => dump::run(tool, arguments, out),
         "info" => one_argument(arguments).and_then(|item| info::run(tool, item, out)),
         "log" => at_most_one(arguments).and_then(|level| stream::log(tool, level, out)),
         "pcap" => at_most_one(arguments).and_then(|length| stream::pcap(tool, length, out)),
+        "top" => without_arguments(arguments).and_then(|()| top::run(tool, out)),
         _ => return None,
     })
 }

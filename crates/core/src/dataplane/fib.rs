@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
+use crate::dataplane::ethernet::{Mac, Station};
 use crate::dataplane::session::Session;
 use crate::dataplane::stats::PeerStats;
 use crate::name::{NodeId, NodeName, PeerId};
@@ -66,6 +68,8 @@ pub struct PeerEntry {
 pub struct Policy {
     /// Router, switch or hub.
     pub mode: Mode,
+    /// What the device carries.
+    pub frames: Frames,
     /// What to do with packets of others for others.
     pub forwarding: Forwarding,
     /// Whether packets that are passed on lose one hop of life.
@@ -76,8 +80,10 @@ pub struct Policy {
     pub compression: u8,
     /// Whether this node speaks TCP only.
     pub tcp_only: bool,
-    /// Whether broadcast packets are sent at all.
-    pub broadcast: bool,
+    /// Where broadcast packets are sent.
+    pub broadcast: Broadcast,
+    /// Whether the outer packet has the inner one's type of service (variable `PriorityInheritance`).
+    pub priority_inheritance: bool,
 }
 
 impl Default for Policy {
@@ -85,12 +91,14 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             mode: Mode::default(),
+            frames: Frames::default(),
             forwarding: Forwarding::default(),
             decrement_ttl: false,
             direct_only: false,
             compression: 0,
             tcp_only: false,
-            broadcast: true,
+            broadcast: Broadcast::default(),
+            priority_inheritance: false,
         }
     }
 }
@@ -105,6 +113,32 @@ pub enum Mode {
     Switch,
     /// To everyone.
     Hub,
+}
+
+/// What a device carries (spec: routing 2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Frames {
+    /// IP packets.
+    #[default]
+    Ip,
+    /// Ethernet frames.
+    Ethernet {
+        /// Whether frames of a node that routes get the addresses of the machine behind the device, whose address is
+        /// this until it shows another; else they have none.
+        rewrite: Option<Mac>,
+    },
+}
+
+/// Where packets for everyone are sent (variable `Broadcast`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Broadcast {
+    /// Nowhere.
+    No,
+    /// Along the spanning tree; each node of it sends them on.
+    #[default]
+    Mst,
+    /// From their source to every node that it reaches without a relay.
+    Direct,
 }
 
 /// What a node does with packets of others for others (variable `Forwarding`).
@@ -134,9 +168,18 @@ pub struct Fib {
     pub by_addr: Arc<BTreeMap<SocketAddr, PeerId>>,
     /// Neighbours that are in the spanning tree, for broadcasts.
     pub tree: Arc<[PeerId]>,
+    /// Who is behind a device that carries frames.
+    pub station: Arc<Station>,
+    /// Stations of our own wire that were learnt, and when each was seen, in microseconds.
+    pub learnt: Arc<BTreeMap<Mac, Arc<AtomicU64>>>,
 }
 
 impl Fib {
+    /// Whether `peer` can be reached.
+    pub(super) fn is_reachable(&self, peer: PeerId) -> bool {
+        peer == PeerId::ME || self.peer(peer).is_some_and(|entry| entry.reachable)
+    }
+
     /// The entry of `peer`, if there is one.
     pub fn peer(&self, peer: PeerId) -> Option<&Arc<PeerEntry>> {
         self.peers.get(peer.index())?.as_ref()

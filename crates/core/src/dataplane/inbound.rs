@@ -37,6 +37,7 @@ impl Fib {
     /// Decides what becomes of a UDP datagram, as it came from `from`.
     pub fn inbound(&self, from: SocketAddr, packet: &mut Packet, scratch: &mut Scratch) -> Verdict {
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+        scratch.priority = 0;
         let verdict = match self.by_addr.get(&from).and_then(|&sender| self.peer(sender)) {
             Some(sender) => self.on_peer(sender, from, packet, scratch),
             None => self.on_stranger(from, packet),

@@ -82,6 +82,16 @@ impl Family {
     }
 }
 
+impl Family {
+    /// Type of service or traffic class of a packet of this family, if its header is whole.
+    pub(super) fn priority(self, packet: &[u8]) -> Option<u8> {
+        match self {
+            Self::V4 => packet.first_chunk::<V4_HEADER>().map(|header| header[1]),
+            Self::V6 => packet.first_chunk::<V6_HEADER>().map(|header| header[0] << 4 | header[1] >> 4),
+        }
+    }
+}
+
 /// The byte at `at`.
 pub(super) fn byte(packet: &[u8], at: usize) -> Option<u8> {
     packet.get(at).copied()

@@ -55,7 +55,7 @@ impl Fib {
         let frame = packet.len() + if kind & FRAME == 0 { ETHERNET_HEADER } else { 0 };
         if peer == PeerId::ME {
             entry.stats.count_out(frame);
-            return Verdict::Deliver;
+            return self.deliver(packet);
         }
         if frame > MAX_FRAME {
             return Verdict::Drop(DropReason::TooLong);

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use crate::dataplane::capture::Capture;
 use crate::dataplane::compress::Codec;
 use crate::dataplane::icmp::ErrorBudget;
 use crate::dataplane::stats::Counters;
+use crate::dataplane::strangers::Strangers;
 use crate::time::Instant;
 
 /// Working memory of one worker. Nothing is allocated per packet: what a packet needs is here.
@@ -13,6 +15,12 @@ pub struct Scratch {
     pub now: Instant,
     /// How the packets of this worker ended.
     pub counters: Counters,
+    /// Type of service or traffic class that the last packet is to have outside; 0: none.
+    pub priority: u8,
+    /// Stations that the node does not know.
+    pub strangers: Strangers,
+    /// Copies for whoever watches.
+    pub capture: Capture,
     pub(super) codec: Codec,
     pub(super) errors: ErrorBudget,
 }
@@ -20,7 +28,15 @@ pub struct Scratch {
 impl Scratch {
     /// Empty working memory.
     pub fn new() -> Self {
-        Self { now: Instant::ZERO, counters: Counters::default(), codec: Codec::new(), errors: ErrorBudget::default() }
+        Self {
+            now: Instant::ZERO,
+            counters: Counters::default(),
+            priority: 0,
+            strangers: Strangers::default(),
+            capture: Capture::default(),
+            codec: Codec::new(),
+            errors: ErrorBudget::default(),
+        }
     }
 }
 

@@ -8,7 +8,8 @@
 //! The bytes are tinc's, but each step waits for the answer to the one before, as not every proxy reads ahead. Source:
 //! spec meta-protocol 3.6.
 
-use std::net::{IpAddr, SocketAddr};
+use std::fmt::{self, Display, Formatter};
+use std::net::SocketAddr;
 
 #[cfg(test)]
 mod tests;
@@ -39,7 +40,7 @@ pub enum Protocol {
         /// The user; may be empty.
         user: String,
     },
-    /// SOCKS4a: an address that is not IPv4 goes as text.
+    /// SOCKS4a: what is not an IPv4 address goes as text.
     Socks4a {
         /// The user; may be empty.
         user: String,
@@ -59,6 +60,9 @@ pub enum ProxyError {
     /// An IPv6 address for SOCKS4.
     #[error("SOCKS4 knows no IPv6: use Proxy = socks5, or AddressFamily = ipv4")]
     Ipv4Only,
+    /// A name for a proxy that takes none.
+    #[error("such a name cannot be left to this type of proxy")]
+    Nameless,
     /// The proxy does not want to connect us.
     #[error("the proxy refused: {0}")]
     Refused(String),
@@ -103,12 +107,37 @@ enum Awaited {
     Http,
 }
 
+/// Whom the proxy is to connect us with.
+#[derive(Clone, Debug)]
+enum Target {
+    At(SocketAddr),
+    Named(String, u16),
+}
+
+impl Target {
+    const fn port(&self) -> u16 {
+        match self {
+            Self::At(address) => address.port(),
+            Self::Named(_, port) => *port,
+        }
+    }
+}
+
+impl Display for Target {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(address) => address.fmt(f),
+            Self::Named(name, port) => write!(f, "{name}:{port}"),
+        }
+    }
+}
+
 /// One talk with a proxy.
 #[derive(Debug)]
 pub struct Prelude {
     awaited: Awaited,
     login: Option<(String, String)>,
-    target: SocketAddr,
+    target: Target,
     output: Vec<u8>,
 }
 
@@ -118,9 +147,24 @@ impl Prelude {
     /// # Errors
     /// If this kind of proxy cannot reach such an address.
     pub fn new(protocol: &Protocol, target: SocketAddr) -> Result<Self, ProxyError> {
+        Self::begin(protocol, Target::At(target))
+    }
+
+    /// Begins to ask for a connection with a node whose name only the proxy may know.
+    ///
+    /// # Errors
+    /// If this kind of proxy takes no names, or not such a name.
+    pub fn named(protocol: &Protocol, name: &str, port: u16) -> Result<Self, ProxyError> {
+        if name.is_empty() || name.len() > MAX_LOGIN || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(ProxyError::Nameless);
+        }
+        Self::begin(protocol, Target::Named(name.to_owned(), port))
+    }
+
+    fn begin(protocol: &Protocol, target: Target) -> Result<Self, ProxyError> {
         let (awaited, output, login) = match protocol {
-            Protocol::Socks4 { user } => (Awaited::Socks4, socks4(target, user, false)?, None),
-            Protocol::Socks4a { user } => (Awaited::Socks4, socks4(target, user, true)?, None),
+            Protocol::Socks4 { user } => (Awaited::Socks4, socks4(&target, user, false)?, None),
+            Protocol::Socks4a { user } => (Awaited::Socks4, socks4(&target, user, true)?, None),
             Protocol::Socks5 { login } => {
                 let method = if login.is_some() { PASSWORD } else { NO_LOGIN };
                 (Awaited::Method, vec![SOCKS5, 1, method], login.clone())
@@ -186,14 +230,20 @@ impl Prelude {
 
     fn ask_socks5(&mut self) {
         self.output.extend_from_slice(&[SOCKS5, CONNECT, 0]);
-        match self.target.ip() {
-            IpAddr::V4(ip) => {
+        match &self.target {
+            Target::At(SocketAddr::V4(address)) => {
                 self.output.push(IPV4);
-                self.output.extend_from_slice(&ip.octets());
+                self.output.extend_from_slice(&address.ip().octets());
             }
-            IpAddr::V6(ip) => {
+            Target::At(SocketAddr::V6(address)) => {
                 self.output.push(IPV6);
-                self.output.extend_from_slice(&ip.octets());
+                self.output.extend_from_slice(&address.ip().octets());
+            }
+            Target::Named(name, _) => {
+                self.output.push(NAME);
+                // It was made sure that the length fits.
+                self.output.extend(u8::try_from(name.len()));
+                self.output.extend_from_slice(name.as_bytes());
             }
         }
         self.output.extend_from_slice(&self.target.port().to_be_bytes());
@@ -202,11 +252,13 @@ impl Prelude {
 }
 
 /// The one request of SOCKS4; with `named`, what is no IPv4 address goes behind it as text.
-fn socks4(target: SocketAddr, user: &str, named: bool) -> Result<Vec<u8>, ProxyError> {
-    let (address, name) = match target.ip() {
-        IpAddr::V4(ip) => (ip.octets(), None),
-        IpAddr::V6(ip) if named => ([0, 0, 0, 1], Some(ip.to_string())),
-        IpAddr::V6(_) => return Err(ProxyError::Ipv4Only),
+fn socks4(target: &Target, user: &str, named: bool) -> Result<Vec<u8>, ProxyError> {
+    let (address, name) = match target {
+        Target::At(SocketAddr::V4(address)) => (address.ip().octets(), None),
+        Target::At(SocketAddr::V6(address)) if named => ([0, 0, 0, 1], Some(address.ip().to_string())),
+        Target::At(SocketAddr::V6(_)) => return Err(ProxyError::Ipv4Only),
+        Target::Named(name, _) if named => ([0, 0, 0, 1], Some(name.clone())),
+        Target::Named(..) => return Err(ProxyError::Nameless),
     };
     let mut request = vec![SOCKS4, CONNECT];
     request.extend_from_slice(&target.port().to_be_bytes());

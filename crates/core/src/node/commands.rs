@@ -10,6 +10,7 @@ use crate::node::config::{Config, HostConfig};
 use crate::node::io::{Command, ConnectionInfo, EdgeInfo, NodeInfo, Output, Reply};
 use crate::packet::MAX_FRAME;
 use crate::peer::tunnel::Keying;
+use crate::subnet::Subnet;
 
 /// Bits of a node's status word (spec: cli B.4).
 mod status {
@@ -111,11 +112,11 @@ impl Node {
         let keying = known.tunnel.as_ref().map(|tunnel| &tunnel.keying);
         let has_address = self.config.hosts.get(&known.name).is_some_and(|host| !host.addresses.is_empty());
         [
-            (me || matches!(keying, Some(Keying::Ready(_))), status::VALID_KEY),
+            (matches!(keying, Some(Keying::Ready(_))), status::VALID_KEY),
             (matches!(keying, Some(Keying::Waiting { .. })), status::WAITING_FOR_KEY),
             (reachable, status::VISITED | status::REACHABLE),
-            (route.is_some_and(|route| route.indirect), status::INDIRECT),
-            (reachable && !me, status::SPTPS),
+            (!reachable || route.is_some_and(|route| route.indirect), status::INDIRECT),
+            (reachable, status::SPTPS),
             (known.is_confirmed(), status::UDP_CONFIRMED),
             (has_address, status::HAS_ADDRESS),
         ]
@@ -144,7 +145,7 @@ impl Node {
         infos
     }
 
-    fn subnet_infos(&self) -> Vec<(crate::subnet::Subnet, Option<NodeName>)> {
+    fn subnet_infos(&self) -> Vec<(Subnet, Option<NodeName>)> {
         let subnets = &self.mesh.subnets;
         subnets.iter().map(|(subnet, owner)| (subnet, owner.and_then(|owner| self.name_of(owner)))).collect()
     }
@@ -208,6 +209,7 @@ impl Node {
             .chain(self.nodes_without_host_file())
             .collect();
         self.adopt_hosts();
+        self.forget_stations_unless_switching();
         self.change_subnets(&old);
         self.forget_dialling();
         self.start_dialling();
@@ -246,6 +248,17 @@ impl Node {
         for subnet in added {
             self.tell_subnet(PeerId::ME, subnet, true);
             self.add_subnet(PeerId::ME, subnet);
+        }
+        self.change_broadcast_subnets(old);
+    }
+
+    fn change_broadcast_subnets(&mut self, old: &Config) {
+        let subnets = std::sync::Arc::make_mut(&mut self.mesh.subnets);
+        for subnet in &old.broadcast_subnets {
+            subnets.remove(subnet, None);
+        }
+        for &subnet in self.config.broadcast_subnets.iter().chain(&Subnet::broadcast_defaults()) {
+            subnets.insert(subnet, None, &self.config.name);
         }
     }
 }

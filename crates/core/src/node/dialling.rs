@@ -4,7 +4,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::meta::connection::Connection;
@@ -47,6 +47,8 @@ struct Outgoing {
 struct Round {
     places: VecDeque<Place>,
     tried: BTreeSet<SocketAddr>,
+    /// The name that is being looked up.
+    asked: Option<(String, u16)>,
 }
 
 /// Where a node may be.
@@ -138,7 +140,7 @@ impl Node {
             Ok(ip) => Place::At(SocketAddr::new(ip, *port)),
             Err(_) => Place::Named(host.clone(), *port),
         }));
-        Round { places, tried: BTreeSet::new() }
+        Round { places, ..Round::default() }
     }
 
     /// Where other nodes see `peer`.
@@ -155,7 +157,10 @@ impl Node {
             };
             let address = match round.next() {
                 Some(Place::At(address)) => address,
-                Some(Place::Named(host, port)) => return self.emit(Output::Resolve { peer: name, host, port }),
+                Some(Place::Named(host, port)) => {
+                    round.asked = Some((host.clone(), port));
+                    return self.emit(Output::Resolve { peer: name, host, port });
+                }
                 None => return self.back_off(peer, name),
             };
             match self.config.proxy.as_ref().map(|proxy| Prelude::new(proxy, address)).transpose() {
@@ -197,11 +202,29 @@ impl Node {
         let Some(peer) = self.mesh.graph.find(name) else { return };
         let Some(record) = self.dialling.outgoing.get_mut(&peer).filter(|record| record.conn.is_none()) else { return };
         let Some(round) = record.round.as_mut() else { return };
+        let asked = round.asked.take();
         // The last one comes first, as in tinc.
         addresses.iter().for_each(|&address| round.places.push_front(Place::At(address)));
-        if self.peer(peer).is_some_and(|known| known.conn.is_none()) {
-            self.try_next(peer);
+        if self.peer(peer).is_none_or(|known| known.conn.is_some()) {
+            return;
         }
+        match asked
+            .filter(|_| addresses.is_empty())
+            .and_then(|(host, port)| Some((self.leave_name(&host, port)?, port)))
+        {
+            Some((prelude, port)) => {
+                let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+                self.connect(peer, name.clone(), nowhere, Some(prelude));
+            }
+            None => self.try_next(peer),
+        }
+    }
+
+    /// The proxy may know a name that we do not.
+    fn leave_name(&mut self, host: &str, port: u16) -> Option<Prelude> {
+        let prelude = Prelude::named(self.config.proxy.as_ref()?, host, port).ok()?;
+        self.event(Event::Note(format!("The name {host} is left to the proxy")));
+        Some(prelude)
     }
 
     /// A connection ended: if it was wanted, the next address is tried at once.
@@ -235,7 +258,8 @@ impl Node {
     }
 
     pub(super) fn remember_address(&mut self, peer: PeerId, address: SocketAddr) {
-        let Some(known) = self.peer_mut(peer) else { return };
+        // A name that only a proxy knows stands for no address.
+        let Some(known) = self.peer_mut(peer).filter(|_| !address.ip().is_unspecified()) else { return };
         if known.remember(address) {
             let persist = Persist::Addresses { name: known.name.clone(), addresses: known.cached.clone() };
             self.emit(Output::Persist(persist));

@@ -199,6 +199,7 @@ impl Node {
             return;
         }
         self.forward(from);
+        self.on_station_elsewhere(subnet);
         if !self.config.mesh.strict_subnets {
             self.add_subnet(id, subnet);
         }
@@ -376,7 +377,9 @@ impl Node {
         let port = self.config.port;
         let local = connection.local.map(|local| WireAddress::Ip(SocketAddr::new(local.ip(), port)));
         let options = connection.options;
-        let edge = Edge { to: peer, address: WireAddress::Ip(address), local, options, weight };
+        let known = !address.ip().is_unspecified();
+        let address = if known { WireAddress::Ip(address) } else { WireAddress::Unspecified };
+        let edge = Edge { to: peer, address, local, options, weight };
         self.mesh.graph.set_edge(PeerId::ME, edge);
         self.dirty.routes = true;
         self.touch(peer);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::crypto::keys::PublicKey;
+use crate::dataplane::ethernet::Mac;
 use crate::dataplane::fib::{Fib, UdpTarget};
 use crate::dataplane::stats::PeerStats;
 use crate::dataplane::verdict::Punt;
@@ -63,6 +64,8 @@ pub enum Input<'a> {
         /// The packet's payload.
         payload: &'a [u8],
     },
+    /// In switch mode: a frame of the device came from a station that nobody knows.
+    Learnt(Mac),
     /// The system said that a datagram was too long to send.
     TooBig {
         /// Where it should have gone.
@@ -108,6 +111,8 @@ pub enum Input<'a> {
     Woke(Duration),
     /// Whether requests are to be told one by one, as [`Event::Request`].
     Trace(bool),
+    /// Whether packets that enter routing are told, frame by frame.
+    Capture(bool),
 }
 
 /// Traffic of one peer since the last sample.
@@ -191,6 +196,8 @@ pub enum Output {
         /// The answer.
         reply: Reply,
     },
+    /// Frames that entered routing while [`Input::Capture`] asks for them.
+    Captured(Vec<Box<[u8]>>),
     /// Something that operators, scripts and logs want to know.
     Event(Event),
 }

@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 
 use crate::crypto::base64;
 use crate::crypto::sptps::HANDSHAKE;
-use crate::dataplane::fragment;
+use crate::dataplane::fib::{Broadcast, Fib};
 use crate::dataplane::record::{FRAME, PROBE};
 use crate::dataplane::route::MIN_V4_LIMIT;
 use crate::dataplane::verdict::{DropReason, Punt, Verdict};
+use crate::dataplane::{ethernet, fragment};
 use crate::meta::error::PeerError;
 use crate::name::{ConnId, NodeId, PeerId};
 use crate::node::Node;
@@ -122,9 +123,13 @@ impl Node {
 
     fn on_fragment(&mut self, owner: PeerId, source: PeerId, packet: &Packet) {
         let relay = self.relay_of(owner).unwrap_or(owner);
-        let mtu = self.entry_mtu(relay).max(MIN_V4_LIMIT);
-        for fragment in fragment::split(packet.payload(), usize::from(mtu) - ETHERNET_HEADER) {
-            self.send_plain(owner, source, fragment);
+        let mtu = usize::from(self.entry_mtu(relay).max(MIN_V4_LIMIT));
+        let header = if self.plain_kind() == FRAME { ethernet::header_len(packet.payload()) } else { 0 };
+        let (header, whole) = packet.payload().split_at(header);
+        for mut fragment in fragment::split(whole, mtu - header.len().max(ETHERNET_HEADER)) {
+            if fragment.push_front(header) {
+                self.send_plain(owner, source, fragment);
+            }
         }
     }
 
@@ -132,18 +137,35 @@ impl Node {
         self.fib.peer(peer).map_or(MAX_FRAME as u16, |entry| entry.mtu)
     }
 
-    /// Copies a packet to every neighbour in the spanning tree but the one it came from.
+    /// Gives a packet for everyone to the device, and copies of it to others (spec: routing 7).
     fn on_broadcast(&mut self, source: PeerId, packet: &Packet) {
-        if source != PeerId::ME {
-            self.emit(Output::Deliver(packet.clone()));
-        }
-        if self.config.mesh.tunnel_server || !self.config.policy.broadcast {
-            return;
-        }
-        let behind = self.nexthop(source);
         let fib = std::sync::Arc::clone(&self.fib);
-        for &peer in fib.tree.iter().filter(|&&peer| Some(peer) != behind) {
+        if source != PeerId::ME {
+            let mut copy = packet.clone();
+            let verdict = fib.deliver(&mut copy);
+            self.on_verdict(verdict, copy);
+        }
+        for peer in self.receivers(&fib, source) {
             self.send_plain(peer, source, packet.clone());
+        }
+    }
+
+    /// Who gets a copy of a packet for everyone from us.
+    fn receivers(&self, fib: &Fib, source: PeerId) -> Vec<PeerId> {
+        match self.config.policy.broadcast {
+            _ if self.config.mesh.tunnel_server => Vec::new(),
+            Broadcast::No => Vec::new(),
+            Broadcast::Mst => {
+                let behind = self.nexthop(source);
+                fib.tree.iter().copied().filter(|&peer| Some(peer) != behind).collect()
+            }
+            Broadcast::Direct if source != PeerId::ME => Vec::new(),
+            Broadcast::Direct => {
+                let others = fib.peers.iter().flatten().filter(|entry| entry.peer != PeerId::ME && entry.reachable);
+                let direct = others
+                    .filter(|entry| entry.via == entry.peer || entry.via == PeerId::ME && entry.nexthop == entry.peer);
+                direct.map(|entry| entry.peer).collect()
+            }
         }
     }
 

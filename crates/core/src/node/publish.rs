@@ -32,6 +32,8 @@ impl Node {
             by_id: self.ids(&peers),
             by_addr: self.addresses(&peers),
             tree: Arc::clone(&self.mesh.tree),
+            station: Arc::clone(&self.fib.station),
+            learnt: Arc::clone(&self.learnt),
             peers,
         };
         self.fib = Arc::new(fib);

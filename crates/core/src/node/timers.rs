@@ -20,6 +20,8 @@ pub(crate) enum Wake {
     Repeat,
     /// Routes are computed that had to wait.
     Routes,
+    /// Stations that are silent are forgotten.
+    Ageing,
     /// Sessions are rekeyed.
     KeyExpire,
     /// A tunnel needs keys, probes or keep-alives.

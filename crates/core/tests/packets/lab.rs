@@ -57,6 +57,8 @@ impl Lab {
                 by_id: Arc::default(),
                 by_addr: Arc::default(),
                 tree: Arc::from([]),
+                station: Arc::default(),
+                learnt: Arc::default(),
                 peers,
             },
             scratch: Scratch::new(),

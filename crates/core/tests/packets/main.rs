@@ -9,3 +9,4 @@ mod keys;
 mod lab;
 mod outbound;
 mod refusals;
+mod spec_routing;

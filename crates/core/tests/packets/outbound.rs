@@ -166,7 +166,7 @@ fn everyone_gets_what_is_for_everyone() {
     for destination in [[255, 255, 255, 255], [224, 0, 0, 5], [10, 2, 255, 255]] {
         assert_eq!(lab.outbound(&v4_to(destination)).0, Verdict::Punt(Punt::Broadcast { source: ME }));
     }
-    let mut lab = lab.policy(|policy| policy.broadcast = false);
+    let mut lab = lab.policy(|policy| policy.broadcast = tinmesh_core::dataplane::fib::Broadcast::No);
     assert_eq!(lab.outbound(&v4_to([224, 0, 0, 5])).0, Verdict::Drop(DropReason::NoBroadcast));
 }
 

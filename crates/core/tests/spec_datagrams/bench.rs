@@ -258,6 +258,7 @@ impl Bench {
                 | Output::Connect { .. }
                 | Output::Resolve { .. }
                 | Output::Redeem { .. }
+                | Output::Captured(_)
                 | Output::Event(_) => {}
             }
         }
@@ -309,6 +310,10 @@ impl Bench {
         self.sent.clear();
         self.raw.clear();
         self.delivered.clear();
+    }
+
+    pub(crate) fn conn(&self, of: &str) -> ConnId {
+        self.wires[of].conn
     }
 
     pub(crate) fn is_closed(&self, of: &str) -> bool {

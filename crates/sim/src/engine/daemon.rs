@@ -112,6 +112,7 @@ impl Engine {
                 self.pending.push_back((host, Feedback::Invitation { conn, file }));
             }
             Output::Reply { reply, .. } => self.machine_mut(host).reply = Some(reply),
+            Output::Captured(_) => {}
             Output::Event(event) => self.note(host, event),
         }
     }

@@ -23,6 +23,8 @@ impl Engine {
         machine.scratch.now = now;
         let mut packet = Packet::from_payload(bytes);
         let verdict = fib.outbound(&mut packet, &mut machine.scratch);
+        let strangers = machine.scratch.strangers.take();
+        strangers.for_each(|mac| self.feed(host, Input::Learnt(mac)));
         self.carrier = Carrier::Nothing;
         self.finish(host, verdict, packet);
     }

@@ -21,10 +21,36 @@ const DEFAULT_INVITATION_EXPIRE: u64 = 604_800;
 /// What carries packets between the system and the mesh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceType {
-    /// A TUN interface.
+    /// A TUN interface: IP packets.
     Tun,
+    /// A TAP interface: Ethernet frames.
+    Tap,
+    /// What somebody else opened: IP packets.
+    Fd,
     /// Nothing: the node only relays.
     Dummy,
+}
+
+/// How much the daemon takes rights away from itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sandbox {
+    /// Not at all.
+    #[default]
+    Off,
+    /// Files and system calls are limited; scripts run outside.
+    Normal,
+    /// As before, and no script runs once the daemon is ready.
+    High,
+}
+
+impl std::fmt::Display for Sandbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::Normal => "normal",
+            Self::High => "high",
+        })
+    }
 }
 
 /// Which addresses are used outside the mesh.
@@ -59,6 +85,8 @@ pub struct DaemonSettings {
     pub device: Option<PathBuf>,
     /// Variable `Interface`.
     pub interface: Option<String>,
+    /// Variable `DeviceStandby`.
+    pub device_standby: bool,
     /// Variable `Ifconfig`.
     pub ifconfig: Vec<Range>,
     /// Variable `Route`.
@@ -91,6 +119,8 @@ pub struct DaemonSettings {
     pub scripts_interpreter: Option<String>,
     /// Variable `ProcessPriority`, as a nice value.
     pub process_priority: Option<i32>,
+    /// Variable `Sandbox`.
+    pub sandbox: Sandbox,
     /// Variable `LogLevel`.
     pub log_level: i32,
     /// Variable `InvitationExpire`.
@@ -130,6 +160,7 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Result<DaemonSettings, Config
         device_type: device_type(reader)?,
         device: reader.text("Device").map(PathBuf::from),
         interface: owned(reader, "Interface"),
+        device_standby: reader.bool("DeviceStandby").unwrap_or(false),
         ifconfig: reader.all("Ifconfig").map(interface_address).collect::<Result<_, _>>()?,
         routes: reader.all("Route").map(route).collect::<Result<_, _>>()?,
         interface_mtu: interface_mtu(reader)?,
@@ -146,6 +177,7 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Result<DaemonSettings, Config
         scripts_extension: owned(reader, "ScriptsExtension").unwrap_or_default(),
         scripts_interpreter: owned(reader, "ScriptsInterpreter"),
         process_priority: process_priority(reader)?,
+        sandbox: sandbox(reader)?,
         log_level: reader.int("LogLevel").unwrap_or(0),
         invitation_expire: Duration::from_secs(expire.unwrap_or(DEFAULT_INVITATION_EXPIRE)),
         listen: listen(&bound, &also, port, address_family),
@@ -154,10 +186,6 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Result<DaemonSettings, Config
 
 /// What tinmesh cannot do yet and the operator relies on.
 fn refuse_dangers(reader: &mut Reader<'_>) -> Result<(), ConfigError> {
-    let sandbox = reader.text("Sandbox").unwrap_or("off").to_owned();
-    if reader.word("Sandbox", &format!("Bad sandbox value {sandbox}!"))?.is_some_and(|word| word != "off") {
-        return Err(reader.unsupported("Sandbox", "the daemon would keep rights that it should not have"));
-    }
     if reader.bool("ExperimentalProtocol") == Some(false) {
         return Err(reader.unsupported("ExperimentalProtocol", "the node would not speak the protocol of tinc 1.0"));
     }
@@ -165,17 +193,31 @@ fn refuse_dangers(reader: &mut Reader<'_>) -> Result<(), ConfigError> {
 }
 
 fn device_type(reader: &Reader<'_>) -> Result<DeviceType, ConfigError> {
-    const OTHERS: [&str; 6] = ["tap", "raw_socket", "multicast", "fd", "uml", "vde"];
-    let word = reader.text("DeviceType").unwrap_or("tun").to_ascii_lowercase();
+    const OTHERS: [&str; 4] = ["raw_socket", "multicast", "uml", "vde"];
+    let routes = reader.text("Mode").is_none_or(|mode| mode.eq_ignore_ascii_case("router"));
+    let default = if routes { "tun" } else { "tap" };
+    let word = reader.text("DeviceType").unwrap_or(default).to_ascii_lowercase();
     match word.as_str() {
+        "tun" | "fd" if !routes => {
+            let right = "with Mode = switch or hub it is tap: this device has no Ethernet frames".to_owned();
+            Err(reader.invalid("DeviceType", "Switch mode not supported (requires TAP device)!".to_owned(), right))
+        }
         "tun" => Ok(DeviceType::Tun),
+        "tap" => Ok(DeviceType::Tap),
+        "fd" if reader.text("Device").is_none() => {
+            let right = "add Device = NUMBER or Device = PATH of a UNIX socket that hands one over".to_owned();
+            Err(reader.invalid("DeviceType", "Could not read device from configuration!".to_owned(), right))
+        }
+        "fd" => Ok(DeviceType::Fd),
         "dummy" => Ok(DeviceType::Dummy),
         other if OTHERS.contains(&other) => {
             Err(reader.unsupported("DeviceType", "packets would go to another device than was asked for"))
         }
-        other => {
-            Err(reader.invalid("DeviceType", format!("Unknown device type {other}!"), "it is tun or dummy".to_owned()))
-        }
+        other => Err(reader.invalid(
+            "DeviceType",
+            format!("Unknown device type {other}!"),
+            "it is tun, tap, fd or dummy".to_owned(),
+        )),
     }
 }
 
@@ -190,6 +232,15 @@ fn address_family(reader: &Reader<'_>) -> Result<AddressFamily, ConfigError> {
         Some("ipv4") => AddressFamily::V4,
         Some("ipv6") => AddressFamily::V6,
         Some(_) | None => AddressFamily::Any,
+    })
+}
+
+fn sandbox(reader: &Reader<'_>) -> Result<Sandbox, ConfigError> {
+    let value = reader.text("Sandbox").unwrap_or_default();
+    Ok(match reader.word("Sandbox", &format!("Bad sandbox value {value}!"))? {
+        Some("normal") => Sandbox::Normal,
+        Some("high") => Sandbox::High,
+        Some(_) | None => Sandbox::Off,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tinmesh_core::dataplane::fib::{Forwarding, Mode, Policy};
+use tinmesh_core::dataplane::fib::{Broadcast, Forwarding, Frames, Mode, Policy};
 use tinmesh_core::name::NodeName;
 use tinmesh_core::node::config::{Config, LinkPolicy, MeshPolicy, Timing};
 
@@ -49,10 +49,6 @@ fn connect_to(own: &NodeName, reader: &mut Reader<'_>) -> Vec<NodeName> {
 }
 
 fn policy(tcp_only: bool, reader: &mut Reader<'_>) -> Result<Policy, ConfigError> {
-    let broadcast = reader.word("Broadcast", "Invalid broadcast mode!")?;
-    if broadcast == Some("direct") {
-        reader.warn("Broadcast = direct is not supported yet by tinmesh, mst is used".to_owned());
-    }
     Ok(Policy {
         mode: mode(reader)?,
         forwarding: match reader.word("Forwarding", "Invalid forwarding mode!")? {
@@ -64,13 +60,20 @@ fn policy(tcp_only: bool, reader: &mut Reader<'_>) -> Result<Policy, ConfigError
         direct_only: reader.bool("DirectOnly").unwrap_or(false),
         compression: compression(reader)?,
         tcp_only,
-        broadcast: broadcast != Some("no"),
+        broadcast: match reader.word("Broadcast", "Invalid broadcast mode!")? {
+            Some("no") => Broadcast::No,
+            Some("direct") => Broadcast::Direct,
+            Some(_) | None => Broadcast::Mst,
+        },
+        priority_inheritance: reader.bool("PriorityInheritance").unwrap_or(false),
+        frames: Frames::Ip,
     })
 }
 
 fn mode(reader: &Reader<'_>) -> Result<Mode, ConfigError> {
     match reader.word("Mode", "Invalid routing mode!")? {
-        Some("switch" | "hub") => Err(reader.unsupported("Mode", "packets would not arrive")),
+        Some("switch") => Ok(Mode::Switch),
+        Some("hub") => Ok(Mode::Hub),
         Some(_) | None => Ok(Mode::Router),
     }
 }

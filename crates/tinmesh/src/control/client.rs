@@ -5,12 +5,16 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::retry_on_intr;
 use rustix::net::RecvFlags;
 use tinmesh_os::process;
+use tinmesh_os::signals::Interrupts;
 
-use super::dump::{ConnectionLine, DumpError, EdgeLine, Line, NodeLine, SubnetLine};
+use super::dump::{ConnectionLine, DumpError, EdgeLine, Line, NodeLine, SubnetLine, TrafficLine};
 use super::pid_file::PidFile;
 use super::request::{CONTROL, ControlRequest};
+use super::stream::Records;
 use crate::files;
 use crate::paths::Paths;
 
@@ -18,8 +22,6 @@ use crate::paths::Paths;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest line of a daemon, in bytes; a node line with three names of the longest kind fits.
 const MAX_LINE: u64 = 16 * 1024;
-/// Longest record of a stream, in bytes.
-const MAX_RECORD: usize = 64 * 1024;
 /// Most lines of a list: far more than a mesh has.
 const MAX_LINES: usize = 10_000_000;
 
@@ -233,6 +235,14 @@ impl Client {
         self.list(&ControlRequest::Connections)
     }
 
+    /// The traffic counters of all nodes.
+    ///
+    /// # Errors
+    /// If the daemon does not answer, or with something else.
+    pub fn traffic(&mut self) -> Result<Vec<TrafficLine>, ClientError> {
+        self.list(&ControlRequest::Traffic)
+    }
+
     /// Sends a request whose reply is one number, and waits for that.
     ///
     /// # Errors
@@ -256,27 +266,38 @@ impl Client {
         Ok(())
     }
 
-    /// Asks for a stream and hands over each of its records, for ever: until the daemon ends or `each` says `false`.
+    /// Asks for a stream and hands over each of its records: until the daemon ends, `each` says `false`, or one of
+    /// `interrupts` comes; that last is `true`.
     ///
     /// # Errors
     /// If the connection breaks, or something else comes.
-    pub fn follow(&mut self, request: &ControlRequest, mut each: impl FnMut(&[u8]) -> bool) -> Result<(), ClientError> {
-        let kind = request.kind().ok_or(ClientError::Unexpected)?;
+    pub fn follow(
+        &mut self,
+        request: &ControlRequest,
+        interrupts: Option<&Interrupts>,
+        mut each: impl FnMut(&[u8]) -> bool,
+    ) -> Result<bool, ClientError> {
+        let mut records = Records::of(request.kind().ok_or(ClientError::Unexpected)?);
         self.write_line(&request.to_string())?;
         self.set_patience(None)?;
-        let mut record = Vec::new();
-        loop {
-            let line = match self.read_line() {
-                Err(ClientError::Closed) => return Ok(()),
-                line => line?,
-            };
-            let len = reply_to(&line, kind).and_then(|rest| rest.trim().parse::<usize>().ok());
-            record.resize(len.filter(|len| *len <= MAX_RECORD).ok_or(ClientError::Unexpected)?, 0);
-            self.stream.read_exact(&mut record)?;
-            if !each(&record) {
-                return Ok(());
+        let early = self.stream.buffer().to_vec();
+        self.stream.consume(early.len());
+        let mut goes_on = records.feed(&early, &mut each)?;
+        let mut bytes = vec![0; MAX_LINE as usize];
+        while goes_on {
+            if let Some(interrupts) = interrupts
+                && wait_for_either(self.stream.get_ref(), interrupts)?
+            {
+                return Ok(true);
             }
+            let count = match self.stream.get_mut().read(&mut bytes) {
+                Ok(0) => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(false),
+                read => read?,
+            };
+            goes_on = records.feed(bytes.get(..count).unwrap_or_default(), &mut each)?;
         }
+        Ok(false)
     }
 
     fn list<T: Line>(&mut self, request: &ControlRequest) -> Result<Vec<T>, ClientError> {
@@ -324,8 +345,15 @@ pub fn read_pid_file(path: &Path) -> Result<PidFile, ConnectError> {
     PidFile::parse(&text).map_err(|_| ConnectError::BadPidFile { path: path.to_owned() })
 }
 
+/// Waits for bytes or an interrupt, and says whether it is the latter.
+fn wait_for_either(stream: &UnixStream, interrupts: &Interrupts) -> io::Result<bool> {
+    let mut polled = [PollFd::new(stream, PollFlags::IN), PollFd::new(interrupts, PollFlags::IN)];
+    retry_on_intr(|| poll(&mut polled, None))?;
+    Ok(interrupts.take())
+}
+
 /// What follows `18 KIND` on a line of that kind.
-fn reply_to(line: &str, kind: u32) -> Option<&str> {
+pub(super) fn reply_to(line: &str, kind: u32) -> Option<&str> {
     let rest = line.strip_prefix(&format!("{CONTROL} {kind}"))?;
     (rest.is_empty() || rest.starts_with(' ')).then_some(rest)
 }

@@ -187,6 +187,24 @@ impl Line for NodeLine {
     }
 }
 
+/// The counters of one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrafficLine {
+    /// Its name.
+    pub name: String,
+    /// What came from it and went to it.
+    pub traffic: Traffic,
+}
+
+impl Line for TrafficLine {
+    const WHAT: &'static str = "traffic";
+    const KIND: u32 = super::request::kind::TRAFFIC;
+
+    fn read(words: &mut Words<'_>) -> Option<Self> {
+        Some(Self { name: words.text()?, traffic: read_traffic(words)? })
+    }
+}
+
 fn read_traffic(words: &mut Words<'_>) -> Option<Traffic> {
     Some(Traffic {
         in_packets: words.number()?,

@@ -121,6 +121,11 @@ pub fn log_line(message: &str) -> Vec<u8> {
     format!("{CONTROL} {} {}\n{message}", kind::LOG, message.len()).into_bytes()
 }
 
+/// A packet for a client that watches: no newline behind it (spec: cli C.4).
+pub fn packet(frame: &[u8]) -> Vec<u8> {
+    [format!("{CONTROL} {} {}\n", kind::PCAP, frame.len()).as_bytes(), frame].concat()
+}
+
 fn list<T>(kind: u32, items: &[T], line: impl Fn(&T, &mut String) -> std::fmt::Result) -> String {
     let mut out = String::new();
     for item in items {

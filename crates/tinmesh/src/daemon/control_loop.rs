@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use crate::control::encode::{self, Shown};
 use crate::control::request::{ControlRequest, kind};
 use crate::daemon::control_sockets::ControlSockets;
 use crate::daemon::drops::Drops;
+use crate::daemon::errands::Errands;
 use crate::daemon::events;
 use crate::daemon::hostnames::Hostnames;
 use crate::daemon::lifeline::Lifeline;
@@ -34,12 +36,14 @@ use crate::daemon::log::{self, CONNECTIONS, Line, Log, NOTICE};
 use crate::daemon::meta_sockets::{MetaEvent, MetaSockets};
 use crate::daemon::names::Names;
 use crate::daemon::own_subnets::OwnSubnets;
+use crate::daemon::packet_log;
 use crate::daemon::proxying::Proxying;
 use crate::daemon::reload::Reload;
 use crate::daemon::resolver::{Purpose, Resolver};
 use crate::daemon::scripts::Scripts;
 use crate::daemon::service::Service;
 use crate::daemon::shared::{FromWorker, Shared, is_too_big};
+use crate::daemon::standby::Standby;
 use crate::daemon::store::Store;
 use crate::daemon::token::Token;
 use crate::daemon::worker::Pulse;
@@ -77,7 +81,9 @@ pub struct ControlLoop {
     pub(super) hostnames: Hostnames,
     pub(super) scripts: Scripts,
     pub(super) own_subnets: OwnSubnets,
+    pub(super) standby: Standby,
     pub(super) store: Store,
+    pub(super) errands: Option<Arc<Errands>>,
     pub(super) names: Option<Names>,
     pub(super) reload: Reload,
     pub(super) log: Log,
@@ -189,9 +195,7 @@ impl ControlLoop {
         if self.node.poll_timeout().is_some_and(|at| at <= time) {
             self.tell(Input::Timeout);
         }
-        if due(self.times.sample)
-            || self.times.sample.is_none() && self.shared.active.load(std::sync::atomic::Ordering::Relaxed)
-        {
+        if due(self.times.sample) || self.times.sample.is_none() && self.shared.active.load(Relaxed) {
             self.sample(time);
         }
         if due(self.times.settle) {
@@ -224,7 +228,7 @@ impl ControlLoop {
 
     /// Samples counters; goes on doing so while packets move.
     fn sample(&mut self, time: Instant) {
-        let moved = self.shared.active.swap(false, std::sync::atomic::Ordering::Relaxed);
+        let moved = self.shared.active.swap(false, Relaxed);
         self.times.sample = moved.then(|| time + SAMPLE_INTERVAL);
         let fib = self.shared.fib.load_full();
         let mut sampler = std::mem::take(&mut self.sampler);
@@ -291,6 +295,8 @@ impl ControlLoop {
             }
             match self.words.try_recv() {
                 Ok(FromWorker::Punt { punt, payload }) => self.tell(Input::Punt { punt, payload: &payload }),
+                Ok(FromWorker::Learnt(mac)) => self.tell(Input::Learnt(mac)),
+                Ok(FromWorker::Captured(frames)) => self.show(&frames),
                 Ok(FromWorker::TooBig { to, len }) => self.tell(Input::TooBig { to, len }),
                 Ok(FromWorker::DeviceFailed(cause)) => {
                     return Err(io::Error::new(cause.kind(), format!("the network device failed: {cause}")));
@@ -299,6 +305,21 @@ impl ControlLoop {
             }
         }
         Ok(())
+    }
+
+    /// Shows frames to the clients that watch packets.
+    fn show(&mut self, frames: &[Box<[u8]>]) {
+        for frame in frames {
+            self.control.publish_packet(frame, &self.poller);
+        }
+    }
+
+    /// Has packets copied while somebody watches.
+    fn follow_packets(&mut self) {
+        let wanted = self.control.captures();
+        if self.shared.captures.swap(wanted, Relaxed) != wanted {
+            self.tell(Input::Capture(wanted));
+        }
     }
 
     fn on_signals(&mut self) {
@@ -310,7 +331,10 @@ impl ControlLoop {
                 }
                 Signal::HangUp => {
                     info!(target: NOTICE, "Got {} signal", signal.description());
-                    self.log.reopen();
+                    self.log.reopen(|path| match &self.errands {
+                        Some(errands) => errands.open_log(),
+                        None => log::open(path),
+                    });
                     self.read_configuration();
                 }
                 Signal::Alarm => {
@@ -371,7 +395,11 @@ impl ControlLoop {
                 self.control.follow_log(client, *level, *colour);
                 return self.follow_log();
             }
-            ControlRequest::Pcap { .. } | ControlRequest::Unknown => {
+            ControlRequest::Pcap { snap_len } => {
+                self.control.follow_packets(client, usize::try_from(*snap_len).unwrap_or(0));
+                return self.follow_packets();
+            }
+            ControlRequest::Unknown => {
                 return self.answer(client, encode::unknown().as_bytes());
             }
         };
@@ -390,12 +418,14 @@ impl ControlLoop {
         self.answer(client, encode::done(kind::DEBUG, self.log.level()).as_bytes());
         if level >= 0 {
             self.log.set_level(level);
+            self.scripts.change(self.scripts.settings().at_debug_level(level));
             self.trace();
         }
     }
 
-    /// Has requests told one by one if anybody wants to see them.
+    /// Has requests and packets told one by one if anybody wants to see them.
     fn trace(&mut self) {
+        packet_log::want(self.log.audible() >= packet_log::LEVEL);
         self.tell(Input::Trace(self.log.audible() >= log::REQUESTS_LEVEL));
     }
 
@@ -413,6 +443,7 @@ impl ControlLoop {
         }
         if any {
             self.follow_log();
+            self.follow_packets();
         }
     }
 
@@ -436,6 +467,9 @@ impl ControlLoop {
                 let mut happened = Vec::new();
                 self.meta.flush(&self.poller, &mut happened);
                 if happened.is_empty() {
+                    if !self.stopping {
+                        self.standby.follow(&self.scripts);
+                    }
                     return;
                 }
                 pending.extend(happened.into_iter().map(Pending::Meta));
@@ -482,7 +516,8 @@ impl ControlLoop {
             Output::PathMtu(to) => pending.push_back(Pending::PathMtu(to)),
             Output::Resolve { peer, host, port } => self.resolver.ask(Purpose::Node(peer), host, port),
             Output::Persist(persist) => {
-                if let Err(cause) = self.store.keep(&persist) {
+                let outside = self.errands.as_ref().and_then(|errands| errands.keep(&persist));
+                if let Err(cause) = outside.unwrap_or_else(|| self.store.keep(&persist)) {
                     error!("Could not write {cause}");
                 }
             }
@@ -490,6 +525,7 @@ impl ControlLoop {
                 let file = self.store.redeem(&file_name, self.reload.invitation_expire());
                 pending.push_back(Pending::Invitation(conn, file));
             }
+            Output::Captured(frames) => self.show(&frames),
             Output::Reply { id, reply } => self.on_reply(id, &reply),
             Output::Event(event) => self.on_event(&event),
         }
@@ -509,6 +545,7 @@ impl ControlLoop {
         if up || matches!(event, Event::NodeDown { .. }) {
             self.service.count_node(up);
         }
+        self.standby.note(event);
         if !self.own_subnets.note(event) {
             events::run_scripts(event, self.reload.name(), &self.scripts);
         }
@@ -540,6 +577,7 @@ impl ControlLoop {
     }
 
     fn stop(&mut self) {
+        self.stopping = true;
         self.service.stopping();
         self.drops.tell(&self.shared, self.node.counters());
         self.tell(Input::Command { id: NOBODY, command: Command::Shutdown });

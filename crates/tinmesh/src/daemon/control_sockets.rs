@@ -17,6 +17,9 @@ const MAX_CLIENTS: usize = 64;
 /// Bytes that may wait for a client that does not read; then it is dropped.
 const MAX_WAITING: usize = 8 << 20;
 
+/// Bytes that may wait for a client that watches packets; further packets pass it by.
+const MAX_PACKETS_WAITING: usize = 1 << 20;
+
 struct Client {
     stream: UnixStream,
     session: ControlSession,
@@ -24,6 +27,8 @@ struct Client {
     interest: Interest,
     /// Debug level and colour of a client that follows the log.
     log: Option<(i32, bool)>,
+    /// Bytes of each packet that a client who watches them wants.
+    packets: Option<usize>,
 }
 
 /// The control socket and its clients.
@@ -55,7 +60,8 @@ impl ControlSockets {
             if ready {
                 self.accepted += 1;
                 let session = ControlSession::new(&self.cookie);
-                let client = Client { stream, session, output: Vec::new(), interest: Interest::READ, log: None };
+                let client =
+                    Client { stream, session, output: Vec::new(), interest: Interest::READ, log: None, packets: None };
                 self.clients.insert(number, client);
             }
         }
@@ -143,12 +149,42 @@ impl ControlSockets {
         }
     }
 
+    /// Lets a client watch packets, each cut to `snap_len` bytes; 0: whole.
+    pub fn follow_packets(&mut self, number: u64, snap_len: usize) {
+        if let Some(client) = self.clients.get_mut(&number) {
+            client.packets = Some(if snap_len == 0 { usize::MAX } else { snap_len });
+        }
+    }
+
+    /// Whether anybody watches packets.
+    pub fn captures(&self) -> bool {
+        self.clients.values().any(|client| client.packets.is_some())
+    }
+
+    /// Sends a packet to those who watch, but those who do not keep up.
+    pub fn publish_packet(&mut self, frame: &[u8], poller: &Poller) {
+        let keeps_up = |client: &Client| client.output.len() < MAX_PACKETS_WAITING;
+        let watching = self.clients.iter().filter(|(_, client)| keeps_up(client));
+        let wanted: Vec<(u64, usize)> =
+            watching.filter_map(|(&number, client)| Some((number, client.packets?))).collect();
+        for (number, snap_len) in wanted {
+            let part = frame.get(..snap_len).unwrap_or(frame);
+            self.reply(number, &encode::packet(part), poller);
+        }
+    }
+
+    /// Gives the clients away at the end; until their connections are closed they wait.
+    pub fn release(&mut self) -> Vec<UnixStream> {
+        let open = |client: &Client| client.session.is_open() && !client.session.is_closed();
+        std::mem::take(&mut self.clients).into_values().filter(open).map(|client| client.stream).collect()
+    }
+
     /// The clients that showed the cookie, for the list of connections.
     pub fn list(&self) -> Vec<ControlConnection> {
         let open = self.clients.iter().filter(|(_, client)| client.session.is_open());
         open.map(|(&number, client)| ControlConnection {
             number: u32::try_from(number).unwrap_or(u32::MAX),
-            pcap: false,
+            pcap: client.packets.is_some(),
             log: client.log.is_some(),
         })
         .collect()

@@ -12,7 +12,7 @@ use crate::config::DaemonSettings;
 /// # Errors
 /// What the kernel refused, with what was being done.
 pub fn set_up(name: &str, settings: &DaemonSettings) -> io::Result<()> {
-    if settings.ifconfig.is_empty() && settings.routes.is_empty() && settings.interface_mtu.is_none() {
+    if is_left_alone(settings) {
         return Ok(());
     }
     let mut link = Link::open()?;
@@ -24,4 +24,17 @@ pub fn set_up(name: &str, settings: &DaemonSettings) -> io::Result<()> {
         link.add_route(Prefix { address, len }, gateway, name)?;
     }
     Ok(())
+}
+
+/// Takes the interface called `name` down, if the configuration says how to set it up. Its routes go with that.
+///
+/// # Errors
+/// What the kernel refused, with what was being done.
+pub fn set_down(name: &str, settings: &DaemonSettings) -> io::Result<()> {
+    if is_left_alone(settings) { Ok(()) } else { Link::open()?.set_down(name) }
+}
+
+/// Whether setting it up is left to `tinc-up`.
+fn is_left_alone(settings: &DaemonSettings) -> bool {
+    settings.ifconfig.is_empty() && settings.routes.is_empty() && settings.interface_mtu.is_none()
 }

@@ -23,6 +23,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 pub use line::Line;
 use line::Priority;
 
+use crate::daemon::packet_log;
 use crate::files;
 
 /// Target of messages from level 1 on: connections made and lost.
@@ -132,8 +133,16 @@ impl Log {
         Ok(())
     }
 
+    /// The log file, if lines go to one.
+    pub fn path(&self) -> Option<PathBuf> {
+        match self.0.sink.lock().unwrap_or_else(PoisonError::into_inner).as_ref()? {
+            Sink::File { path, .. } => Some(path.clone()),
+            Sink::Stderr { .. } | Sink::Journal | Sink::Syslog(_) => None,
+        }
+    }
+
     /// Opens the log file anew, after it was moved away. If that fails, lines still go into the old one.
-    pub fn reopen(&self) {
+    pub fn reopen(&self, open: impl FnOnce(&Path) -> io::Result<File>) {
         let mut sink = self.0.sink.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(Sink::File { file, path }) = sink.as_mut() else { return };
         match open(path) {
@@ -186,7 +195,11 @@ impl Log {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
+/// Opens a log file.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
@@ -239,7 +252,7 @@ fn tinc_level(metadata: &Metadata<'_>) -> i32 {
         STATUS => 2,
         PROTOCOL => 3,
         REQUESTS => REQUESTS_LEVEL,
-        PACKETS => 5,
+        PACKETS => packet_log::LEVEL,
         _ => match *metadata.level() {
             Level::ERROR | Level::WARN | Level::INFO => 0,
             Level::DEBUG => 2,

@@ -184,19 +184,35 @@ fn open_link(settings: &DaemonSettings, paths: &Paths) -> Result<(Link, String, 
             info!("dummy (dummy) is a dummy device");
             Ok((Link::Dummy, "dummy".to_owned(), "dummy".to_owned()))
         }
-        DeviceType::Tun => {
-            let path = settings.device.clone().unwrap_or_else(|| "/dev/net/tun".into());
-            let name = settings.interface.clone().or_else(|| paths.netname.clone());
-            let options = DeviceOptions { path: Some(path.clone()), name, kind: Kind::Tun };
-            let device = Device::open(&options).with_context(|| {
-                format!(
-                    "Could not create a tun/tap interface from {}; it needs root and the kernel module tun",
-                    path.display()
-                )
-            })?;
-            let interface = device.name().to_owned();
-            info!("{} is a Linux tun/tap device (tun mode)", path.display());
-            Ok((Link::Tun(device), path.display().to_string(), interface))
-        }
+        DeviceType::Tun => open_interface(Kind::Tun, settings, paths),
+        DeviceType::Tap => open_interface(Kind::Tap, settings, paths),
+        DeviceType::Fd => open_descriptor(settings),
     }
+}
+
+/// A descriptor that this process was started with, or that a UNIX socket hands over (spec: routing 2.4).
+fn open_descriptor(settings: &DaemonSettings) -> Result<(Link, String, String)> {
+    let path = settings.device.clone().unwrap_or_default();
+    let text = path.display().to_string();
+    let device = match text.parse() {
+        Ok(number) => Device::from_fd(number).with_context(|| {
+            format!("Could not open device {text}: this program was not started with that descriptor")
+        })?,
+        Err(_) => Device::from_socket(&path).with_context(|| format!("Could not get a device from socket {text}"))?,
+    };
+    info!("{} adapter set up.", device.name());
+    Ok((Link::Descriptor(device), text.clone(), text))
+}
+
+fn open_interface(kind: Kind, settings: &DaemonSettings, paths: &Paths) -> Result<(Link, String, String)> {
+    let path = settings.device.clone().unwrap_or_else(|| "/dev/net/tun".into());
+    let name = settings.interface.clone().or_else(|| paths.netname.clone());
+    let options = DeviceOptions { path: Some(path.clone()), name, kind };
+    let device = Device::open(&options).with_context(|| {
+        format!("Could not create a tun/tap interface from {}; it needs root and the kernel module tun", path.display())
+    })?;
+    let interface = device.name().to_owned();
+    let mode = if kind == Kind::Tun { "tun" } else { "tap" };
+    info!("{} is a Linux tun/tap device ({mode} mode)", path.display());
+    Ok((Link::Interface(device), path.display().to_string(), interface))
 }

@@ -3,10 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tinmesh_core::dataplane::fib::{Frames, Mode};
+
 use crate::config::syntax::Settings;
 use crate::config::{self, ConfigError, DaemonSettings, Loaded, Override, Reread};
+use crate::daemon::log::NOTICE;
 use crate::daemon::scripts::ScriptSettings;
 use crate::paths::Paths;
+use tracing::info;
 
 /// Where the configuration is, and what stays as it was at the start.
 pub struct Reload {
@@ -16,13 +20,16 @@ pub struct Reload {
     port: u16,
     sockets: Vec<SocketAddr>,
     compression: u8,
+    /// What the device carries, if there is one.
+    frames: Option<Frames>,
     invitation_expire: Duration,
     settings: Settings,
 }
 
 impl Reload {
-    /// For a daemon that was started with `loaded`; `port` and `sockets` are the real ones.
-    pub fn new(paths: Paths, overrides: Vec<Override>, loaded: &Loaded) -> Self {
+    /// For a daemon that was started with `loaded`, where `port` and `sockets` are the real ones, on a device that carries
+    /// `frames`.
+    pub fn new(paths: Paths, overrides: Vec<Override>, loaded: &Loaded, frames: Option<Frames>) -> Self {
         Self {
             paths,
             overrides,
@@ -30,6 +37,7 @@ impl Reload {
             port: loaded.node.port,
             sockets: loaded.node.sockets.clone(),
             compression: loaded.node.policy.compression,
+            frames,
             invitation_expire: loaded.daemon.invitation_expire,
             settings: loaded.settings.clone(),
         }
@@ -67,6 +75,11 @@ impl Reload {
         if level != self.compression {
             loaded.warnings.push(format!("Compression needs a restart: still {}", self.compression));
         }
+        loaded.node.policy.frames = self.frames.unwrap_or_default();
+        if self.frames == Some(Frames::Ip) && loaded.node.policy.mode != Mode::Router {
+            loaded.warnings.push("Mode needs a restart: the interface has no Ethernet frames, still router".to_owned());
+            loaded.node.policy.mode = Mode::Router;
+        }
         loaded.node.port = self.port;
         loaded.node.sockets.clone_from(&self.sockets);
         self.invitation_expire = loaded.daemon.invitation_expire;
@@ -74,12 +87,19 @@ impl Reload {
         Ok(loaded)
     }
 
-    /// The settings of scripts that follow from a configuration.
+    /// The settings of scripts that follow from a configuration. In a sandbox they stay: who runs scripts then knows
+    /// them from the start.
     pub fn script_settings(&self, old: &ScriptSettings, settings: &DaemonSettings) -> ScriptSettings {
-        ScriptSettings {
-            extension: settings.scripts_extension.clone(),
-            interpreter: settings.scripts_interpreter.clone(),
-            ..old.clone()
+        let (extension, interpreter) = (settings.scripts_extension.clone(), settings.scripts_interpreter.clone());
+        if old.errands.is_none() {
+            return ScriptSettings { extension, interpreter, ..old.clone() };
         }
+        if old.interpreter != interpreter {
+            info!(target: NOTICE, "Not changing ScriptsInterpreter because of sandbox.");
+        }
+        if old.extension != extension {
+            info!(target: NOTICE, "Not changing ScriptsExtension because of sandbox.");
+        }
+        old.clone()
     }
 }

@@ -1,6 +1,7 @@
 //! The pid file and the control socket: claimed before anything else, removed at the end, and
 //! never taken from a daemon that still runs (spec: configuration 1.1, 13 item 7).
 
+use std::cell::RefCell;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -30,6 +31,7 @@ pub struct Created {
     files: [OwnFile; 2],
     listener: UnixListener,
     cookie: Zeroizing<String>,
+    waiting: RefCell<Vec<UnixStream>>,
 }
 
 /// Removes the files when it is dropped.
@@ -106,7 +108,7 @@ impl RunFiles {
         let failure = format!("Could not write pid file {}", self.pid_file.display());
         let socket = OwnFile::at(self.socket)?;
         let pid_file = write_private(self.pid_file, &line).inspect_err(|_| socket.remove()).context(failure)?;
-        Ok(Created { files: [pid_file, socket], listener, cookie })
+        Ok(Created { files: [pid_file, socket], listener, cookie, waiting: RefCell::default() })
     }
 }
 
@@ -150,6 +152,11 @@ impl Created {
     /// If the system has no more descriptors.
     pub fn listener(&self) -> io::Result<UnixListener> {
         self.listener.try_clone()
+    }
+
+    /// Keeps clients until the files are gone: the end of their connection tells them that the daemon has finished.
+    pub fn keep_waiting(&self, clients: Vec<UnixStream>) {
+        self.waiting.borrow_mut().extend(clients);
     }
 
     /// What clients must know.

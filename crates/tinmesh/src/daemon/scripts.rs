@@ -16,6 +16,7 @@ use arc_swap::ArcSwap;
 use tinmesh_os::signals;
 use tracing::{debug, error};
 
+use crate::daemon::errands::Errands;
 use crate::daemon::lifeline::Lifeline;
 use crate::daemon::log::STATUS;
 
@@ -35,6 +36,8 @@ pub struct ScriptSettings {
     pub interpreter: Option<String>,
     /// `NETNAME`, `NAME`, `DEVICE`, `INTERFACE`, `DEBUG`, as far as they are known.
     pub environment: Vec<(String, String)>,
+    /// Who runs them, if the daemon may not.
+    pub errands: Option<Arc<Errands>>,
 }
 
 /// One run of a script.
@@ -148,24 +151,32 @@ impl ScriptSettings {
         self.confbase.join(format!("{name}{}", self.extension))
     }
 
+    /// The same settings at another debug level.
+    #[must_use]
+    pub fn at_debug_level(&self, level: i32) -> Self {
+        let mut settings = self.clone();
+        settings.environment.retain(|(key, _)| key != "DEBUG");
+        if level >= 0 {
+            settings.environment.push(("DEBUG".to_owned(), level.to_string()));
+        }
+        settings
+    }
+
     /// Runs a script now, if its file exists. Nothing follows from its failure but a line in the log.
     pub fn run(&self, script: &Script) {
-        let path = self.path(&script.name);
-        if !path.exists() {
+        if !self.path(&script.name).exists() {
             return;
         }
         let name = &script.name;
+        if self.errands.as_ref().is_some_and(|errands| !errands.runs_scripts()) {
+            return debug!(target: STATUS, "Script {name} is not run because of Sandbox = high");
+        }
         debug!(target: STATUS, "Executing script {name}");
-        let quoted = format!("\"{}\"", path.display());
-        let line =
-            self.interpreter.as_ref().map_or_else(|| quoted.clone(), |interpreter| format!("{interpreter} {quoted}"));
-        let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(line).current_dir(&self.confbase);
-        command.envs(self.environment.iter().map(|(key, value)| (key, value)));
-        command.envs(script.variables.iter().map(|(key, value)| (key, value)));
-        command.env_remove("TINC_UMBILICAL");
-        signals::restore_in(&mut command);
-        match command.status() {
+        let outcome = match &self.errands {
+            Some(errands) => errands.run(&self.told(script)),
+            None => self.command(script).status(),
+        };
+        match outcome {
             Ok(status) if status.success() => {}
             Ok(status) => match status.signal() {
                 Some(signal) => {
@@ -175,6 +186,27 @@ impl ScriptSettings {
             },
             Err(cause) => error!("Could not run script {name}: {cause}"),
         }
+    }
+
+    /// The script with what may have changed since those who run it were started.
+    fn told(&self, script: &Script) -> Script {
+        let mut script = script.clone();
+        script.variables.extend(self.environment.iter().filter(|(key, _)| key == "DEBUG").cloned());
+        script
+    }
+
+    /// The program that runs a script.
+    pub fn command(&self, script: &Script) -> Command {
+        let quoted = format!("\"{}\"", self.path(&script.name).display());
+        let line =
+            self.interpreter.as_ref().map_or_else(|| quoted.clone(), |interpreter| format!("{interpreter} {quoted}"));
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(line).current_dir(&self.confbase);
+        command.envs(self.environment.iter().map(|(key, value)| (key, value)));
+        command.envs(script.variables.iter().map(|(key, value)| (key, value)));
+        command.env_remove("TINC_UMBILICAL");
+        signals::restore_in(&mut command);
+        command
     }
 }
 

@@ -6,15 +6,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{SyncSender, TrySendError};
 
 use arc_swap::ArcSwap;
-use tinmesh_core::dataplane::fib::{Fib, UdpTarget};
+use tinmesh_core::dataplane::ethernet::Mac;
+use tinmesh_core::dataplane::fib::{Fib, Frames, UdpTarget};
 use tinmesh_core::dataplane::verdict::{DropReason, Punt};
 use tinmesh_core::packet::Packet;
-use tinmesh_os::device::Device;
+use tinmesh_os::device::{Device, Kind};
 use tinmesh_os::poll::Waker;
 use tinmesh_os::udp::UdpSocket;
 
 /// Punts that may wait for the node.
 pub const PUNT_QUEUE: usize = 1024;
+
+/// A machine's address until it shows it (spec: routing 2.6).
+const UNKNOWN_MAC: Mac = [0xfe, 0xfd, 0, 0, 0, 0];
 
 /// A worker's word to the node.
 #[derive(Debug)]
@@ -33,6 +37,10 @@ pub enum FromWorker {
         /// Its UDP payload in bytes.
         len: usize,
     },
+    /// A frame of the device came from a station that nobody knows.
+    Learnt(Mac),
+    /// Frames that entered routing while somebody watches.
+    Captured(Vec<Box<[u8]>>),
     /// The device is gone or broken.
     DeviceFailed(io::Error),
 }
@@ -40,21 +48,51 @@ pub enum FromWorker {
 /// The virtual network device, if there is one.
 #[derive(Debug)]
 pub enum Link {
-    /// A TUN interface.
-    Tun(Device),
+    /// A TUN or TAP interface.
+    Interface(Device),
+    /// `DeviceType = fd`: what somebody else opened.
+    Descriptor(Device),
     /// `DeviceType = dummy`: gives nothing, swallows everything.
     Dummy,
 }
 
 impl Link {
+    /// The interface that the kernel made for it.
+    pub fn interface(&self) -> Option<&str> {
+        match self {
+            Self::Interface(device) => Some(device.name()),
+            Self::Descriptor(_) | Self::Dummy => None,
+        }
+    }
+
     /// Hands a packet to the system.
     ///
     /// # Errors
     /// What the system says.
     pub fn send(&self, packet: &[u8]) -> io::Result<()> {
         match self {
-            Self::Tun(device) => device.send(packet),
+            Self::Interface(device) | Self::Descriptor(device) => device.send(packet),
             Self::Dummy => Ok(()),
+        }
+    }
+
+    /// What it carries; `None`: nothing.
+    pub fn frames(&self) -> Option<Frames> {
+        match self {
+            Self::Interface(device) => Some(match device.kind() {
+                Kind::Tun => Frames::Ip,
+                Kind::Tap => Frames::Ethernet { rewrite: Some(device.mac().unwrap_or(UNKNOWN_MAC)) },
+            }),
+            Self::Descriptor(_) => Some(Frames::Ip),
+            Self::Dummy => None,
+        }
+    }
+
+    /// Where packets come from, if any do.
+    pub const fn device(&self) -> Option<&Device> {
+        match self {
+            Self::Interface(device) | Self::Descriptor(device) => Some(device),
+            Self::Dummy => None,
         }
     }
 }
@@ -76,6 +114,8 @@ pub struct Shared {
     pub drops: Vec<AtomicU64>,
     /// Set by workers when packets moved; taken by the control thread.
     pub active: AtomicBool,
+    /// Whether somebody watches packets.
+    pub captures: AtomicBool,
     /// Tells workers to end.
     pub stop: AtomicBool,
     /// Wakes the control thread.

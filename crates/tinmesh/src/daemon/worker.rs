@@ -21,10 +21,12 @@ use tinmesh_core::packet::Packet;
 use tinmesh_core::time::Instant;
 use tinmesh_os::clock;
 use tinmesh_os::poll::{Interest, Poller, Waker};
+use tinmesh_os::udp::UdpSocket;
 use tracing::error;
 
 use crate::daemon::lifeline::Lifeline;
-use crate::daemon::shared::{FromWorker, Link, Shared, is_too_big};
+use crate::daemon::packet_log;
+use crate::daemon::shared::{FromWorker, Shared, is_too_big};
 
 /// Packets worked together.
 const BATCH: usize = 64;
@@ -75,7 +77,7 @@ impl Worker {
         let waker = Waker::new()?;
         let poller = Poller::new()?;
         poller.add(waker.as_fd(), WAKE, Interest::READ)?;
-        if let Link::Tun(device) = &shared.link {
+        if let Some(device) = shared.link.device() {
             poller.add(device.as_fd(), DEVICE, Interest::READ)?;
         }
         for (index, socket) in (0..).zip(&shared.sockets) {
@@ -115,13 +117,25 @@ struct Work {
     packets: Vec<Packet>,
     sources: [Option<SocketAddr>; BATCH],
     verdicts: [Option<Verdict>; BATCH],
+    /// Types of service that the packets are to have outside.
+    priorities: [u8; BATCH],
 }
 
 impl Work {
     fn new(shared: Arc<Shared>, queue: SyncSender<FromWorker>, poller: Poller, pulse: (Waker, Arc<AtomicU64>)) -> Self {
         let packets = (0..BATCH).map(|_| Packet::new()).collect();
         let scratch = Scratch::new();
-        Self { shared, queue, poller, pulse, scratch, packets, sources: [None; BATCH], verdicts: [None; BATCH] }
+        Self {
+            shared,
+            queue,
+            poller,
+            pulse,
+            scratch,
+            packets,
+            sources: [None; BATCH],
+            verdicts: [None; BATCH],
+            priorities: [0; BATCH],
+        }
     }
 
     fn run(&mut self) -> io::Result<()> {
@@ -151,9 +165,13 @@ impl Work {
             }
             self.scratch.now = Instant::from_micros(clock::now_micros());
             let fib = shared.fib.load();
-            for (packet, verdict) in self.packets.iter_mut().zip(&mut self.verdicts).take(count) {
+            let results = self.verdicts.iter_mut().zip(&mut self.priorities);
+            for (packet, (verdict, priority)) in self.packets.iter_mut().zip(results).take(count) {
                 *verdict = Some(fib.outbound(packet, &mut self.scratch));
+                *priority = self.scratch.priority;
             }
+            self.tell_strangers();
+            self.tell_captured();
             self.finish(count);
             if count < BATCH {
                 return;
@@ -161,8 +179,27 @@ impl Work {
         }
     }
 
+    fn tell_captured(&mut self) {
+        let frames = self.scratch.capture.take();
+        if !frames.is_empty() {
+            self.shared.tell(&self.queue, FromWorker::Captured(frames));
+            self.shared.control.wake();
+        }
+        self.scratch.capture.want(self.shared.captures.load(Relaxed));
+    }
+
+    fn tell_strangers(&mut self) {
+        if self.scratch.strangers.is_empty() {
+            return;
+        }
+        for mac in self.scratch.strangers.take() {
+            self.shared.tell(&self.queue, FromWorker::Learnt(mac));
+        }
+        self.shared.control.wake();
+    }
+
     fn read_device(&mut self) -> usize {
-        let Link::Tun(device) = &self.shared.link else { return 0 };
+        let Some(device) = self.shared.link.device() else { return 0 };
         for (at, packet) in self.packets.iter_mut().enumerate() {
             match device.recv(packet.space()) {
                 Ok(len) => packet.set_len(len),
@@ -199,11 +236,14 @@ impl Work {
             }
             self.scratch.now = Instant::from_micros(clock::now_micros());
             let fib = shared.fib.load();
-            let received = self.packets.iter_mut().zip(&mut self.verdicts).zip(lens.iter().zip(&self.sources));
-            for ((packet, verdict), (&len, source)) in received.take(count) {
+            let results = self.verdicts.iter_mut().zip(&mut self.priorities);
+            let received = self.packets.iter_mut().zip(results).zip(lens.iter().zip(&self.sources));
+            for ((packet, (verdict, priority)), (&len, source)) in received.take(count) {
                 packet.set_len(len);
                 *verdict = source.map(|from| fib.inbound(from, packet, &mut self.scratch));
+                *priority = self.scratch.priority;
             }
+            self.tell_captured();
             self.finish(count);
             if count < BATCH {
                 return;
@@ -213,6 +253,7 @@ impl Work {
 
     /// Carries out the verdicts of the first `count` packets.
     fn finish(&self, count: usize) {
+        packet_log::tell(&self.packets[..count], &self.verdicts[..count]);
         let mut punted = false;
         let mut transmits = 0_u64;
         for at in 0..count {
@@ -255,12 +296,23 @@ impl Work {
                 places[used] = at;
                 used += 1;
             }
-            let datagrams = places[..used].iter().filter_map(|&at| match self.verdicts[at] {
-                Some(Verdict::Transmit(target)) => Some((self.packets[at].payload(), target.to)),
-                Some(Verdict::Deliver | Verdict::Punt(_) | Verdict::Drop(_)) | None => None,
-            });
-            socket.send_batch(datagrams, |nth, error| told |= self.on_refused(places[nth], &error));
+            for alike in places[..used].chunk_by(|&a, &b| self.priorities[a] == self.priorities[b]) {
+                // Without it the packets go all the same.
+                socket.set_priority(self.priorities[alike[0]]).ok();
+                told |= self.send_alike(socket, alike);
+            }
         }
+        told
+    }
+
+    /// Sends the packets at these places, which have the same priority; tells whether the node has to be woken.
+    fn send_alike(&self, socket: &UdpSocket, places: &[usize]) -> bool {
+        let mut told = false;
+        let datagrams = places.iter().filter_map(|&at| match self.verdicts[at] {
+            Some(Verdict::Transmit(target)) => Some((self.packets[at].payload(), target.to)),
+            Some(Verdict::Deliver | Verdict::Punt(_) | Verdict::Drop(_)) | None => None,
+        });
+        socket.send_batch(datagrams, |nth, error| told |= self.on_refused(places[nth], &error));
         told
     }
 

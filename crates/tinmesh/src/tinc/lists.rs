@@ -15,14 +15,15 @@ pub(super) fn invitations(tool: &Tool<'_>, out: &mut dyn Write) -> Result<()> {
     let directory = tool.paths.invitations();
     let outstanding = invitations::outstanding(tool.paths)
         .map_err(|cause| anyhow!("Cannot not read directory {}: {}", directory.display(), files::reason(&cause)))?;
-    if outstanding.is_empty() {
-        tell("No outstanding invitations.");
-    }
+    let nobody = outstanding.iter().all(|invitation| invitation.node.is_none());
     for invitation in outstanding {
         match invitation.node {
             Some(node) => print(out, format_args!("{} {node}\n", invitation.file_name))?,
             None => tell(format!("Invalid invitation file {}", directory.join(&invitation.file_name).display())),
         }
+    }
+    if nobody {
+        tell("No outstanding invitations.");
     }
     Ok(())
 }

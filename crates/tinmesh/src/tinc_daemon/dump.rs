@@ -34,6 +34,17 @@ pub fn is_of_files(words: &[String]) -> bool {
 }
 
 impl What {
+    /// What is wrong with words for which the daemon need not be asked.
+    fn hopeless(words: &[String]) -> Option<&'static str> {
+        match words {
+            [first, second] if first.eq_ignore_ascii_case("reachable") => {
+                (!second.eq_ignore_ascii_case("nodes")).then_some("`reachable' only supported for nodes.")
+            }
+            [_] => None,
+            [] | [_, _, ..] => Some("Invalid number of arguments."),
+        }
+    }
+
     /// Reads the words after `dump`.
     ///
     /// # Errors
@@ -50,7 +61,7 @@ impl What {
             ["graph"] => return Ok(Self::Graph(Style::Undirected)),
             ["digraph"] => return Ok(Self::Graph(Style::Directed)),
             ["reachable", _] => "`reachable' only supported for nodes.".to_owned(),
-            ["reachable"] | [] | [_, _, ..] => "Invalid number of arguments.".to_owned(),
+            [] | [_, _, ..] => "Invalid number of arguments.".to_owned(),
             [_] => format!("Unknown dump type '{}'.", words.first().map_or("", String::as_str)),
         };
         bail!("{problem}\n{}", try_line(program).trim_end())
@@ -58,9 +69,11 @@ impl What {
 }
 
 pub(super) fn run(tool: &Tool<'_>, words: &[String], out: &mut dyn Write) -> Result<()> {
-    let what = What::parse(tool.program, words)?;
+    if let Some(problem) = What::hopeless(words) {
+        bail!("{problem}\n{}", try_line(tool.program).trim_end());
+    }
     let mut client = tool.connect()?;
-    match what {
+    match What::parse(tool.program, words)? {
         What::Nodes { reachable } => {
             let nodes = client.nodes()?;
             print_all(nodes.iter().filter(|node| node.is_reachable() || !reachable), out)

@@ -12,8 +12,8 @@ use super::{Tool, print_line};
 use crate::control::dump::{EdgeLine, NodeLine, SubnetLine, status};
 
 pub(super) fn run(tool: &Tool<'_>, item: &str, out: &mut dyn Write) -> Result<()> {
+    let mut client = tool.connect()?;
     if NodeName::parse(item).is_ok() {
-        let mut client = tool.connect()?;
         let nodes = client.nodes()?;
         let found = nodes.iter().find(|node| node.name == item);
         let node = found.ok_or_else(|| anyhow!("Unknown node {item}."))?;
@@ -24,7 +24,7 @@ pub(super) fn run(tool: &Tool<'_>, item: &str, out: &mut dyn Write) -> Result<()
         bail!("Argument is not a node name, subnet or address.");
     }
     let wanted = Wanted::parse(item)?;
-    let subnets = tool.connect()?.subnets()?;
+    let subnets = client.subnets()?;
     let mut hits = subnets.iter().filter(|line| wanted.matches(line)).peekable();
     if hits.peek().is_none() {
         bail!("Unknown {} {item}.", if item.contains('/') { "subnet" } else { "address" });
@@ -43,20 +43,20 @@ pub(super) fn describe(node: &NodeLine, edges: &[EdgeLine], subnets: &[SubnetLin
     let own_edges = edges.iter().filter(|edge| edge.from == node.name).map(|edge| edge.to.as_str());
     let own_subnets = subnets.iter().filter(|line| line.owner == node.name);
     let own_subnets = own_subnets.map(|line| line.subnet.strip_suffix("#10").unwrap_or(&line.subnet));
-    let words = |words: &mut dyn Iterator<Item = &str>| words.collect::<Vec<_>>().join(" ");
+    let words = |words: &mut dyn Iterator<Item = &str>| words.map(|word| format!(" {word}")).collect::<String>();
     let lines = [
         format!("Node:         {}", node.name),
         format!("Node ID:      {}", node.id),
         format!("Address:      {}", node.endpoint),
         format!("{since}{time}"),
-        format!("Status:       {}", flags(node.status, STATUS_WORDS)),
-        format!("Options:      {}", flags(node.options, OPTION_WORDS)),
+        format!("Status:      {}", flags(node.status, STATUS_WORDS)),
+        format!("Options:     {}", flags(node.options, OPTION_WORDS)),
         format!("Protocol:     17.{}", Options(node.options).minor()),
         format!("Reachability: {}", reachability(node)),
         format!("RX:           {} packets  {} bytes", traffic.in_packets, traffic.in_bytes),
         format!("TX:           {} packets  {} bytes", traffic.out_packets, traffic.out_bytes),
-        format!("Edges:        {}", words(&mut own_edges.into_iter())),
-        format!("Subnets:      {}", words(&mut own_subnets.into_iter())),
+        format!("Edges:       {}", words(&mut own_edges.into_iter())),
+        format!("Subnets:     {}", words(&mut own_subnets.into_iter())),
     ];
     lines.join("\n") + "\n"
 }
@@ -78,7 +78,7 @@ const OPTION_WORDS: &[(u32, &str)] = &[
 ];
 
 fn flags(bits: u32, words: &[(u32, &'static str)]) -> String {
-    words.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, word)| *word).collect::<Vec<_>>().join(" ")
+    words.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, word)| format!(" {word}")).collect()
 }
 
 fn reachability(node: &NodeLine) -> String {

@@ -17,6 +17,8 @@ const MAX_TALK: u64 = 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct Launch {
     program: PathBuf,
+    /// How messages name it.
+    shown: PathBuf,
     words: Vec<String>,
 }
 
@@ -27,7 +29,27 @@ impl Launch {
     /// If the system does not tell where this program is.
     pub fn own(words: Vec<String>) -> Result<Self> {
         let program = std::env::current_exe().context("Could not find out where this program is")?;
-        Ok(Self { program, words })
+        Ok(Self { shown: program.clone(), program, words })
+    }
+
+    /// The `tincd` that lies beside `tinc`, or the first on the search path if `tinc` was called without a directory;
+    /// where there is none, this very program.
+    ///
+    /// # Errors
+    /// If the system does not tell where this program is.
+    pub fn beside(tinc: &str, words: Vec<String>) -> Result<Self> {
+        let shown = match tinc.rsplit_once('/') {
+            Some((dir, _)) => PathBuf::from(format!("{dir}/tincd")),
+            None => PathBuf::from("tincd"),
+        };
+        let search = std::env::var_os("PATH").unwrap_or_default();
+        let found = match shown.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+            Some(_) => shown.exists(),
+            None => std::env::split_paths(&search).any(|dir| dir.join(&shown).exists()),
+        };
+        let own = Self::own(words)?;
+        let program = if found { shown.clone() } else { own.program };
+        Ok(Self { program, shown, words: own.words })
     }
 
     /// How it is called, without an umbilical.
@@ -42,7 +64,7 @@ impl Launch {
     /// # Errors
     /// If it could not be started, or ended before it was ready.
     pub fn run(&self, talk: &mut dyn Write) -> Result<()> {
-        let failure = || format!("Error starting {}", self.program.display());
+        let failure = || format!("Error starting {}", self.shown.display());
         let (reader, mut child) = self.spawn().with_context(failure)?;
         let ready = copy_talk(reader, talk).with_context(failure)?;
         let status = child.wait().with_context(failure)?;
@@ -84,7 +106,7 @@ mod tests {
     fn launch(script: &str) -> (Result<()>, String) {
         let words = vec!["-c".to_owned(), script.to_owned()];
         let mut talk = Vec::new();
-        let outcome = Launch { program: "/bin/sh".into(), words }.run(&mut talk);
+        let outcome = Launch { program: "/bin/sh".into(), shown: "/bin/sh".into(), words }.run(&mut talk);
         (outcome, String::from_utf8(talk).unwrap())
     }
 
@@ -109,7 +131,8 @@ mod tests {
 
     #[test]
     fn a_program_that_does_not_exist_is_an_error() {
-        let launch = Launch { program: "/nonexistent/tincd".into(), words: Vec::new() };
+        let program = PathBuf::from("/nonexistent/tincd");
+        let launch = Launch { shown: program.clone(), program, words: Vec::new() };
         let error = launch.run(&mut Vec::new()).unwrap_err();
         assert_eq!(error.to_string(), "Error starting /nonexistent/tincd");
     }

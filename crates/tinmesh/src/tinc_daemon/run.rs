@@ -22,7 +22,7 @@ pub(super) fn start(tool: &Tool<'_>, arguments: &[String]) -> Result<()> {
     }
     let mut words = tool.options.daemon_words();
     words.extend_from_slice(arguments);
-    Launch::own(words)?.run(&mut std::io::stderr())
+    Launch::beside(tool.program, words)?.run(&mut std::io::stderr())
 }
 
 /// Stops the daemon and waits until it is gone.
@@ -65,11 +65,23 @@ pub(super) fn purge(tool: &Tool<'_>) -> Result<()> {
 }
 
 pub(super) fn disconnect(tool: &Tool<'_>, name: &str) -> Result<()> {
+    check_name(name)?;
+    let request = ControlRequest::Disconnect(Some(name.to_owned()));
+    expect_zero(tool, &request, &format!("Could not disconnect {name}."))
+}
+
+/// tinc's daemon does not do this, so there is nothing that could be asked for.
+pub(super) fn connect(tool: &Tool<'_>, name: &str) -> Result<()> {
+    check_name(name)?;
+    let _ = tool.connect()?;
+    bail!("Could not connect to {name}.")
+}
+
+fn check_name(name: &str) -> Result<()> {
     if NodeName::parse(name).is_err() {
         bail!("Invalid name for node.");
     }
-    let request = ControlRequest::Disconnect(Some(name.to_owned()));
-    expect_zero(tool, &request, &format!("Could not disconnect {name}."))
+    Ok(())
 }
 
 fn expect_zero(tool: &Tool<'_>, request: &ControlRequest, failure: &str) -> Result<()> {

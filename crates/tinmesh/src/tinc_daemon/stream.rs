@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
+use tinmesh_os::signals::Interrupts;
 
 use super::Tool;
 use crate::cli::tincd::lenient_number;
@@ -12,23 +13,29 @@ use crate::control::request::ControlRequest;
 /// Snapshot length that the header of a capture names when none was asked for, in bytes.
 const DEFAULT_SNAP_LEN: u32 = 9018;
 
-/// Copies log lines until the daemon ends or nobody reads.
+/// Copies log lines until the daemon ends, the user interrupts or nobody reads.
 pub(super) fn log(tool: &Tool<'_>, level: Option<&str>, out: &mut dyn Write) -> Result<()> {
     let request = ControlRequest::Log {
         level: level.map_or(-1, lenient_number),
         colour: io::stdout().is_terminal() && crate::user::colour_wanted(),
     };
-    tool.connect()?.follow(&request, |line| out.write_all(line).and_then(|()| out.write_all(b"\n")).is_ok())?;
+    let print = |line: &[u8]| out.write_all(&[line, b"\n"].concat()).and_then(|()| out.flush()).is_ok();
+    let mut client = tool.connect()?;
+    let interrupts = Interrupts::hold()?;
+    if client.follow(&request, Some(&interrupts), print)? {
+        eprintln!();
+    }
     Ok(())
 }
 
-/// Copies packets, as a capture file, until the daemon ends or nobody reads.
+/// Copies packets, as a capture file, until the daemon ends or nobody reads; each is written out at once, so that an
+/// interrupt may end the program anywhere.
 pub(super) fn pcap(tool: &Tool<'_>, snap_len: Option<&str>, out: &mut dyn Write) -> Result<()> {
     let snap_len = snap_len.and_then(|text| u32::try_from(lenient_number(text)).ok()).unwrap_or(0);
     let mut client = tool.connect()?;
     out.write_all(&capture_header(if snap_len == 0 { DEFAULT_SNAP_LEN } else { snap_len }))?;
     out.flush()?;
-    client.follow(&ControlRequest::Pcap { snap_len }, |packet| {
+    client.follow(&ControlRequest::Pcap { snap_len }, None, |packet| {
         let arrival = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let len = u32::try_from(packet.len()).unwrap_or(u32::MAX);
         let seconds = u32::try_from(arrival.as_secs()).unwrap_or(u32::MAX);

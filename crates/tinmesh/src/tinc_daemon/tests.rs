@@ -133,7 +133,7 @@ fn information_about_a_node_is_complete() {
 #[test]
 fn a_node_that_was_never_seen_has_empty_fields() {
     let text = printed(&[NODES, EDGES, SUBNETS], "info carol");
-    assert!(text.contains("Last seen:    never\nStatus:       \nOptions:      \nProtocol:     17.0\n"), "{text}");
+    assert!(text.contains("Last seen:    never\nStatus:      \nOptions:     \nProtocol:     17.0\n"), "{text}");
     assert!(text.contains("Reachability: unreachable\n"));
 }
 

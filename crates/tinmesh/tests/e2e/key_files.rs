@@ -129,3 +129,18 @@ fn a_shell_keeps_its_connection_and_makes_a_new_one_when_the_daemon_is_another()
     assert!(result.status.success());
     assert_eq!(String::from_utf8(result.stderr).unwrap(), "Previous connection to tincd lost, reconnecting.\n");
 }
+
+#[test]
+fn what_was_edited_counts_at_once() {
+    let lab = Lab::new();
+    let wan = Segment::new("wan");
+    let mut alice = mesh::node(&lab, 1, Kind::Ours, &wan.host("node", &["192.0.2.1/24"]));
+    alice.start();
+    let edit = |editor: &str| {
+        let mut command = alice.tinc_command(&["edit", "alice"]);
+        command.env("VISUAL", editor).stdin(Stdio::null()).status().unwrap().success()
+    };
+    assert!(edit("sed -i '1i Subnet = 10.77.0.0/16'"));
+    assert!(alice.tinc(&["dump", "subnets"]).contains("10.77.0.0/16 owner alice\n"));
+    assert!(!edit("false"));
+}

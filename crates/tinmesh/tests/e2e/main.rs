@@ -2,7 +2,9 @@
 //!
 //! `cargo xtask test` runs all of it; alone: `cargo test -p tinmesh --test e2e NAME`, as root.
 
+mod blackbox;
 mod compression;
+mod devices;
 mod harness;
 mod hostile;
 mod invitations;
@@ -23,6 +25,8 @@ mod sockets;
 mod spec_configuration;
 mod spec_meta;
 mod spec_process;
+mod spec_sandbox;
+mod switched;
 #[path = "../spec_cli_files/terminal.rs"]
 mod terminal;
 mod transfers;

@@ -70,6 +70,32 @@ fn socks4a_leads_to_theirs() {
     reaches(THEIRS, Manner::Socks4, "Proxy = socks4a HOST PORT", BOB4);
 }
 
+/// Nobody but the proxy knows where bob is.
+fn a_name_leads_to(kind: Kind) {
+    let lab = Lab::new();
+    let (mut mesh, host) = parted(&lab, kind, "bob.example");
+    let proxy = Proxy::start(&host, Manner::Socks4);
+    mesh[0].config(&format!("Proxy = socks4a 198.51.100.2 {}", proxy.port));
+    mesh::start(&mut mesh);
+    let [alice, bob] = &mesh;
+
+    wait_for_ping(alice, &v4(2));
+
+    assert!(alice.log().contains("The name bob.example is left to the proxy"));
+    assert!(alice.tinc(&["dump", "edges"]).contains("alice to bob at unspec port unspec"), "she does not know where");
+    assert!(bob.tinc(&["dump", "edges"]).contains("alice to bob at unspec port unspec"));
+}
+
+#[test]
+fn socks4a_leads_to_ours_by_a_name_that_only_the_proxy_knows() {
+    a_name_leads_to(OURS);
+}
+
+#[test]
+fn socks4a_leads_to_theirs_by_a_name_that_only_the_proxy_knows() {
+    a_name_leads_to(THEIRS);
+}
+
 #[test]
 fn socks5_leads_to_ours() {
     reaches(OURS, Manner::Socks5, "Proxy = socks5 HOST PORT", BOB4);

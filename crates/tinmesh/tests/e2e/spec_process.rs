@@ -65,7 +65,7 @@ impl<'a> Site<'a> {
     }
 
     /// Runs it to its end.
-    fn fails(&self, options: &[&str]) -> String {
+    pub(crate) fn fails(&self, options: &[&str]) -> String {
         let status = self.tincd(&[&["-D"], options].concat()).status().expect("the program is there");
         assert_eq!(status.code(), Some(1), "{options:?}: {}", self.said());
         self.said()
@@ -86,6 +86,10 @@ fn write_script(path: &Path, lines: &str) {
 pub(crate) struct Running(Child);
 
 impl Running {
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        Self(command.spawn().expect("the program is there"))
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.0.id()
     }
@@ -412,7 +416,7 @@ fn section_8_requests_appear_in_full_from_level_4_on_and_to_whoever_asks_for_it(
 }
 
 /// Two nodes on one loopback; bob dials.
-fn pair(lab: &Lab) -> [Site<'_>; 2] {
+pub(crate) fn pair(lab: &Lab) -> [Site<'_>; 2] {
     let [mut alice, bob] = ["alice", "bob"].map(|name| Site::new(lab, name));
     alice.namespace = Arc::clone(&bob.namespace);
     alice.daemon.host("Address = 127.0.0.1");
@@ -583,11 +587,12 @@ fn section_11_sockets_of_the_service_manager_are_used_and_those_of_the_configura
         site.daemon.dir.display(),
         site.daemon.pidfile().display()
     );
-    let mut command = site.namespace.command("sh");
+    // Not every `sh` copies descriptors above 9.
+    let mut command = site.namespace.command("bash");
     command.args(["-c", &line]).stderr(fs::File::create(site.said_path()).expect("the directory is there"));
 
     let log = "the control socket";
-    let mut running = Running(command.spawn().expect("sh is there"));
+    let mut running = Running(command.spawn().expect("bash is there"));
 
     wait_until(secs(5), log, || site.daemon.try_tinc(&["pid"]).status.success());
     assert_eq!(site.daemon.tinc(&["pid"]).trim(), running.pid().to_string(), "it did not detach:\n{}", site.said());
@@ -607,4 +612,26 @@ fn section_11_too_many_inherited_sockets_are_refused() {
     let status = command.env("LISTEN_FDS", "9").status().expect("the program is there");
     assert_eq!(status.code(), Some(1));
     assert!(site.said().contains("Too many listening sockets"), "{}", site.said());
+}
+
+#[test]
+fn section_11_the_units_are_valid_and_call_options_that_exist() {
+    let lab = Lab::new();
+    let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/systemd");
+    let (tincd, tinc) = (lab.ours("tincd").display().to_string(), lab.ours("tinc").display().to_string());
+    for (from, to) in [("tinc.service", "tinc.service"), ("tinc@.service", "tinc@net1.service")] {
+        let unit = fs::read_to_string(units.join(from)).expect("it is there");
+        let unit =
+            unit.replace("/usr/sbin/tincd ", &format!("{tincd} ")).replace("/usr/sbin/tinc ", &format!("{tinc} "));
+        fs::write(lab.path(to), unit).expect("the directory is fresh");
+    }
+    let verified = Command::new("systemd-analyze")
+        .args(["verify", "--man=no"])
+        .args([lab.path("tinc.service"), lab.path("tinc@net1.service")])
+        .output()
+        .expect("systemd-analyze is installed: the package systemd has it");
+    let said = text(&verified);
+    assert!(verified.status.success() && said.1.is_empty(), "{said:?}");
+    let help = Command::new(&tincd).arg("--help").output().expect("the program is there");
+    assert!(["-n, --net=", "-D, --no-detach"].iter().all(|option| text(&help).0.contains(option)));
 }

@@ -427,3 +427,27 @@ fn the_priority_of_the_process_is_set() {
     let nice = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(16)).map(str::to_owned);
     assert_eq!(nice.as_deref(), Some("10"));
 }
+
+#[test]
+fn the_type_of_service_is_copied_to_the_outside_if_asked_for() {
+    let marked = |line: &str| {
+        let lab = Lab::new();
+        let pair = pair_with(&lab, &[line]);
+        wait_for_direct(&pair[0], "bob", &v4(2));
+        pair[1].namespace.nft(
+            "table inet lab {
+                counter datagrams { }
+                chain in {
+                    type filter hook input priority 0;
+                    iifname \"eth*\" meta l4proto udp ip dscp ef counter name datagrams;
+                }
+            }",
+        );
+        let args = ["-n", "-q", "-c10", "-i0.05", "-W1", "-Q", "0xb8", &v4(2)];
+        run(pair[0].namespace.command("ping").args(args));
+        udp_packets(&pair[1].namespace)
+    };
+
+    assert!(marked("PriorityInheritance = yes") >= 10);
+    assert_eq!(marked("PriorityInheritance = no"), 0);
+}

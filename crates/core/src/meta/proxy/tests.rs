@@ -56,6 +56,24 @@ fn socks4a_sends_what_is_not_ipv4_as_text() {
 }
 
 #[test]
+fn a_name_goes_to_whoever_takes_names() {
+    let request = |protocol: &Protocol, answer: &[u8]| {
+        let mut prelude = Prelude::named(protocol, "b.example", 655)?;
+        let greeting = prelude.take_output();
+        prelude.feed(answer).map(|_| [greeting, prelude.take_output()].concat())
+    };
+    let [socks4, socks4a] = [Protocol::Socks4 { user: String::new() }, Protocol::Socks4a { user: "me".to_owned() }];
+    assert_eq!(request(&socks4, b""), Err(ProxyError::Nameless));
+    assert_eq!(request(&socks4a, b"").unwrap(), b"\x04\x01\x02\x8f\x00\x00\x00\x01me\0b.example\0");
+    assert_eq!(request(&Protocol::Http, b"").unwrap(), b"CONNECT b.example:655 HTTP/1.1\r\n\r\n");
+    let socks5 = request(&Protocol::Socks5 { login: None }, &[5, 0]).unwrap();
+    assert_eq!(socks5, b"\x05\x01\x00\x05\x01\x00\x03\x09b.example\x02\x8f");
+    for name in ["", "a b", "a\r\nX: y", &"a".repeat(256)] {
+        assert_eq!(Prelude::named(&Protocol::Http, name, 655).unwrap_err(), ProxyError::Nameless, "{name:?}");
+    }
+}
+
+#[test]
 fn socks5_sends_tincs_bytes_with_and_without_a_password() {
     let plain = Protocol::Socks5 { login: None };
     let said = talk(&plain, V4, &[&[5, 0], &[5, 0, 0, 1, 1, 2, 3, 4, 5, 6]]).unwrap();

@@ -299,6 +299,7 @@ impl Net {
                 | Output::Resolve { .. }
                 | Output::Persist(_)
                 | Output::Redeem { .. }
+                | Output::Captured(_)
                 | Output::Reply { .. } => {}
             }
         }

@@ -50,7 +50,7 @@ fn stop_waits_for_the_end_of_the_connection() {
 fn records(daemon: &Daemon, wanted: usize) -> Vec<String> {
     let mut records = Vec::new();
     let request = ControlRequest::Log { level: -1, colour: false };
-    let end = daemon.client().follow(&request, |record| {
+    let end = daemon.client().follow(&request, None, |record| {
         records.push(String::from_utf8_lossy(record).into_owned());
         records.len() < wanted
     });

@@ -40,6 +40,7 @@ pub(super) fn check(check: &mut Check<'_>, own: &[Setting]) {
         error("Neither RSA or Ed25519 private key found.");
         tell(format_args!("You can generate new keys with:\n\n{}", command(check.tool, "generate-keys")));
         check.failed = true;
+        return;
     }
     let host_file = check.tool.paths.host_file(&check.name);
     let text = files::read(&host_file);

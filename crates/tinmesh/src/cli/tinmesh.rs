@@ -158,8 +158,10 @@ pub struct StatusOptions {
 
 /// Options of `tinmesh dump`.
 #[derive(Args, Clone, Debug, Default)]
-#[command(after_help = "Examples:  tinmesh dump reachable nodes\n           tinmesh dump graph | dot -Tsvg > mesh.svg\n\n\
-    One of them in detail: tinmesh info NODE")]
+#[command(
+    after_help = "Examples:  tinmesh dump reachable nodes\n           tinmesh dump graph | dot -Tsvg > mesh.svg\n\n\
+    One of them in detail: tinmesh info NODE"
+)]
 pub struct DumpOptions {
     /// What to list, with `reachable` in front of `nodes` if only those are wanted.
     #[arg(value_name = "WHAT", required = true)]

@@ -19,7 +19,9 @@ pub(super) fn run(topic: Option<&str>, color: ColorChoice, out: &mut dyn Write) 
     let known = describe_variables(topic, out)?;
     if !known {
         let like = Variable::like(topic).map(|like| format!(" Did you mean {}?", like.name)).unwrap_or_default();
-        bail!("{topic} is neither a command nor a variable.{like}\nAll of them: tinmesh --help, tinmesh help variables");
+        bail!(
+            "{topic} is neither a command nor a variable.{like}\nAll of them: tinmesh --help, tinmesh help variables"
+        );
     }
     Ok(())
 }

@@ -3,6 +3,10 @@
 
 use clap::{Args, Subcommand};
 
+pub mod questions;
+
+pub use self::questions::{Form, Question};
+
 /// A command that tinc has too.
 #[derive(Clone, Debug, Subcommand)]
 pub enum TincCommand {
@@ -13,15 +17,9 @@ pub enum TincCommand {
         /// Name of the node: letters, digits and underscores
         name: Option<String>,
     },
-    /// Print the value of a variable
-    #[command(after_help = "Examples:  tinmesh get Port\n           tinmesh get bob.Address   from bob's host file\n\n\
-        All variables: tinmesh help variables")]
-    Get {
-        /// The variable, with NODE. in front for that node's host file
-        variable: String,
-        #[command(flatten)]
-        form: Form,
-    },
+    /// Those that programs ask too.
+    #[command(flatten)]
+    Question(Question),
     /// Give a variable one value, instead of those it has
     #[command(after_help = "The running daemon reads its files again.\n\n\
         Example:  sudo tinmesh set PingInterval 30\n\nWhat a variable is for: tinmesh help PingInterval")]
@@ -45,10 +43,10 @@ pub enum TincCommand {
     /// Stop the daemon and start it
     Restart(DaemonWords),
     /// Let the daemon read its files again
-    #[command(after_help = "docs/configuration.md says which variables count after a reload, and which need a restart.")]
+    #[command(
+        after_help = "docs/configuration.md says which variables count after a reload, and which need a restart."
+    )]
     Reload,
-    /// Print the number of the daemon's process
-    Pid(Form),
     /// Make new keys, for tinc 1.1 and for tinc 1.0
     #[command(after_help = "The other nodes must get the new host file: tinmesh export")]
     GenerateKeys(Bits),
@@ -56,15 +54,6 @@ pub enum TincCommand {
     GenerateRsaKeys(Bits),
     /// Make a new Ed25519 key
     GenerateEd25519Keys,
-    /// Tell all that is known of a node, a subnet or an address
-    #[command(after_help = "Examples:  tinmesh info bob\n           tinmesh info 10.0.0.7     who owns this address")]
-    Info {
-        /// The node, subnet or address
-        #[arg(value_name = "NODE|SUBNET|ADDRESS")]
-        item: String,
-        #[command(flatten)]
-        form: Form,
-    },
     /// Forget nodes that cannot be reached
     Purge,
     /// Set how much the daemon logs: 0 little, 5 everything
@@ -110,14 +99,6 @@ pub enum TincCommand {
     Exchange,
     /// Export all, then import
     ExchangeAll,
-    /// List the networks of this machine
-    Network {
-        /// Whether this could be a network's name
-        #[arg(value_name = "NET")]
-        network: Option<String>,
-        #[command(flatten)]
-        form: Form,
-    },
     /// Edit a file of the configuration, and let the daemon read it
     #[command(after_help = "Examples:  sudo tinmesh edit tinc.conf\n           sudo tinmesh edit hosts/bob\n\n\
         The editor is that of VISUAL or EDITOR.")]
@@ -125,11 +106,10 @@ pub enum TincCommand {
         /// tinc.conf, a script, or a node's host file
         file: String,
     },
-    /// Look for mistakes in the files
-    #[command(after_help = "With --force, what can be mended is mended; else each question is asked on a terminal.")]
-    Fsck(Form),
     /// Sign a file with this node's key
-    #[command(after_help = "Example:  tinmesh sign letter > letter.signed\n\nElsewhere: tinmesh verify alice letter.signed")]
+    #[command(
+        after_help = "Example:  tinmesh sign letter > letter.signed\n\nElsewhere: tinmesh verify alice letter.signed"
+    )]
     Sign {
         /// The file; standard input without it
         file: Option<String>,
@@ -141,16 +121,6 @@ pub enum TincCommand {
         /// The file; standard input without it
         file: Option<String>,
     },
-    /// Tell the version
-    Version(Form),
-}
-
-/// Whether a person or a program reads.
-#[derive(Args, Clone, Copy, Debug, Default)]
-pub struct Form {
-    /// Print JSON instead of text (docs/json.md says which)
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// A variable and its value.
@@ -186,13 +156,14 @@ impl TincCommand {
     }
 
     fn parts(&self) -> (&'static str, Vec<String>) {
-        let pair = |first: &str, rest: &[String]| std::iter::once(first.to_owned()).chain(rest.iter().cloned()).collect();
+        let pair =
+            |first: &str, rest: &[String]| std::iter::once(first.to_owned()).chain(rest.iter().cloned()).collect();
         let one = |word: &String| vec![word.clone()];
         let perhaps = |word: &Option<String>| word.iter().cloned().collect();
         let size = |bits: &Bits| bits.bits.iter().map(u32::to_string).collect();
         match self {
             Self::Init { name } => ("init", perhaps(name)),
-            Self::Get { variable, .. } => ("get", one(variable)),
+            Self::Question(question) => question.parts(),
             Self::Set(setting) => ("set", pair(&setting.variable, &setting.value)),
             Self::Add(setting) => ("add", pair(&setting.variable, &setting.value)),
             Self::Del { variable, value } => ("del", pair(variable, value)),
@@ -200,11 +171,9 @@ impl TincCommand {
             Self::Stop => ("stop", Vec::new()),
             Self::Restart(daemon) => ("restart", daemon.words.clone()),
             Self::Reload => ("reload", Vec::new()),
-            Self::Pid(_) => ("pid", Vec::new()),
             Self::GenerateKeys(bits) => ("generate-keys", size(bits)),
             Self::GenerateRsaKeys(bits) => ("generate-rsa-keys", size(bits)),
             Self::GenerateEd25519Keys => ("generate-ed25519-keys", Vec::new()),
-            Self::Info { item, .. } => ("info", one(item)),
             Self::Purge => ("purge", Vec::new()),
             Self::Debug { level } => ("debug", one(level)),
             Self::Retry => ("retry", Vec::new()),
@@ -217,27 +186,24 @@ impl TincCommand {
             Self::Import => ("import", Vec::new()),
             Self::Exchange => ("exchange", Vec::new()),
             Self::ExchangeAll => ("exchange-all", Vec::new()),
-            Self::Network { network, .. } => ("network", perhaps(network)),
             Self::Edit { file } => ("edit", one(file)),
-            Self::Fsck(_) => ("fsck", Vec::new()),
             Self::Sign { file } => ("sign", perhaps(file)),
             Self::Verify { node, file } => ("verify", pair(node, file.as_slice())),
-            Self::Version(_) => ("version", Vec::new()),
         }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.parts().0
     }
 
     /// Whether it is of no use without a running daemon.
     pub fn needs_daemon(&self) -> bool {
-        let (name, _) = self.parts();
-        ["reload", "pid", "info", "purge", "debug", "retry", "disconnect", "top", "pcap", "log"].contains(&name)
+        ["reload", "pid", "info", "purge", "debug", "retry", "disconnect", "top", "pcap", "log"].contains(&self.name())
     }
 
-    /// Whether JSON is wanted.
-    pub const fn json(&self) -> bool {
-        match self {
-            Self::Get { form, .. } | Self::Info { form, .. } | Self::Network { form, .. } => form.json,
-            Self::Pid(form) | Self::Fsck(form) | Self::Version(form) => form.json,
-            _ => false,
-        }
+    /// Whether it is about a network that exists on this machine.
+    pub fn needs_network(&self) -> bool {
+        !["init", "network", "version"].contains(&self.name())
     }
 }

@@ -77,7 +77,8 @@ fn batch_force_and_the_network_reach_tincs_commands() {
 
 #[test]
 fn misuse_is_told_from_failure_by_its_exit_code() {
-    for text in ["join", "up --json --foreground", "frobnicate", "get", "set Port", "reload now", "status --color blue"] {
+    for text in ["join", "up --json --foreground", "frobnicate", "get", "set Port", "reload now", "status --color blue"]
+    {
         assert_eq!(read(&format!("tinmesh {text}")).unwrap_err().exit_code(), 2, "{text}");
     }
 }

@@ -7,7 +7,12 @@ use crate::user::exchange::tests::{Mood, inviter};
 use crate::user::invite::{make, tests as invitations};
 
 fn place_in(dir: &FilePath) -> Place {
-    let network = Network { config: Some(dir.to_owned()), net: Some(String::new()), pidfile: Some(dir.join("pid")), ..Network::default() };
+    let network = Network {
+        config: Some(dir.to_owned()),
+        net: Some(String::new()),
+        pidfile: Some(dir.join("pid")),
+        ..Network::default()
+    };
     Place::named(&network).unwrap()
 }
 

@@ -4,6 +4,8 @@
 
 mod blackbox;
 mod compression;
+mod control_protocol;
+mod control_tools;
 mod devices;
 mod harness;
 mod hostile;

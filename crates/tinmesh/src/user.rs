@@ -113,16 +113,16 @@ fn place_for(command: &TincCommand, network: &Network) -> Result<Place> {
 }
 
 fn run_tinc_command(place: &Place, command: &TincCommand, out: &mut dyn Write) -> Result<()> {
-    match command {
-        TincCommand::Question(question) if question.json() => json::run(place, question, out),
-        command => {
-            if command.needs_daemon() {
-                // For a failure that says what to do.
-                place.connect()?;
-            }
-            run_tinc(place, &command.words(), out)
-        }
+    if let TincCommand::Question(question) = command
+        && question.json()
+    {
+        return json::run(place, question, out);
     }
+    if command.needs_daemon() {
+        // For a failure that says what to do.
+        place.connect()?;
+    }
+    run_tinc(place, &command.words(), out)
 }
 
 /// A command of tinc, under this program's name.

@@ -135,8 +135,10 @@ fn info_is_documented() {
     let bob = told_by(&[NODES, EDGES, SUBNETS], "info bob");
     assert_eq!((&bob["edges"], &bob["subnets"]), (&json!(["alice", "carol"]), &json!(["10.9.0.2"])));
     let node = told_by(&[NODES], "dump nodes")[1].clone();
-    let own: Shape =
-        shape(&[bob.clone()]).into_iter().filter(|(path, _)| node.pointer(&pointer(path)).is_none()).collect();
+    let own: Shape = shape(std::slice::from_ref(&bob))
+        .into_iter()
+        .filter(|(path, _)| node.pointer(&pointer(path)).is_none())
+        .collect();
     assert_documented("info NODE", &own);
     node.as_object().unwrap().iter().for_each(|(field, value)| assert_eq!(&bob[field], value));
     assert_eq!(told_by(&[SUBNETS], "info 10.9.0.2"), json!([{ "subnet": "10.9.0.2", "owner": "bob" }]));
@@ -165,7 +167,7 @@ fn fsck_tells_a_program_all_that_it_finds() {
 
     let (value, fine) = told(dir.path(), "fsck");
 
-    assert_documented("fsck", &shape(&[value.clone()]));
+    assert_documented("fsck", &shape(std::slice::from_ref(&value)));
     assert!(!fine, "without keys no node can work");
     assert_eq!(value["usable"], false);
     let first = &value["findings"][0];
@@ -188,7 +190,7 @@ fn networks_have_names_and_directories() {
     run(&place, &Question::Network { network: None, form: Form { json: true } }, &mut out).unwrap();
 
     let value: Value = serde_json::from_slice(&out).unwrap();
-    assert_documented("network", &shape(&[value.clone()]));
+    assert_documented("network", &shape(std::slice::from_ref(&value)));
     assert_eq!(value[1], json!({ "name": "vpn", "config": dir.path().join("vpn") }));
 }
 

@@ -4,7 +4,10 @@
 
 mod blackbox;
 mod compression;
+mod control_protocol;
+mod control_tools;
 mod devices;
+mod forms;
 mod harness;
 mod hostile;
 mod invitations;

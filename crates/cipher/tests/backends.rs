@@ -1,4 +1,5 @@
 //! Every backend makes the bytes of tinc, and those of the plainest use of other crates, whatever stands beside a record.
+#![expect(clippy::unwrap_used, reason = "a test ends where its set-up fails")]
 
 use std::iter::zip;
 

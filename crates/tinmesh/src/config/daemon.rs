@@ -161,7 +161,6 @@ pub struct Listen {
 }
 
 pub(super) fn settings(reader: &mut Reader<'_>) -> Result<DaemonSettings, ConfigError> {
-    refuse_dangers(reader)?;
     let port = port(reader)?;
     let address_family = address_family(reader)?;
     let bound = endpoints(reader, "BindToAddress", port, address_family)?;
@@ -200,14 +199,6 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Result<DaemonSettings, Config
         invitation_expire: Duration::from_secs(expire.unwrap_or(DEFAULT_INVITATION_EXPIRE)),
         listen: listen(&bound, &also, port, address_family),
     })
-}
-
-/// What tinmesh cannot do yet and the operator relies on.
-fn refuse_dangers(reader: &mut Reader<'_>) -> Result<(), ConfigError> {
-    if reader.bool("ExperimentalProtocol") == Some(false) {
-        return Err(reader.unsupported("ExperimentalProtocol", "the node would not speak the protocol of tinc 1.0"));
-    }
-    Ok(())
 }
 
 fn device_type(reader: &Reader<'_>) -> Result<DeviceType, ConfigError> {

@@ -17,7 +17,7 @@ const DEFAULT_SNAP_LEN: u32 = 9018;
 pub(super) fn log(tool: &Tool<'_>, level: Option<&str>, out: &mut dyn Write) -> Result<()> {
     let request = ControlRequest::Log {
         level: level.map_or(-1, lenient_number),
-        colour: io::stdout().is_terminal() && crate::user::colour_wanted(),
+        colour: tool.colour.unwrap_or_else(|| io::stdout().is_terminal() && crate::user::colour_wanted()),
     };
     let print = |line: &[u8]| out.write_all(&[line, b"\n"].concat()).and_then(|()| out.flush()).is_ok();
     let mut client = tool.connect()?;

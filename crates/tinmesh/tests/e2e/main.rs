@@ -7,6 +7,7 @@ mod compression;
 mod control_protocol;
 mod control_tools;
 mod devices;
+mod forms;
 mod harness;
 mod hostile;
 mod invitations;

@@ -12,8 +12,8 @@ use std::array;
 use std::net::SocketAddr;
 
 use arrayvec::ArrayVec;
+use tinmesh_cipher as cipher;
 
-use crate::crypto::aead::Cipher;
 use crate::dataplane::fib::Fib;
 use crate::dataplane::inbound::Step;
 use crate::dataplane::scratch::Scratch;
@@ -179,7 +179,7 @@ impl Fib {
                 tags.push(tag);
             }
         }
-        Cipher::seal_all(&mut records);
+        cipher::seal(&mut records);
         for (record, tag) in records.iter().zip(tags) {
             *tag = record.tag;
         }
@@ -198,7 +198,7 @@ fn open_all(packets: &mut [Packet], steps: &[Option<Step<'_>>; BATCH]) -> [bool;
             places.push(at);
         }
     }
-    Cipher::open_all(&mut records);
+    cipher::open(&mut records);
     let mut genuine = [false; BATCH];
     for (record, at) in records.iter().zip(places) {
         genuine[at] = record.genuine;

@@ -14,7 +14,11 @@
 //! ```
 //!
 //! Nothing here allocates, keeps state between calls, or knows what a packet is.
+#![cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "vector instructions; each use says why it is sound"))]
+#![deny(clippy::undocumented_unsafe_blocks)]
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod backend;
 mod poly1305;
 mod portable;

@@ -29,12 +29,20 @@ impl OneTimeKey {
         Self { r, r1_reduced: r[1] + (r[1] >> 2), pad }
     }
 
+    /// `r` in limbs of 26 bits.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn limbs(&self) -> [u64; 5] {
+        let r = u128::from(self.r[0]) | u128::from(self.r[1]) << 64;
+        std::array::from_fn(|limb| (r >> (26 * limb)) as u64 & 0x3ff_ffff)
+    }
+
     /// The tag of `message`.
     pub(crate) fn tag(&self, message: &[u8]) -> [u8; TAG] {
         self.finish([0; 3], message)
     }
 
-    /// The tag of a message of which `rest` is still to be absorbed into `h`. What was absorbed before are whole blocks.
+    /// The end of the tag of a message of which `rest` is still to be absorbed into `h`. What was absorbed before are whole blocks.
+    #[inline]
     pub(crate) fn finish(&self, mut h: [u64; 3], rest: &[u8]) -> [u8; TAG] {
         let (blocks, tail) = rest.as_chunks::<BLOCK>();
         for block in blocks {

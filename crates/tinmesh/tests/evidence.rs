@@ -1,5 +1,4 @@
 //! `docs/evidence.md` names tests that are there, for every page of the specification.
-#![expect(clippy::unwrap_used, reason = "what helps tests may fail like them")]
 
 use std::path::Path;
 

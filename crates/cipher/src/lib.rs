@@ -4,7 +4,7 @@
 //! This is not the AEAD of RFC 8439: its tag also covers padding and lengths. Source: spec sptps 7.
 //!
 //! ```text
-//!  seal  open  verify          many records, each with its own key, number and length
+//!  seal  open                 many records, each with its own key, number and length
 //!        │
 //!     backend                  the instructions of this processor, asked for once
 //!     ┌──┴─────┐
@@ -62,6 +62,12 @@ impl Key {
         open(std::slice::from_mut(&mut record));
         record.genuine
     }
+
+    /// Whether `tag` shows that `data` is record `number`.
+    #[must_use]
+    pub fn verify(&self, number: u32, data: &[u8], tag: &[u8; TAG]) -> bool {
+        portable::verify(self, number, data, tag)
+    }
 }
 
 /// One record to seal or to open.
@@ -94,11 +100,6 @@ pub fn seal(records: &mut [Record<'_>]) {
 /// Finds out which records are genuine and decrypts those in place; the others stay as they are.
 pub fn open(records: &mut [Record<'_>]) {
     open_with(Backend::best(), records);
-}
-
-/// Finds out which records are genuine; all stay as they are.
-pub fn verify(records: &mut [Record<'_>]) {
-    portable::verify(records);
 }
 
 /// [`seal`] with a chosen backend, for tests and measurements.

@@ -11,8 +11,8 @@ use chacha20::{ChaChaCore, R20};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
-use crate::Record;
 use crate::poly1305::OneTimeKey;
+use crate::{Key, Record, TAG};
 
 /// Blocks that a vectorised ChaCha20 makes in one go.
 const LANES: usize = 4;
@@ -23,7 +23,7 @@ type Block = Array<u8, U64>;
 
 pub(crate) fn seal(records: &mut [Record<'_>]) {
     for record in records {
-        let stream = KeyStream::of(record);
+        let stream = KeyStream::of(record.key, record.number);
         let key = stream.one_time_key();
         stream.apply(record.data);
         record.tag = key.tag(record.data);
@@ -32,23 +32,16 @@ pub(crate) fn seal(records: &mut [Record<'_>]) {
 
 pub(crate) fn open(records: &mut [Record<'_>]) {
     for record in records {
-        let stream = KeyStream::of(record);
-        check(record, &stream);
+        let stream = KeyStream::of(record.key, record.number);
+        record.genuine = stream.is_genuine(record.data, &record.tag);
         if record.genuine {
             stream.apply(record.data);
         }
     }
 }
 
-pub(crate) fn verify(records: &mut [Record<'_>]) {
-    for record in records {
-        let stream = KeyStream::of(record);
-        check(record, &stream);
-    }
-}
-
-fn check(record: &mut Record<'_>, stream: &KeyStream) {
-    record.genuine = stream.one_time_key().tag(record.data).ct_eq(&record.tag).into();
+pub(crate) fn verify(key: &Key, number: u32, data: &[u8], tag: &[u8; TAG]) -> bool {
+    KeyStream::of(key, number).is_genuine(data, tag)
 }
 
 /// The key stream of one record.
@@ -58,10 +51,10 @@ struct KeyStream {
 }
 
 impl KeyStream {
-    fn of(record: &Record<'_>) -> Self {
+    fn of(key: &Key, number: u32) -> Self {
         let mut nonce = [0; 12];
-        nonce[8..].copy_from_slice(&record.number.to_be_bytes());
-        let mut core = ChaChaCore::<R20, Ietf>::new(&record.key.0.into(), &nonce.into());
+        nonce[8..].copy_from_slice(&number.to_be_bytes());
+        let mut core = ChaChaCore::<R20, Ietf>::new(&key.0.into(), &nonce.into());
         let mut first = [Block::default(); LANES];
         core.write_keystream_blocks(&mut first);
         Self { core, first }
@@ -73,6 +66,10 @@ impl KeyStream {
         let one_time = OneTimeKey::new(&key);
         key.zeroize();
         one_time
+    }
+
+    fn is_genuine(&self, data: &[u8], tag: &[u8; TAG]) -> bool {
+        self.one_time_key().tag(data).ct_eq(tag).into()
     }
 
     fn apply(mut self, data: &mut [u8]) {

@@ -9,7 +9,7 @@ use poly1305::Poly1305;
 use poly1305::universal_hash::KeyInit;
 use proptest::prelude::*;
 use serde_json::Value;
-use tinmesh_cipher::{Backend, Key, Record, TAG, open_with, seal_with, verify};
+use tinmesh_cipher::{Backend, Key, Record, TAG, open_with, seal_with};
 
 const VECTORS: &str = include_str!("../../core/tests/golden/vectors/chacha_poly1305.json");
 
@@ -188,18 +188,12 @@ fn one_record_of_many_that_is_forged_is_refused_and_unchanged() {
 }
 
 #[test]
-fn verifying_tells_the_genuine_and_changes_nothing() {
-    let plans = plans(9, |at| at * 150);
-    let honest = sealed(Backend::PORTABLE, &plans);
-    let (keys, mut buffers) = (keys(), honest.clone());
-    let mut records: Vec<Record<'_>> = zip(&plans, &mut buffers)
-        .map(|(plan, (data, tag))| Record { tag: *tag, ..Record::new(&keys[usize::from(plan.key)], plan.number, data) })
-        .collect();
-    records[4].number += 1;
-    verify(&mut records);
-    let verdicts: Vec<bool> = records.iter().map(|record| record.genuine).collect();
-    assert_eq!(verdicts, [true, true, true, true, false, true, true, true, true]);
-    assert_eq!(buffers, honest);
+fn verifying_tells_the_genuine() {
+    let (key, mut data) = (Key::new(&[7; 32]), pattern(333, 1));
+    let mut tag = key.seal(9, &mut data);
+    assert!(key.verify(9, &data, &tag) && !key.verify(10, &data, &tag) && !key.verify(9, &data[1..], &tag));
+    tag[0] ^= 1;
+    assert!(!key.verify(9, &data, &tag));
 }
 
 #[test]

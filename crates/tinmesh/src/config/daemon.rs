@@ -85,6 +85,8 @@ pub struct DaemonSettings {
     pub device: Option<PathBuf>,
     /// Variable `Interface`.
     pub interface: Option<String>,
+    /// Variables `DeviceOffload`, `SendOffload`, `ReceiveOffload`.
+    pub offloads: Offloads,
     /// Variable `DeviceStandby`.
     pub device_standby: bool,
     /// Variable `Ifconfig`.
@@ -129,6 +131,17 @@ pub struct DaemonSettings {
     pub listen: Vec<Listen>,
 }
 
+/// What may be left to the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offloads {
+    /// Large packets of the device.
+    pub device: bool,
+    /// Several datagrams in one send.
+    pub send: bool,
+    /// Several datagrams in one receive.
+    pub receive: bool,
+}
+
 /// The size of a socket's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buffer {
@@ -159,6 +172,11 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Result<DaemonSettings, Config
         device_type: device_type(reader)?,
         device: reader.text("Device").map(PathBuf::from),
         interface: owned(reader, "Interface"),
+        offloads: Offloads {
+            device: reader.bool("DeviceOffload").unwrap_or(true),
+            send: reader.bool("SendOffload").unwrap_or(true),
+            receive: reader.bool("ReceiveOffload").unwrap_or(true),
+        },
         device_standby: reader.bool("DeviceStandby").unwrap_or(false),
         ifconfig: reader.all("Ifconfig").map(interface_address).collect::<Result<_, _>>()?,
         routes: reader.all("Route").map(route).collect::<Result<_, _>>()?,

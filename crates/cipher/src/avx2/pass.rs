@@ -72,10 +72,7 @@ impl KeyStream {
         for (word, constant) in CONSTANTS.into_iter().enumerate() {
             state[word] = _mm256_set1_epi32(constant);
         }
-        let keys = transposed(keys);
-        for word in 0..8 {
-            state[4 + word] = keys[word];
-        }
+        state[4..12].copy_from_slice(&transposed(keys));
         state[12] = eight(positions);
         state[15] = eight(nonces);
         Self::from_state(state)

@@ -208,7 +208,7 @@ mod tests {
         assert!(asked.is_asked(&bond) && !asked.is_asked(&later));
         assert!(answer.is_answer(&bond, &asked) && !answer.is_answer(&later, &asked));
         assert!(!asked.is_answer(&bond, &asked), "a hello is not its own answer");
-        assert_eq!(Hello::decode(&asked.encode()), Some(asked.clone()));
+        assert_eq!(Hello::decode(&asked.encode()), Some(asked));
         assert_eq!(answer.features(), Features::all());
     }
 
@@ -217,11 +217,11 @@ mod tests {
         let two = Two::new();
         let bond = two.bond(b"now");
         let asked = Hello::ask(&bond, Features::all(), &two.secrets[0]);
-        let poorer = Hello { list: String::new(), ..asked.clone() };
+        let poorer = Hello { list: String::new(), ..asked };
         assert!(!poorer.is_asked(&bond));
 
         let answer = Hello::answer(&bond, &asked, Features::all(), &two.secrets[1]);
-        let poorer_answer = Hello { list: String::new(), ..answer.clone() };
+        let poorer_answer = Hello { list: String::new(), ..answer };
         assert!(!poorer_answer.is_answer(&bond, &asked));
         assert!(!answer.is_answer(&bond, &poorer));
     }

@@ -9,8 +9,12 @@ use std::ptr;
 use super::batch::EMPTY_HEADER;
 use super::name::Name;
 
-/// Messages of one call.
+/// Most messages of one call.
 const MESSAGES: usize = 16;
+/// Fewest messages of one call.
+const FEWEST: usize = 2;
+/// Bytes of one call above which the next one takes fewer messages: whatever else the caller has to do waits meanwhile.
+const PLENTY: usize = 256 * 1024;
 /// Room for each, in bytes: no datagram is longer, and the kernel keeps no more together.
 const ROOM: usize = 65_536;
 /// Room for one control message that holds an `int`, aligned as control messages are.
@@ -24,6 +28,8 @@ pub struct Inbox {
     bytes: Box<[u8]>,
     messages: [Message; MESSAGES],
     count: usize,
+    /// Messages that the next call takes.
+    wanted: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -54,6 +60,7 @@ impl Inbox {
             bytes: vec![0; MESSAGES * ROOM].into_boxed_slice(),
             messages: [Message { from: None, len: 0, segment: 0 }; MESSAGES],
             count: 0,
+            wanted: MESSAGES,
         }
     }
 
@@ -90,12 +97,14 @@ impl Inbox {
             header.msg_control = control.as_mut_ptr().cast();
             header.msg_controllen = CONTROL_SPACE as _;
         }
-        let received = receive(fd, &mut headers)?;
+        let received = receive(fd, &mut headers[..self.wanted])?;
         for ((header, name), message) in headers.iter().zip(&names).zip(&mut self.messages).take(received) {
             let from = name.decode();
             *message = Message { from, len: header.msg_len as usize, segment: segment_size(&header.msg_hdr) };
         }
         self.count = received;
+        let bytes: usize = self.messages[..received].iter().map(|message| message.len).sum();
+        self.wanted = if bytes > PLENTY { (self.wanted / 2).max(FEWEST) } else { (self.wanted * 2).min(MESSAGES) };
         Ok(received)
     }
 }

@@ -31,7 +31,7 @@ mod intake;
 mod line;
 
 /// Batches read from the device before the sockets get their turn.
-const TURNS: usize = 4;
+const TURNS: usize = 2;
 const DEVICE: u64 = u64::MAX;
 const WAKE: u64 = u64::MAX - 1;
 

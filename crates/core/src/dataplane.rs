@@ -10,6 +10,7 @@ pub mod capture;
 mod carrier;
 mod compress;
 pub mod ethernet;
+pub mod fair_queue;
 pub mod fib;
 pub(crate) mod fragment;
 mod icmp;

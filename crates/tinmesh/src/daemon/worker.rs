@@ -13,10 +13,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::SyncSender;
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use tinmesh_core::dataplane::batch::BATCH;
 use tinmesh_core::dataplane::verdict::DropReason;
 use tinmesh_core::packet::CAPACITY;
+use tinmesh_core::time::Instant;
+use tinmesh_os::clock;
 use tinmesh_os::poll::{Interest, Poller, Waker};
 use tinmesh_os::udp::Inbox;
 use tracing::error;
@@ -125,16 +128,22 @@ impl Work {
     fn run(&mut self) -> io::Result<()> {
         let mut events = Vec::with_capacity(BATCH);
         while !self.line.shared.stop.load(Relaxed) {
-            self.poller.wait(None, &mut events)?;
+            // The kernel does not tell again of packets that were read and wait here.
+            let patience = self.intake.is_busy().then_some(Duration::ZERO);
+            self.poller.wait(patience, &mut events)?;
             self.pulse.1.fetch_add(1, Relaxed);
+            let mut device = self.intake.is_busy();
             for event in &events {
                 match event.token {
                     WAKE => {
                         self.pulse.0.drain();
                     }
-                    DEVICE => self.serve_device(),
+                    DEVICE => device = true,
                     index => self.serve_socket(usize::try_from(index).unwrap_or(usize::MAX)),
                 }
+            }
+            if device {
+                self.serve_device();
             }
         }
         Ok(())
@@ -143,11 +152,9 @@ impl Work {
     fn serve_device(&mut self) {
         let shared = Arc::clone(&self.line.shared);
         let Some(device) = shared.link.device() else { return };
-        let mut turns = 0;
-        // The kernel does not tell again of a packet that was read and only partly worked.
-        while turns < TURNS || self.intake.is_busy() {
-            turns += 1;
-            let left = self.intake.fill(device, &mut self.line.batch, |reason| shared.count_drops(reason, 1));
+        for _ in 0..TURNS {
+            let now = Instant::from_micros(clock::now_micros());
+            let left = self.intake.fill(device, &mut self.line.batch, now, |reason| shared.count_drops(reason, 1));
             self.line.work_outbound();
             match left {
                 Ok(Left::Perhaps) => {}

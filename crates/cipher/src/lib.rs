@@ -20,6 +20,7 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod backend;
+pub mod gcm;
 mod poly1305;
 mod portable;
 

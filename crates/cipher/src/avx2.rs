@@ -12,24 +12,26 @@ mod lanes;
 mod pass;
 mod tags;
 
-use subtle::ConstantTimeEq;
+use std::arch::x86_64::{__m256i, _mm256_setzero_si256};
+
 use zeroize::Zeroize;
 
+use self::lanes::words;
 use self::pass::{Block, KeyStream, LANES, Pass};
 use self::tags::{TOGETHER, tags};
 use crate::poly1305::OneTimeKey;
-use crate::{Record, TAG};
+use crate::{Record, TAG, equal};
 
 /// Bytes of a block of ChaCha20.
 const BLOCK: usize = 64;
 /// One-time keys that wait for the end of their records: of those that a pass touches, and of incomplete fours.
 const WAITING: usize = 16;
 
-type Keys = [[u8; 32]; WAITING];
+type Keys = [__m256i; WAITING];
 
 #[target_feature(enable = "avx2,bmi2")]
 pub(crate) fn seal(records: &mut [Record<'_>]) {
-    let (mut pass, mut keys, mut tagged) = (Pass::new(), [[0; 32]; WAITING], 0);
+    let (mut pass, mut keys, mut tagged) = (Pass::new(), [_mm256_setzero_si256(); WAITING], 0);
     for record in 0..records.len() {
         for number in 0..=blocks(records[record].data) {
             if pass.push(Block { record, number }) {
@@ -68,7 +70,7 @@ fn encrypt(pass: &mut Pass, records: &mut [Record<'_>], keys: &mut Keys) {
 /// Sets the tags of up to four encrypted records, of which the first is the `first` of all.
 #[target_feature(enable = "avx2,bmi2")]
 fn set_tags(records: &mut [Record<'_>], keys: &Keys, first: usize) {
-    let keys = std::array::from_fn(|at| OneTimeKey::new(&keys[(first + at) % WAITING]));
+    let keys = std::array::from_fn(|at| OneTimeKey::new(words(keys[(first + at) % WAITING])));
     let tags = tags_of(records, &keys);
     for (record, tag) in records.iter_mut().zip(tags) {
         record.tag = tag;
@@ -121,11 +123,11 @@ fn check(records: &mut [Record<'_>], first: usize, count: usize) -> [u32; LANES]
     }
     let stream = KeyStream::of(pass.blocks(), records);
     for four in (0..count).step_by(TOGETHER) {
-        let keys = std::array::from_fn(|at| OneTimeKey::new(&stream.key(four + at)));
+        let keys = std::array::from_fn(|at| OneTimeKey::new(words(stream.key(four + at))));
         let end = count.min(four + TOGETHER);
         let tags = tags_of(&records[first + four..first + end], &keys);
         for (record, tag) in records[first + four..first + end].iter_mut().zip(tags) {
-            record.genuine = record.tag.ct_eq(&tag).into();
+            record.genuine = equal(&record.tag, &tag);
         }
     }
     for (lane, block) in pass.blocks().iter().enumerate().skip(count) {

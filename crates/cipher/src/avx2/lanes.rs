@@ -22,6 +22,14 @@ pub(super) fn store(bytes: &mut [u8; WIDTH], vector: __m256i) {
     unsafe { _mm256_storeu_si256(bytes.as_mut_ptr().cast(), vector) }
 }
 
+/// The four words of a vector.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn words(vector: __m256i) -> [u64; 4] {
+    // SAFETY: both are 32 bytes, and every pattern of bits is a number.
+    unsafe { std::mem::transmute(vector) }
+}
+
 /// Turns eight rows of eight words into columns.
 #[inline]
 #[target_feature(enable = "avx2")]

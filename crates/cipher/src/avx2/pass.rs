@@ -9,8 +9,7 @@ use std::arch::x86_64::{
 
 use zeroize::Zeroize;
 
-use super::BLOCK;
-use super::lanes::{WIDTH, load, store, transposed};
+use super::lanes::{WIDTH, load, store, transposed, words};
 use crate::Record;
 
 /// Blocks of a pass.
@@ -99,24 +98,25 @@ impl KeyStream {
 
     /// The one-time key, if that is what a lane holds.
     #[target_feature(enable = "avx2,bmi2")]
-    pub(super) fn key(&self, lane: usize) -> [u8; 32] {
-        let mut key = [0; 32];
-        store(&mut key, self.0[lane][0]);
-        key
+    pub(super) fn key(&self, lane: usize) -> __m256i {
+        self.0[lane][0]
     }
 
     /// Combines the first 64 bytes of `data`, or all if it is less, with the key stream of a lane.
     #[target_feature(enable = "avx2,bmi2")]
     pub(super) fn apply(&self, lane: usize, data: &mut [u8]) {
-        let stream = self.0[lane];
-        if let Some(block) = data.first_chunk_mut::<BLOCK>() {
-            combine(block, stream);
-        } else {
-            let mut block = [0; BLOCK];
-            block[..data.len()].copy_from_slice(data);
-            combine(&mut block, stream);
-            data.copy_from_slice(&block[..data.len()]);
-            block.zeroize();
+        let [first, second] = self.0[lane];
+        let (halves, rest) = data.as_chunks_mut::<WIDTH>();
+        match halves {
+            [] => combine_part(rest, first),
+            [half] => {
+                combine(half, first);
+                combine_part(rest, second);
+            }
+            [half, other, ..] => {
+                combine(half, first);
+                combine(other, second);
+            }
         }
     }
 }
@@ -129,12 +129,26 @@ impl Drop for KeyStream {
 
 #[inline]
 #[target_feature(enable = "avx2,bmi2")]
-fn combine(block: &mut [u8; BLOCK], stream: [__m256i; 2]) {
-    let (halves, _) = block.as_chunks_mut::<WIDTH>();
-    for (half, stream) in halves.iter_mut().zip(stream) {
-        let combined = _mm256_xor_si256(load(half), stream);
-        store(half, combined);
+fn combine(half: &mut [u8; WIDTH], stream: __m256i) {
+    let combined = _mm256_xor_si256(load(half), stream);
+    store(half, combined);
+}
+
+/// Combines less than a vector.
+#[inline]
+#[target_feature(enable = "avx2,bmi2")]
+fn combine_part(data: &mut [u8], stream: __m256i) {
+    let mut stream = words(stream);
+    let (full, rest) = data.as_chunks_mut::<8>();
+    for (bytes, mask) in full.iter_mut().zip(stream) {
+        *bytes = (u64::from_le_bytes(*bytes) ^ mask).to_le_bytes();
     }
+    if let Some(mask) = stream.get(full.len()) {
+        for (byte, mask) in rest.iter_mut().zip(mask.to_le_bytes()) {
+            *byte ^= mask;
+        }
+    }
+    stream.zeroize();
 }
 
 #[inline]

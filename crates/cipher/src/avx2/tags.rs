@@ -9,7 +9,7 @@ use std::arch::x86_64::{
     _mm256_unpackhi_epi64, _mm256_unpacklo_epi64,
 };
 
-use super::lanes::{WIDTH, store};
+use super::lanes::words;
 use crate::TAG;
 use crate::poly1305::{BLOCK, OneTimeKey};
 
@@ -39,8 +39,8 @@ pub(super) fn tags(keys: &[OneTimeKey; TOGETHER], messages: [&[u8]; TOGETHER]) -
         }
     }
     std::array::from_fn(|lane| {
-        let rest = blocks[lane].len() * BLOCK + messages[lane].len() % BLOCK;
-        keys[lane].finish(sums[lane], &messages[lane][messages[lane].len() - rest..])
+        let absorbed = messages[lane].len() / BLOCK - blocks[lane].len();
+        keys[lane].finish(sums[lane], messages[lane], absorbed)
     })
 }
 
@@ -91,15 +91,10 @@ impl Lanes {
     /// The accumulators as [`OneTimeKey::finish`] takes them.
     #[target_feature(enable = "avx2,bmi2")]
     fn sums(&self) -> [[u64; 3]; TOGETHER] {
-        let mut limbs = [[0; WIDTH]; 5];
-        for (limbs, h) in limbs.iter_mut().zip(self.h) {
-            store(limbs, h);
-        }
+        let [h0, h1, h2, h3, h4] = self.h;
+        let limbs = [words(h0), words(h1), words(h2), words(h3), words(h4)];
         std::array::from_fn(|lane| {
-            let limb = |at: usize| {
-                let words = limbs[at].as_chunks::<8>().0;
-                u128::from(u64::from_le_bytes(words[lane]))
-            };
+            let limb = |at: usize| u128::from(limbs[at][lane]);
             let low = limb(0) + (limb(1) << 26) + (limb(2) << 52);
             let high = (low >> 64) + (limb(3) << 14) + (limb(4) << 40);
             [low as u64, high as u64, (high >> 64) as u64]

@@ -4,7 +4,10 @@
 
 mod blackbox;
 mod compression;
+mod control_protocol;
+mod control_tools;
 mod devices;
+mod forms;
 mod harness;
 mod hostile;
 mod invitations;
@@ -12,10 +15,12 @@ mod invitations;
 mod inviter;
 mod key_files;
 mod lab;
+mod legacy;
 mod lifecycle;
 mod mixed;
 mod nats;
 mod netnames;
+mod offloads;
 mod proxies;
 mod relaying;
 mod restarts;

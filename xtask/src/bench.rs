@@ -12,6 +12,7 @@ mod nebula;
 mod options;
 mod picture;
 mod ping;
+mod publish;
 mod report;
 mod rows;
 mod stream;
@@ -30,7 +31,7 @@ use crate::peers;
 use crate::shell::{cargo, command, output, run, run_isolated, say, target};
 use figures::{Figures, Sample};
 use options::Options;
-use report::Results;
+use report::{Report, Results};
 use rows::{Program, Row};
 use wires::Wires;
 
@@ -157,15 +158,20 @@ fn last_lines(dir: &Path) -> String {
 }
 
 fn write_out(options: &Options, results: &Results, offloads: &str) -> Result<()> {
-    let text = report::markdown(options, results, offloads)?;
+    let report = Report::new(options, results, offloads)?;
+    let picture = picture::draw(results);
     let dir = target().join("bench");
+    let text = format!("# cargo xtask bench\n\n{}", report.long("report.svg"));
     fs::write(dir.join("report.md"), &text)?;
-    fs::write(dir.join("report.svg"), picture::draw(results))?;
+    fs::write(dir.join("report.svg"), &picture)?;
     if let Some(file) = &options.json {
         let json = serde_json::to_string_pretty(&results.json())?;
         fs::write(file, json).with_context(|| file.display().to_string())?;
     }
     println!("\n{text}");
     say(&format!("the report and its picture are in {}", dir.display()));
+    if options.is_published {
+        publish::publish(&report, &picture)?;
+    }
     Ok(())
 }

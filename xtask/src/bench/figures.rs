@@ -2,44 +2,44 @@
 
 use std::collections::BTreeMap;
 
-/// One column of the report.
+/// One figure of the report.
 #[derive(Debug)]
 pub(super) struct Metric {
     pub(super) key: &'static str,
     pub(super) title: &'static str,
     pub(super) unit: &'static str,
     pub(super) decimals: usize,
-    /// The main table has it; the others are in the second.
+    /// The first table has it.
     pub(super) is_main: bool,
 }
 
-const fn main_metric(key: &'static str, title: &'static str, unit: &'static str, decimals: usize) -> Metric {
+const fn first(key: &'static str, title: &'static str, unit: &'static str, decimals: usize) -> Metric {
     Metric { key, title, unit, decimals, is_main: true }
 }
 
-const fn other_metric(key: &'static str, title: &'static str, unit: &'static str, decimals: usize) -> Metric {
+const fn other(key: &'static str, title: &'static str, unit: &'static str, decimals: usize) -> Metric {
     Metric { key, title, unit, decimals, is_main: false }
 }
 
-/// All columns, in the report's order.
+/// All figures, in the report's order.
 pub(super) const METRICS: &[Metric] = &[
-    main_metric("tcp1", "TCP, one stream →", "Gbit/s", 2),
-    main_metric("tcp1-back", "←", "Gbit/s", 2),
-    main_metric("tcp4", "TCP, four streams →", "Gbit/s", 2),
-    main_metric("tcp4-back", "←", "Gbit/s", 2),
-    main_metric("cpu", "daemons' CPU", "s/GB", 2),
-    main_metric("udp64", "UDP, 64 bytes", "k/s", 0),
-    main_metric("udp1300", "UDP, 1,300 bytes", "k/s", 0),
-    main_metric("idle-p50", "round trip, idle", "ms", 2),
-    main_metric("load-average", "under load, average", "ms", 2),
-    main_metric("load-p99", "under load, p99", "ms", 2),
-    main_metric("memory", "memory", "MiB", 1),
-    main_metric("relay", "relayed A–R–B", "Gbit/s", 2),
-    other_metric("load-lost", "pings lost under load", "%", 1),
-    other_metric("cpu4", "daemons' CPU, four streams", "s/GB", 2),
-    other_metric("relay-cpu", "relay's CPU", "s/GB", 2),
-    other_metric("start", "start to first ping", "s", 2),
-    other_metric("idle-cpu", "idle CPU", "%", 2),
+    first("tcp1", "TCP, one stream, →", "Gbit/s", 2),
+    first("tcp1-back", "TCP, one stream, ←", "Gbit/s", 2),
+    first("tcp4", "TCP, four streams, →", "Gbit/s", 2),
+    first("tcp4-back", "TCP, four streams, ←", "Gbit/s", 2),
+    first("cpu", "CPU time, both daemons", "s/GB", 2),
+    first("udp64", "UDP, 64 bytes", "k/s", 0),
+    first("udp1300", "UDP, 1,300 bytes", "k/s", 0),
+    first("idle-p50", "round trip, idle, p50", "ms", 2),
+    first("load-average", "round trip under load, average", "ms", 2),
+    first("load-p99", "round trip under load, p99", "ms", 2),
+    first("memory", "memory, peak", "MiB", 1),
+    first("relay", "TCP, relayed by a third", "Gbit/s", 2),
+    other("load-lost", "pings lost under load", "%", 1),
+    other("cpu4", "CPU time, four streams", "s/GB", 2),
+    other("relay-cpu", "CPU time of the relay", "s/GB", 2),
+    other("start", "start to first ping", "s", 2),
+    other("idle-cpu", "idle CPU", "%", 2),
 ];
 
 /// What one round gave: a value for each metric that could be measured.

@@ -21,8 +21,6 @@ const TOLERATED: f64 = 0.01;
 const FIRST: f64 = 20_000.0;
 const STEP: f64 = 1.6;
 const HIGHEST: f64 = 5_000_000.0;
-/// A rate that has lost too many gets another chance: machines hiccup.
-const TRIES: u32 = 2;
 /// A sender that reaches less than this share of what is due is the limit itself.
 const REACHED: f64 = 0.9;
 /// The state of an unconnected socket in `/proc/net/udp`.
@@ -61,7 +59,10 @@ pub(super) struct Flood<'a> {
     /// Bytes of payload.
     pub(super) size: usize,
     pub(super) duration: Duration,
+    /// How often the search halves what is left.
     pub(super) halvings: u32,
+    /// A rate that has lost too many gets another chance: machines hiccup.
+    pub(super) tries: u32,
 }
 
 impl Flood<'_> {
@@ -71,7 +72,7 @@ impl Flood<'_> {
         let mut port = 30_000;
         let mut attempt = |rate: f64| {
             let mut outcome = Outcome { sent: rate, arrived: 0.0 };
-            for _ in 0..TRIES {
+            for _ in 0..self.tries {
                 port += 1;
                 outcome = self.attempt(rate, port)?;
                 if outcome.is_good() {

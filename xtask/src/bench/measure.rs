@@ -37,7 +37,8 @@ pub(super) fn pair(place: &Place<'_>, options: &Options, row: &Row, wires: &Wire
     load(options, wires, sample).context("pings under load")?;
     drop(server);
     for (key, size) in [("udp64", 64), ("udp1300", 1300)] {
-        let flood = Flood { from: a, to: b, size, duration: options.flood(), halvings: options.halvings() };
+        let (duration, halvings, tries) = (options.flood(), options.halvings(), options.tries());
+        let flood = Flood { from: a, to: b, size, duration, halvings, tries };
         sample.insert(key, flood.highest().context("datagrams")? / 1e3);
     }
     let memory = daemons.iter().map(Daemon::peak_memory).collect::<Result<Vec<f64>>>()?;

@@ -21,13 +21,22 @@ pub(super) struct Options {
     pub(super) is_plain_card: bool,
     pub(super) rounds: usize,
     pub(super) json: Option<PathBuf>,
+    /// The results become those of the README and of docs/performance.md.
+    pub(super) is_published: bool,
     only: Vec<String>,
 }
 
 impl Options {
     pub(super) fn parse(words: &[&str]) -> Result<Self> {
-        let mut options =
-            Self { is_quick: false, is_debug: false, is_plain_card: false, rounds: 0, json: None, only: Vec::new() };
+        let mut options = Self {
+            is_quick: false,
+            is_debug: false,
+            is_plain_card: false,
+            rounds: 0,
+            json: None,
+            is_published: false,
+            only: Vec::new(),
+        };
         let mut words = words.iter();
         while let Some(word) = words.next() {
             let mut value = || words.next().with_context(|| format!("{word} needs a value"));
@@ -35,11 +44,13 @@ impl Options {
                 "--quick" => options.is_quick = true,
                 "--debug" => options.is_debug = true,
                 "--plain-card" => options.is_plain_card = true,
+                "--publish" => options.is_published = true,
                 "--rounds" => options.rounds = value()?.parse().context("--rounds needs a number")?,
                 "--json" => options.json = Some(PathBuf::from(*value()?)),
                 "--only" => options.only.extend(value()?.split(',').map(str::to_owned)),
                 other => bail!(
-                    "no such option: {other}. There are --quick, --only NAME,…, --rounds N, --json FILE, --plain-card, --debug"
+                    "no such option: {other}. There are --quick, --only NAME,…, --rounds N, --json FILE, --publish, \
+                     --plain-card, --debug"
                 ),
             }
         }
@@ -82,6 +93,11 @@ impl Options {
     /// How often the search for the highest rate halves what is left.
     pub(super) fn halvings(&self) -> u32 {
         if self.is_quick { 1 } else { 4 }
+    }
+
+    /// How often a rate is tried that has lost too many.
+    pub(super) fn tries(&self) -> u32 {
+        if self.is_quick { 1 } else { 2 }
     }
 
     /// How long idle daemons are watched.

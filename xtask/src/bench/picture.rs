@@ -41,10 +41,11 @@ pub(super) fn draw(results: &Results) -> String {
 /// Draws one group below `y`, and says where it ends.
 fn group(body: &mut String, results: &Results, (key, better): (&str, &str), y: f64) -> f64 {
     let Some(metric) = METRICS.iter().find(|metric| metric.key == key) else { return y };
-    let rows = results.rows.iter().filter_map(|(row, figures)| Some((row, figures.spread(key)?.median)));
+    let rows = results.rows.iter().filter(|(row, _)| !row.is_variant());
+    let rows = rows.filter_map(|(row, figures)| Some((row, figures.spread(key)?.median)));
     let rows: Vec<_> = rows.collect();
     let Some(most) = rows.iter().map(|(_, value)| *value).reduce(f64::max).filter(|most| *most > 0.0) else { return y };
-    let title = format!("{}, {} ({better})", metric.title.trim_end_matches(" →"), metric.unit);
+    let title = format!("{}, {} ({better})", metric.title.trim_end_matches(", →"), metric.unit);
     text(body, (8.0, y + HEADING - 14.0), "font-weight=\"bold\"", &title);
     for (at, (row, value)) in rows.iter().enumerate() {
         let top = y + HEADING + at as f64 * LINE;

@@ -1,6 +1,5 @@
 //! The report: what was measured on which machine, as Markdown and as JSON.
 
-use std::fmt::Write as _;
 use std::fs;
 
 use anyhow::Result;
@@ -43,28 +42,57 @@ impl Results {
     }
 }
 
-/// The report as Markdown; `offloads` is what the cables do.
-pub(super) fn markdown(options: &Options, results: &Results, offloads: &str) -> Result<String> {
-    let mut text = String::from("# cargo xtask bench\n\n");
-    writeln!(text, "{}\n", machine()?)?;
-    writeln!(
-        text,
-        "Both ends, the traffic's source and its sink are on this machine: network namespaces on one cable (veth, 1,500 \
-         bytes; {}: {offloads}), interface MTU {MTU}. Rounds go over all programs in turn. Median (lowest–highest) of {} \
-         rounds{}. CPU is that of both daemons for one stream in both directions; memory is the peak of the larger end \
-         over all measurements; datagrams are the highest rate with at most 1 % loss; pings every 10 ms.\n",
-        if options.is_plain_card { "made to act as a plain network card" } else { "left as it is" },
-        options.rounds,
-        if options.is_quick { ", **of a quick run: not to be compared**" } else { "" },
-    )?;
-    text += &table(results, |metric| metric.is_main);
-    text += "\n![the same as bars](report.svg)\n\n";
-    text += &table(results, |metric| !metric.is_main);
-    text += "\n## Marks\n\n";
-    text += &marks::table(results);
-    text += "\n## Programs\n\n";
-    text += &programs(options, results);
-    Ok(text)
+/// The results as Markdown, in parts of which each stands alone.
+#[derive(Debug)]
+pub(super) struct Report {
+    /// Processor, kernel, day; where the traffic runs.
+    machine: String,
+    /// The figures that say most, of all programs.
+    programs: String,
+    /// Everything else.
+    rest: String,
+}
+
+impl Report {
+    /// `offloads` is what the cables do.
+    pub(super) fn new(options: &Options, results: &Results, offloads: &str) -> Result<Self> {
+        let main = |metric: &Metric| metric.is_main;
+        let name = |row: &Row| row.name == "tinmesh" || row.is_variant();
+        let mut rest = String::new();
+        if results.rows.iter().any(|(row, _)| row.is_variant()) {
+            rest += &format!("tinmesh with other settings:\n\n{}\n", table(results, main, name, median));
+        }
+        rest += &format!("Median, lowest and highest:\n\n{}\n", table(results, |_| true, |_| true, whole));
+        rest += &format!("Marks:\n\n{}\n", marks::table(results));
+        rest += &format!("Programs:\n\n{}", programs(options, results));
+        Ok(Self {
+            machine: format!("{}.\n\n{}\n", machine()?, conditions(options, offloads)),
+            programs: table(results, main, |row| !row.is_variant(), median),
+            rest,
+        })
+    }
+
+    /// What fits the README: the picture is at `picture`.
+    pub(super) fn short(&self, picture: &str) -> String {
+        format!("{}\n{}\n![the same as bars]({picture})\n", self.machine, self.programs)
+    }
+
+    /// All of it.
+    pub(super) fn long(&self, picture: &str) -> String {
+        format!("{}\n{}", self.short(picture), self.rest)
+    }
+}
+
+fn conditions(options: &Options, offloads: &str) -> String {
+    let cable = if options.is_plain_card { "made to act as a plain network card" } else { "left as it is" };
+    let warning = if options.is_quick { " **A quick run: not to be compared.**" } else { "" };
+    let rounds = if options.rounds == 1 { "one round".to_owned() } else { format!("{} rounds", options.rounds) };
+    format!(
+        "Both ends, the source of the traffic and its sink share this machine: network namespaces on one cable (veth, 1,500 \
+         bytes; {cable}: {offloads}), MTU {MTU} inside. Medians of {rounds} over all programs in turn. CPU time is that of \
+         both daemons for one stream in each direction; memory is the peak of the larger end over all measurements; \
+         datagrams are at the highest rate that loses at most 1 %; a ping goes every 10 ms.{warning}"
+    )
 }
 
 /// Processor, kernel and day.
@@ -89,24 +117,32 @@ fn machine() -> Result<String> {
     ))
 }
 
-fn table(results: &Results, is_wanted: impl Fn(&Metric) -> bool) -> String {
-    let metrics: Vec<&Metric> = METRICS.iter().filter(|metric| is_wanted(metric)).collect();
-    let titles: String = metrics.iter().map(|metric| format!(" {}, {} |", metric.title, metric.unit)).collect();
-    let mut text = format!("| |{titles}\n| --- |{}\n", " ---: |".repeat(metrics.len()));
-    for (row, figures) in &results.rows {
-        let cells: String = metrics.iter().map(|metric| format!(" {} |", cell(figures, metric))).collect();
-        text += &format!("| {} |{cells}\n", row.title);
+/// A line for each metric, a column for each row of the bench.
+fn table(
+    results: &Results,
+    is_shown: impl Fn(&Metric) -> bool,
+    has_column: impl Fn(&Row) -> bool,
+    cell: impl Fn(&Figures, &Metric) -> Option<String>,
+) -> String {
+    let columns: Vec<_> = results.rows.iter().filter(|(row, _)| has_column(row)).collect();
+    let titles: String = columns.iter().map(|(row, _)| format!(" {} |", row.title)).collect();
+    let mut text = format!("| |{titles}\n| --- |{}\n", " ---: |".repeat(columns.len()));
+    for metric in METRICS.iter().filter(|metric| is_shown(metric)) {
+        let cells = columns.iter().map(|(_, figures)| cell(figures, metric).unwrap_or_else(|| "–".to_owned()));
+        let cells: String = cells.map(|cell| format!(" {cell} |")).collect();
+        text += &format!("| {}, {} |{cells}\n", metric.title, metric.unit);
     }
     text
 }
 
-fn cell(figures: &Figures, metric: &Metric) -> String {
-    let Some(spread) = figures.spread(metric.key) else { return "–".to_owned() };
-    let decimals = metric.decimals;
-    if figures.samples.len() < 2 {
-        return format!("{:.decimals$}", spread.median);
-    }
-    format!("{:.decimals$} ({:.decimals$}–{:.decimals$})", spread.median, spread.low, spread.high)
+fn median(figures: &Figures, metric: &Metric) -> Option<String> {
+    let (spread, decimals) = (figures.spread(metric.key)?, metric.decimals);
+    Some(format!("{:.decimals$}", spread.median))
+}
+
+fn whole(figures: &Figures, metric: &Metric) -> Option<String> {
+    let (spread, decimals) = (figures.spread(metric.key)?, metric.decimals);
+    Some(format!("{:.decimals$} ({:.decimals$}–{:.decimals$})", spread.median, spread.low, spread.high))
 }
 
 /// Versions, and why a figure is missing.

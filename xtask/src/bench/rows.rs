@@ -34,6 +34,10 @@ const fn both(name: &'static str, program: Program) -> Row {
     Row { name, title: name, ends: [program, program], settings: &[] }
 }
 
+const fn with(name: &'static str, title: &'static str, settings: &'static [&'static str]) -> Row {
+    Row { name, title, ends: [Program::Tinmesh, Program::Tinmesh], settings }
+}
+
 /// All rows, in the order of the report and of each round.
 pub(super) const ROWS: &[Row] = &[
     both("tinmesh", Program::Tinmesh),
@@ -48,9 +52,22 @@ pub(super) const ROWS: &[Row] = &[
     both("wireguard-go", Program::WireguardGo),
     both("boringtun", Program::Boringtun),
     both("nebula", Program::Nebula),
+    with("tinmesh-no-device-offload", "DeviceOffload = no", &["DeviceOffload = no"]),
+    with("tinmesh-no-send-offload", "SendOffload = no", &["SendOffload = no"]),
+    with("tinmesh-no-receive-offload", "ReceiveOffload = no", &["ReceiveOffload = no"]),
+    with(
+        "tinmesh-no-offloads",
+        "none of the three",
+        &["DeviceOffload = no", "SendOffload = no", "ReceiveOffload = no"],
+    ),
 ];
 
 impl Row {
+    /// True if it is tinmesh with a setting that is not the default.
+    pub(super) const fn is_variant(&self) -> bool {
+        !self.settings.is_empty()
+    }
+
     /// Its programs, each once.
     pub(super) fn programs(&self) -> Vec<Program> {
         let mut programs = self.ends.to_vec();

@@ -7,9 +7,12 @@ mod compression;
 mod control_protocol;
 mod control_tools;
 mod devices;
+mod differences;
+mod extensions;
 mod forms;
 mod harness;
 mod hostile;
+mod inherited;
 mod invitations;
 #[path = "../spec_invitations/inviter.rs"]
 mod inviter;
@@ -23,6 +26,7 @@ mod netnames;
 mod offloads;
 mod proxies;
 mod relaying;
+mod reloads;
 mod restarts;
 mod roaming;
 mod robust;
@@ -31,6 +35,7 @@ mod spec_configuration;
 mod spec_meta;
 mod spec_process;
 mod spec_sandbox;
+mod spec_syslog;
 mod switched;
 #[path = "../spec_cli_files/terminal.rs"]
 mod terminal;

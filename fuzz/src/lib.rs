@@ -3,6 +3,7 @@
 //! Normal tests replay the corpora (`crates/core/tests/corpora.rs`, `crates/tinmesh/src/corpora.rs`), so the bodies need
 //! no fuzzing engine. The program is no library: its modules are taken in as they are, by symbolic links.
 
+mod batches;
 #[allow(dead_code, unused_imports, reason = "the targets use a part of the program")]
 mod config;
 #[allow(dead_code, unused_imports, reason = "the targets use a part of the program")]
@@ -23,7 +24,7 @@ mod text;
 
 /// Runs the target of this name.
 pub fn run(name: &str, data: &[u8]) {
-    let mut targets = mesh::TARGETS.iter().chain(&legacy::TARGETS).chain(&text::TARGETS);
+    let mut targets = mesh::TARGETS.iter().chain(&legacy::TARGETS).chain(&batches::TARGETS).chain(&text::TARGETS);
     let (_, target) = targets.find(|(target, _)| *target == name).expect("a target of that name");
     target(data);
 }

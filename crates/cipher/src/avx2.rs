@@ -56,6 +56,9 @@ pub(crate) fn seal(records: &mut [Record<'_>]) {
 /// Makes the blocks of `pass`, keeps those that are keys, and applies the others.
 #[target_feature(enable = "avx2,bmi2")]
 fn encrypt(pass: &mut Pass, records: &mut [Record<'_>], keys: &mut Keys) {
+    if pass.blocks().is_empty() {
+        return;
+    }
     let stream = KeyStream::of(pass.blocks(), records);
     for (lane, block) in pass.blocks().iter().enumerate() {
         if block.number == 0 {
@@ -140,6 +143,9 @@ fn check(records: &mut [Record<'_>], first: usize, count: usize) -> [u32; LANES]
 
 #[target_feature(enable = "avx2,bmi2")]
 fn decrypt(pass: &mut Pass, records: &mut [Record<'_>]) {
+    if pass.blocks().is_empty() {
+        return;
+    }
     let stream = KeyStream::of(pass.blocks(), records);
     for (lane, block) in pass.blocks().iter().enumerate() {
         apply(&stream, lane, *block, records);

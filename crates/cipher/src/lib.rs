@@ -8,7 +8,7 @@
 //!        │
 //!     backend                  the instructions of this processor, asked for once
 //!     ┌──┴─────┐
-//!  portable   avx2             the same bytes from each (tests, and the fuzz target `cipher`)
+//!  portable   avx2             the same bytes from each (tests, and the fuzz target `batches`)
 //!     └──┬─────┘
 //!     poly1305                 one record's tag with 64-bit numbers
 //! ```

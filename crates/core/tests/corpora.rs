@@ -1,5 +1,7 @@
-//! The fuzz targets of the mesh core on their corpora, and on mutations of them.
+//! The fuzz targets of the mesh core and its cipher on their corpora, and on mutations of them.
 
+#[path = "../../../fuzz/src/batches.rs"]
+mod batches;
 #[path = "../../../fuzz/src/legacy.rs"]
 mod legacy;
 #[path = "../../../fuzz/src/mesh.rs"]
@@ -9,7 +11,7 @@ mod mesh;
 mod replay;
 
 fn targets() -> impl Iterator<Item = &'static (&'static str, mesh::Target)> {
-    mesh::TARGETS.iter().chain(&legacy::TARGETS)
+    mesh::TARGETS.iter().chain(&legacy::TARGETS).chain(&batches::TARGETS)
 }
 
 #[test]

@@ -302,7 +302,8 @@ fn an_invitation_is_made_listed_and_told_to_the_script() {
     assert!(text.starts_with("Name = bob\nConnectTo = alice\n#---"), "{text}");
     machine.write(&format!("invitations/{file}"), "nonsense\n");
     let run = machine.run("list invitations");
-    assert_eq!((run.ok, run.err), (true, format!("Invalid invitation file DIR/net/invitations/{file}\n")));
+    let told = format!("Invalid invitation file DIR/net/invitations/{file}\nNo outstanding invitations.\n");
+    assert_eq!((run.ok, run.err), (true, told));
 }
 
 #[test]

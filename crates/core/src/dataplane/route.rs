@@ -40,7 +40,7 @@ enum Fit {
 }
 
 /// Why a packet may not pass.
-enum Refusal {
+pub(super) enum Refusal {
     /// Its source is told.
     Icmp(IcmpError),
     /// Nobody is told.
@@ -89,7 +89,7 @@ impl Fib {
         match self.passage(source, family, packet) {
             Ok(Passage::To { owner, via }) => {
                 self.note_priority(Some(family), packet.payload(), scratch);
-                self.clamp(source, via, packet);
+                self.clamp(source, via, 0, packet);
                 self.send_record(owner.peer, source, self.policy.mode.record_kind(), packet, scratch)
             }
             Ok(Passage::Everyone) => self.broadcast(source),
@@ -102,14 +102,14 @@ impl Fib {
     /// The checks of routing 5.1 and 5.2, in their order.
     fn passage(&self, source: PeerId, family: Family, packet: &mut Packet) -> Result<Passage<'_>, Refusal> {
         let Some(owner) = self.owner(source, family, packet.payload())? else {
-            self.age(source, family, packet)?;
+            self.age(source, family, 0, packet)?;
             return Ok(Passage::Everyone);
         };
         if source != PeerId::ME && owner.peer != PeerId::ME {
             if self.policy.forwarding == Forwarding::Off {
                 return Err(IcmpError::Forbidden.into());
             }
-            self.age(source, family, packet)?;
+            self.age(source, family, 0, packet)?;
         }
         let via = self.peer(self.via(owner)).ok_or(IcmpError::Unreachable)?;
         if via.peer == source {
@@ -139,29 +139,30 @@ impl Fib {
         }
     }
 
-    /// Takes one hop of the life of a packet of another node, if that is wanted.
-    fn age(&self, source: PeerId, family: Family, packet: &mut Packet) -> Result<(), Refusal> {
+    /// Takes one hop of the life of a packet of another node, if that is wanted; its IP header is at `start`.
+    pub(super) fn age(&self, source: PeerId, family: Family, start: usize, packet: &mut Packet) -> Result<(), Refusal> {
         if !self.policy.decrement_ttl || source == PeerId::ME {
             return Ok(());
         }
-        match ttl::decrement(family, packet.payload_mut()) {
+        match ttl::decrement(family, packet.payload_mut().get_mut(start..).unwrap_or_default()) {
             Life::Left => Ok(()),
             Life::Expired => Err(IcmpError::Expired.into()),
             Life::Silent => Err(DropReason::Expired.into()),
         }
     }
 
-    fn clamp(&self, source: PeerId, via: &PeerEntry, packet: &mut Packet) {
+    /// Lets TCP announce only what fits; the IP header is at `start`, behind at most one VLAN tag.
+    pub(super) fn clamp(&self, source: PeerId, via: &PeerEntry, start: usize, packet: &mut Packet) {
         if !via.clamp_mss {
             return;
         }
         if let Some(source) = self.peer(source) {
             let mtu = if via.peer == PeerId::ME { source.mtu } else { source.mtu.min(via.mtu) };
-            mss::clamp(packet.payload_mut(), mtu);
+            let mtu = mtu.saturating_sub(start.saturating_sub(ETHERNET_HEADER) as u16);
+            mss::clamp(packet.payload_mut().get_mut(start..).unwrap_or_default(), mtu);
         }
     }
 
-    /// Tells the source of a packet what is wrong with it.
     /// Notes what the outer packet inherits of an inner one.
     pub(super) fn note_priority(&self, family: Option<Family>, packet: &[u8], scratch: &mut Scratch) {
         if self.policy.priority_inheritance {
@@ -169,6 +170,7 @@ impl Fib {
         }
     }
 
+    /// Tells the source of a packet what is wrong with it.
     pub(super) fn refuse(
         &self,
         source: PeerId,
@@ -200,10 +202,15 @@ fn fit(via: &PeerEntry, family: Family, packet: &[u8]) -> Result<Fit, Refusal> {
     if via.peer == PeerId::ME || packet.len() + ETHERNET_HEADER <= usize::from(limit) {
         return Ok(Fit::Whole);
     }
+    check_cut(family, packet, limit)?;
+    Ok(Fit::Cut)
+}
+
+/// Whether an IP packet that is longer than the frames of `limit` bytes that pass may be cut.
+pub(super) fn check_cut(family: Family, packet: &[u8], limit: u16) -> Result<(), Refusal> {
     let may_be_cut = family == Family::V4 && ip::word(packet, V4_FRAGMENT).is_some_and(|word| word & DF == 0);
     if !may_be_cut {
         return Err(IcmpError::TooBig { limit }.into());
     }
-    fragment::check(packet)?;
-    Ok(Fit::Cut)
+    Ok(fragment::check(packet)?)
 }

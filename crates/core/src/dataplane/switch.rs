@@ -6,12 +6,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::dataplane::ethernet::{Header, Mac, TAGGED_HEADER};
 use crate::dataplane::fib::{Fib, Forwarding, PeerEntry};
 use crate::dataplane::icmp::{self, IcmpError};
-use crate::dataplane::ip::{self, DF, Family, V4_FRAGMENT};
+use crate::dataplane::ip::Family;
 use crate::dataplane::record::FRAME;
+use crate::dataplane::route::{Refusal, check_cut};
 use crate::dataplane::scratch::Scratch;
-use crate::dataplane::ttl::{self, Life};
 use crate::dataplane::verdict::{DropReason, Punt, Verdict};
-use crate::dataplane::{fragment, mss};
 use crate::name::PeerId;
 use crate::packet::{ETHERNET_HEADER, Packet};
 use crate::subnet::{Address, Owner, Subnet};
@@ -24,14 +23,6 @@ const SMALL_V6: usize = 1280;
 const EVERYONE: Mac = [0xff; 6];
 /// A stamp that is younger stays as it is, in microseconds: threads need not fight for it.
 const STAMP_AGE: u64 = 1_000_000;
-
-/// Why a frame does not pass.
-enum Refusal {
-    /// Its source is told.
-    Icmp(IcmpError, Family),
-    /// Nobody is told.
-    Quiet(DropReason),
-}
 
 /// How a frame passes.
 enum Passage {
@@ -60,17 +51,18 @@ impl Fib {
             Ok(Passage::Whole) => self.send_record(owner.peer, source, FRAME, packet, scratch),
             Ok(Passage::Cut) => Verdict::Punt(Punt::Fragment { owner: owner.peer, source }),
             Err(Refusal::Quiet(reason)) => Verdict::Drop(reason),
-            Err(Refusal::Icmp(error, family)) => self.refuse_frame(source, error, family, packet, scratch),
+            Err(Refusal::Icmp(error)) => self.refuse_frame(source, error, packet, scratch),
         }
     }
 
     /// Sends a frame to everyone.
     pub(super) fn flood(&self, source: PeerId, packet: &mut Packet, scratch: &mut Scratch) -> Verdict {
         let Some(header) = Header::of(packet.payload()) else { return Verdict::Drop(DropReason::TooShort) };
-        match self.age_frame(source, header, packet) {
+        let aged = header.family.map_or(Ok(()), |family| self.age(source, family, header.len, packet));
+        match aged {
             Ok(()) => self.broadcast(source),
             Err(Refusal::Quiet(reason)) => Verdict::Drop(reason),
-            Err(Refusal::Icmp(error, family)) => self.refuse_frame(source, error, family, packet, scratch),
+            Err(Refusal::Icmp(error)) => self.refuse_frame(source, error, packet, scratch),
         }
     }
 
@@ -95,57 +87,37 @@ impl Fib {
         packet: &mut Packet,
         scratch: &mut Scratch,
     ) -> Result<Passage, Refusal> {
-        let header = Header::of(packet.payload()).ok_or(Refusal::Quiet(DropReason::TooShort))?;
+        let header = Header::of(packet.payload()).ok_or(DropReason::TooShort)?;
         if source != PeerId::ME && owner.peer != PeerId::ME {
             if self.policy.forwarding == Forwarding::Off {
-                return Err(Refusal::Quiet(DropReason::Forbidden));
+                return Err(DropReason::Forbidden.into());
             }
-            self.age_frame(source, header, packet)?;
+            if let Some(family) = header.family {
+                self.age(source, family, header.len, packet)?;
+            }
         }
         if header.tag() == 0 {
             self.note_priority(header.family, packet.payload().get(header.len..).unwrap_or_default(), scratch);
         }
-        let via = self.peer(self.via(owner)).ok_or(Refusal::Quiet(DropReason::Unreachable))?;
+        let via = self.peer(self.via(owner)).ok_or(DropReason::Unreachable)?;
         if self.policy.direct_only && owner.peer != via.peer {
-            return Err(Refusal::Quiet(DropReason::Forbidden));
+            return Err(DropReason::Forbidden.into());
         }
         let passage = fit(via, header, packet.payload())?;
-        self.clamp_frame(source, via, header, packet);
+        if header.family.is_some() {
+            self.clamp(source, via, header.len, packet);
+        }
         Ok(passage)
     }
 
-    /// Takes a hop of a frame's life if it is passed on for others.
-    fn age_frame(&self, source: PeerId, header: Header, packet: &mut Packet) -> Result<(), Refusal> {
-        let Some(family) = header.family.filter(|_| self.policy.decrement_ttl && source != PeerId::ME) else {
-            return Ok(());
-        };
-        match ttl::decrement(family, packet.payload_mut().get_mut(header.len..).unwrap_or_default()) {
-            Life::Left => Ok(()),
-            Life::Expired => Err(Refusal::Icmp(IcmpError::Expired, family)),
-            Life::Silent => Err(Refusal::Quiet(DropReason::Expired)),
-        }
-    }
-
-    fn clamp_frame(&self, source: PeerId, via: &PeerEntry, header: Header, packet: &mut Packet) {
-        let Some(source) = self.peer(source).filter(|_| via.clamp_mss && header.family.is_some()) else { return };
-        let mtu = if via.peer == PeerId::ME { source.mtu } else { source.mtu.min(via.mtu) };
-        let mtu = mtu.saturating_sub(header.tag() as u16);
-        mss::clamp(packet.payload_mut().get_mut(header.len..).unwrap_or_default(), mtu);
-    }
-
     /// Tells a frame's source why it does not pass, in a frame of the same kind.
-    fn refuse_frame(
-        &self,
-        source: PeerId,
-        error: IcmpError,
-        family: Family,
-        packet: &mut Packet,
-        scratch: &mut Scratch,
-    ) -> Verdict {
+    fn refuse_frame(&self, source: PeerId, error: IcmpError, packet: &mut Packet, scratch: &mut Scratch) -> Verdict {
+        let Some(Header { len, family: Some(family) }) = Header::of(packet.payload()) else {
+            return Verdict::Drop(error.reason());
+        };
         if !scratch.errors.take(scratch.now) {
             return Verdict::Drop(DropReason::IcmpLimited);
         }
-        let len = Header::of(packet.payload()).map_or(ETHERNET_HEADER, |header| header.len);
         let mut header = [0; TAGGED_HEADER];
         let (Some(kept), Some(original)) = (header.get_mut(..len), packet.payload().get(..len)) else {
             return Verdict::Drop(DropReason::TooShort);
@@ -163,23 +135,15 @@ impl Fib {
 
 /// Whether a frame fits. What is no IP, or small, goes as it is: nobody could be told.
 fn fit(via: &PeerEntry, header: Header, frame: &[u8]) -> Result<Passage, Refusal> {
-    let small = match header.family {
-        Some(Family::V4) => SMALL_V4,
-        Some(Family::V6) => SMALL_V6,
-        None => return Ok(Passage::Whole),
+    let Some(family) = header.family else { return Ok(Passage::Whole) };
+    let small = match family {
+        Family::V4 => SMALL_V4,
+        Family::V6 => SMALL_V6,
     };
     if via.peer == PeerId::ME || frame.len() <= usize::from(via.mtu) || frame.len() <= small + header.len {
         return Ok(Passage::Whole);
     }
-    let packet = frame.get(header.len..).unwrap_or_default();
     // Errors count from a plain header.
-    let too_big = |family| Refusal::Icmp(IcmpError::TooBig { limit: via.mtu - header.tag() as u16 }, family);
-    match header.family {
-        Some(Family::V4) if ip::word(packet, V4_FRAGMENT).is_some_and(|word| word & DF == 0) => {
-            fragment::check(packet).map_err(Refusal::Quiet)?;
-            Ok(Passage::Cut)
-        }
-        Some(family) => Err(too_big(family)),
-        None => Ok(Passage::Whole),
-    }
+    check_cut(family, frame.get(header.len..).unwrap_or_default(), via.mtu.saturating_sub(header.tag() as u16))?;
+    Ok(Passage::Cut)
 }

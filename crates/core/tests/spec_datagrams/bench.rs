@@ -312,6 +312,10 @@ impl Bench {
         self.delivered.clear();
     }
 
+    pub(crate) fn conn(&self, of: &str) -> ConnId {
+        self.wires[of].conn
+    }
+
     pub(crate) fn is_closed(&self, of: &str) -> bool {
         self.wires[of].closed
     }

@@ -7,3 +7,4 @@
 mod bench;
 mod paths;
 mod sessions;
+mod stations;

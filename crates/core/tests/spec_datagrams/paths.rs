@@ -89,6 +89,23 @@ fn s7_4_over_tcp_the_datagram_follows_outside_any_record() {
 }
 
 #[test]
+fn s7_4_packets_are_dropped_where_too_much_waits() {
+    let sent = |waiting: usize| {
+        let mut bench = Bench::with(|config| config.mesh.max_output_buffer = 10_000).neighbour("bob", USUAL);
+        bench.session("bob", "bob");
+        bench.forget();
+        let conn = bench.conn("bob");
+        bench.handle(Input::Queued { conn, bytes: waiting });
+        (0..20).for_each(|_| _ = bench.packet_to("bob", 100));
+        bench.heard("bob", "17").len()
+    };
+
+    assert_eq!(sent(1000), 20, "half of it may wait");
+    assert!((1..20).contains(&sent(7500)), "then some are dropped");
+    assert_eq!(sent(10_000), 0, "and at last all");
+}
+
+#[test]
 fn s7_6_a_size_that_the_system_refuses_is_not_used_again() {
     let mut bench = Bench::new().neighbour("bob", USUAL);
     measured(&mut bench);

@@ -65,7 +65,7 @@ fn section_2_2_nothing_is_said_before_the_peer_has_said_its_name() {
 
 #[test]
 fn section_3_3_pings_come_in_time_and_only_a_pong_keeps_the_connection() {
-    let bench = Bench::with(&["PingInterval = 1", "PingTimeout = 1"]);
+    let bench = Bench::with(&["PingInterval = 3", "PingTimeout = 3"]);
     let mut bob = bench.bob();
     bob.expect("8");
     bob.say("9");

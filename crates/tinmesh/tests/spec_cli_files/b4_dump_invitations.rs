@@ -38,7 +38,7 @@ fn a_file_that_does_not_begin_with_a_name_is_told() {
     let machine = machine();
     machine.write(&format!("invitations/{FILE}"), "ConnectTo = alice\n");
     let run = machine.run("dump invitations");
-    let told = format!("Invalid invitation file DIR/net/invitations/{FILE}\n");
+    let told = format!("Invalid invitation file DIR/net/invitations/{FILE}\nNo outstanding invitations.\n");
     assert_eq!((run.code, run.out.as_str(), run.err), (0, "", told));
 }
 

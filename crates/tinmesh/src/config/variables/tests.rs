@@ -94,3 +94,23 @@ fn facts(variable: &Variable) -> [String; 3] {
     };
     [place, default, state.to_owned()]
 }
+
+/// The second table of the document names a test for each variable; it must be there.
+#[test]
+fn the_document_names_a_test_for_every_variable() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let document = std::fs::read_to_string(root.join("../docs/configuration.md")).unwrap();
+    let (_, evidence) = document.split_once("## Shown by").unwrap();
+    let rows = evidence.lines().filter_map(|line| line.strip_prefix("| "));
+    let named: std::collections::BTreeMap<&str, (&str, &str)> = rows
+        .filter_map(|row| {
+            let cells: Vec<&str> = row.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+            Some((*cells.first()?, (*cells.get(1)?, *cells.get(2)?)))
+        })
+        .collect();
+    for variable in VARIABLES {
+        let (file, test) = named.get(variable.name).unwrap_or_else(|| panic!("no test for {}", variable.name));
+        let text = std::fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(text.contains(&format!("fn {test}(")), "{file} has no test {test} for {}", variable.name);
+    }
+}

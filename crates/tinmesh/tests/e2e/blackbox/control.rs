@@ -89,8 +89,8 @@ fn orders() -> Vec<Case> {
 /// `log` and `pcap` as shells see them: ended by SIGINT, or by a reader that has enough.
 fn streams() -> Vec<Case> {
     vec![
-        same("timeout --preserve-status -s INT 1 tinc log 0; echo $?").fresh(),
-        same("timeout --preserve-status -s INT 1 tinc log; echo $?").fresh(),
+        same("timeout --preserve-status -s INT 4 tinc log 0; echo $?").fresh(),
+        same("timeout --preserve-status -s INT 4 tinc log; echo $?").fresh(),
     ]
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod fragment;
 mod icmp;
 mod inbound;
 mod ip;
+pub(crate) mod legacy;
 mod mss;
 mod ndp;
 mod outbound;

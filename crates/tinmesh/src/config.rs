@@ -12,6 +12,7 @@ mod daemon;
 pub mod edit;
 mod hosts;
 pub mod kind;
+mod legacy;
 mod own;
 mod proxy;
 mod reader;
@@ -161,6 +162,7 @@ pub fn reread(paths: &Paths, overrides: &[Override], last: Option<&Settings>) ->
     let mut reader = Reader::new(&settings, &mut warnings);
     let daemon = daemon::settings(&mut reader)?;
     let mut node = own::config(name, daemon.port, &mut reader)?;
+    node.legacy = legacy::own(paths, node.policy.compression, &mut reader)?;
     node.proxy = daemon.proxy.as_ref().and_then(Proxy::protocol);
     let key_file = paths.confbase.join(reader.text("Ed25519PrivateKeyFile").unwrap_or("ed25519_key.priv"));
     node.hosts = hosts::read(paths, overrides, &node.name, daemon.address_family, &mut warnings);

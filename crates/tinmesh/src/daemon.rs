@@ -6,7 +6,7 @@ mod confine;
 mod control_loop;
 mod control_sockets;
 mod drops;
-mod errands;
+pub mod errands;
 mod events;
 mod hostnames;
 mod interface;

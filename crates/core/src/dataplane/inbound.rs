@@ -40,13 +40,23 @@ impl Fib {
         scratch.priority = 0;
         let verdict = match self.by_addr.get(&from).and_then(|&sender| self.peer(sender)) {
             Some(sender) => self.on_peer(sender, from, packet, scratch),
-            None => self.on_stranger(from, packet),
+            None => self.on_nameless(from, packet, scratch),
         };
         scratch.counters.count(&verdict);
         verdict
     }
 
-    /// A datagram from an address at which no node is confirmed.
+    /// A datagram from an address at which no node is confirmed: with the id of its origin, or of tinc 1.0.
+    fn on_nameless(&self, from: SocketAddr, packet: &Packet, scratch: &mut Scratch) -> Verdict {
+        let verdict = self.on_stranger(from, packet);
+        let nobody = matches!(verdict, Verdict::Drop(DropReason::TooShort | DropReason::UnknownId));
+        if nobody && self.is_from_legacy(from, packet.payload(), scratch) {
+            return Verdict::Punt(Punt::Datagram { from });
+        }
+        verdict
+    }
+
+    /// A datagram from an address at which no node is confirmed, by the id of its origin.
     fn on_stranger(&self, from: SocketAddr, packet: &Packet) -> Verdict {
         let Some((destination, origin, datagram)) = datagram::split(packet.payload()) else {
             return Verdict::Drop(DropReason::TooShort);
@@ -62,6 +72,9 @@ impl Fib {
     }
 
     fn on_peer(&self, sender: &PeerEntry, from: SocketAddr, packet: &mut Packet, scratch: &mut Scratch) -> Verdict {
+        if let Some(session) = sender.legacy.as_deref() {
+            return self.open_legacy(sender, session, from, packet, scratch);
+        }
         if !sender.options.has_ids() {
             return self.open(sender, Arrival { from, direct: true }, packet, scratch);
         }

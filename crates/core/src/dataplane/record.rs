@@ -61,6 +61,10 @@ impl Fib {
             return Verdict::Drop(DropReason::TooLong);
         }
         let plain = Verdict::Punt(Punt::Plain { owner: peer, source });
+        if let Some(session) = entry.legacy.as_deref() {
+            entry.stats.count_out(frame);
+            return self.send_legacy(entry, session, source, packet, scratch).unwrap_or(plain);
+        }
         let Some(session) = entry.session.as_deref() else {
             if entry.neighbour {
                 entry.stats.count_out(frame);

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::dataplane::capture::Capture;
 use crate::dataplane::compress::Codec;
 use crate::dataplane::icmp::ErrorBudget;
+use crate::dataplane::legacy::SearchBudget;
 use crate::dataplane::stats::Counters;
 use crate::dataplane::strangers::Strangers;
 use crate::time::Instant;
@@ -23,6 +24,7 @@ pub struct Scratch {
     pub capture: Capture,
     pub(super) codec: Codec,
     pub(super) errors: ErrorBudget,
+    pub(super) searches: SearchBudget,
 }
 
 impl Scratch {
@@ -36,6 +38,7 @@ impl Scratch {
             capture: Capture::default(),
             codec: Codec::new(),
             errors: ErrorBudget::default(),
+            searches: SearchBudget::default(),
         }
     }
 }

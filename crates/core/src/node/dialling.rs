@@ -248,6 +248,14 @@ impl Node {
         }
     }
 
+    /// Dials a node from the beginning when its present connection ends.
+    pub(super) fn dial_anew(&mut self, name: &NodeName) {
+        let peer = self.mesh.graph.find(name);
+        if let Some(record) = peer.and_then(|peer| self.dialling.outgoing.get_mut(&peer)) {
+            record.round = None;
+        }
+    }
+
     /// An outgoing connection proved itself.
     pub(super) fn dialling_succeeded(&mut self, peer: PeerId, remote: SocketAddr) {
         if let Some(record) = self.dialling.outgoing.get_mut(&peer).filter(|record| !record.back_off.is_zero()) {

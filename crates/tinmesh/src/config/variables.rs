@@ -90,6 +90,11 @@ impl Variable {
         Self { class: Class { multiple: true, ..self.class }, ..self }
     }
 
+    /// Old, but read as ever.
+    const fn old(self) -> Self {
+        Self { class: Class { obsolete: true, ..self.class }, ..self }
+    }
+
     const fn obsolete(self) -> Self {
         Self { class: Class { obsolete: true, ..self.class }, support: Support::Pointless, ..self }
     }
@@ -190,8 +195,8 @@ pub static VARIABLES: &[Variable] = &[
     server("PingInterval", Kind::Int, "60", "Seconds of silence before a neighbour is asked whether it is there.").safe(),
     server("PingTimeout", Kind::Int, "5", "Seconds that a neighbour has to answer.").safe(),
     server("PriorityInheritance", Kind::Bool, "no", "Whether the type of service of packets is copied to the outside.").reload(Reload::Keep),
-    server("PrivateKey", Kind::Text, "", "Private key of tinc 1.0, as a number.").obsolete(),
-    server("PrivateKeyFile", Kind::Text, "rsa_key.priv", "File with the private key of tinc 1.0.").later(),
+    server("PrivateKey", Kind::Text, "", "Private key of tinc 1.0, as a number.").old(),
+    server("PrivateKeyFile", Kind::Text, "rsa_key.priv", "File with the private key of tinc 1.0."),
     server("ProcessPriority", Kind::Word(&["low", "normal", "high"]), "", "Priority of the daemon among processes."),
     server("Proxy", Kind::Text, "none", "Proxy through which connections are made.").reload(Reload::Keep),
     server("ReplayWindow", Kind::Int, "16", "Bytes of the window in which late packets are accepted; 0: accept everything.").safe(),
@@ -213,24 +218,25 @@ pub static VARIABLES: &[Variable] = &[
     server("VDEGroup", Kind::Text, "", "Group of a VDE switch.").later(),
     server("VDEPort", Kind::Int, "0", "Port of a VDE switch.").later(),
     host("Address", Kind::Endpoint, "", "Where to dial the node: address or host name, and port.").multiple().reload(Reload::Use),
-    both("Cipher", Kind::Text, "aes-256-cbc", "Cipher of tinc 1.0.").later(),
+    both("Cipher", Kind::Text, "aes-256-cbc", "Cipher of packets in the protocol of tinc 1.0."),
     both("ClampMSS", Kind::Bool, "yes", "Whether TCP inside the tunnel is told to send packets that fit.").safe().reload(Reload::On),
     both("Compression", LEVELS, "0", "Compression that this node wants to receive, 0 to 12.").safe(),
-    both("Digest", Kind::Text, "sha256", "Digest of tinc 1.0.").later(),
+    both("Digest", Kind::Text, "sha256", "Digest of packets in the protocol of tinc 1.0."),
     host("Ed25519PublicKey", Kind::Key, "", "The node's public key.").reload(Reload::Use),
     both("Ed25519PublicKeyFile", Kind::Text, "", "File with the node's public key.").reload(Reload::Use),
     both("IndirectData", Kind::Bool, "no", "Whether others reach the node only through its neighbours.").safe().reload(Reload::On),
-    both("MACLength", Kind::Int, "4", "Bytes of a digest in tinc 1.0.").later(),
+    both("MACLength", Kind::Int, "4", "Bytes of each digest that are sent in the protocol of tinc 1.0."),
     both("PMTU", Kind::Int, "1518", "Largest frame, in bytes.").reload(Reload::Use),
     both("PMTUDiscovery", Kind::Bool, "yes", "Whether the largest packet that arrives is found out.").reload(Reload::On),
     host("Port", Kind::Text, "655", "TCP and UDP port; 0: any."),
-    host("PublicKey", Kind::Text, "", "Public key of tinc 1.0, as a number.").obsolete(),
-    both("PublicKeyFile", Kind::Text, "", "File with the public key of tinc 1.0.").obsolete(),
+    host("PublicKey", Kind::Text, "", "Public key of tinc 1.0, as a number.").old(),
+    both("PublicKeyFile", Kind::Text, "", "File with the public key of tinc 1.0.").old(),
     host("Subnet", Kind::Subnet, "", "Addresses that the node owns.").multiple().safe().reload(Reload::Yes),
     both("TCPOnly", Kind::Bool, "no", "Whether packets travel only inside meta connections.").safe().reload(Reload::On),
     host("Weight", Kind::Int, "", "Weight of the node's connections; measured by default.").safe().reload(Reload::Use),
     server("HostsFile", Kind::Bool, "no", "Whether names of members are put into /etc/hosts.").safe().ours(),
     server("Ifconfig", Kind::Interface, "", "Address of the interface, with the length of the network's prefix.").multiple().safe().ours(),
     server("InterfaceMTU", Kind::Number { min: 576, max: 65_535 }, "", "Largest packet of the interface, in bytes.").safe().ours(),
+    server("LegacyWeakCiphers", Kind::Bool, "no", "Whether weak ciphers of tinc 1.0 are used.").ours(),
     server("Route", Kind::Route, "", "Addresses behind the interface, and a gateway if there is one.").multiple().safe().ours(),
 ];

@@ -145,6 +145,11 @@ fn starting_and_stopping_equals_tincs() {
 }
 
 #[test]
+fn either_tool_starts_the_daemon_that_it_finds_ours_or_tincs() {
+    compare(&daemon::starts(), &[Pairing::OUR_TOOL, Pairing::OUR_DAEMON]);
+}
+
+#[test]
 fn either_tool_with_either_daemon_equals_tincs() {
     compare(&control::cases(), &[Pairing::OURS, Pairing::OUR_TOOL, Pairing::OUR_DAEMON]);
 }

@@ -4,7 +4,10 @@
 
 mod blackbox;
 mod compression;
+mod control_protocol;
+mod control_tools;
 mod devices;
+mod forms;
 mod harness;
 mod hostile;
 mod invitations;
@@ -12,6 +15,7 @@ mod invitations;
 mod inviter;
 mod key_files;
 mod lab;
+mod legacy;
 mod lifecycle;
 mod mixed;
 mod nats;

@@ -1,23 +1,35 @@
 //! Frames as UDP datagrams to a multicast group: a wire between daemons of one network (spec: routing 2.4).
+//!
+//! What is sent comes back, so that another daemon of the same machine hears it too. tinc takes every frame for such an
+//! echo whose sender is that of the frame it wrote last; here each frame is remembered until its echo came, so that two
+//! stations behind the tunnel do not make it mistake one's echo for news.
 
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::net::RecvFlags;
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Where a frame has the address of its source.
-const SOURCE: std::ops::Range<usize> = 6..12;
+/// Frames whose echo is awaited; more do not fit into the socket's buffer anyway.
+const ECHOES: usize = 1024;
 
 /// A member of a multicast group.
 #[derive(Debug)]
 pub(super) struct Multicast {
     socket: Socket,
     group: SocketAddr,
-    /// The source of the frame written last; more than 48 bits: none.
-    last: AtomicU64,
+    echoes: Mutex<Echoes>,
+}
+
+/// Frames on their way back to us, in the order in which they were sent.
+#[derive(Debug, Default)]
+struct Echoes {
+    state: RandomState,
+    awaited: VecDeque<u64>,
 }
 
 impl Multicast {
@@ -39,21 +51,27 @@ impl Multicast {
             }
         }
         socket.set_nonblocking(true)?;
-        Ok(Self { socket, group, last: AtomicU64::new(u64::MAX) })
+        Ok(Self { socket, group, echoes: Mutex::default() })
     }
 
     /// Reads a frame; `None` if it is the echo of our own, or longer than `space`.
     pub(super) fn recv(&self, space: &mut [u8]) -> io::Result<Option<usize>> {
         let (read, whole) = rustix::net::recv(&self.socket, &mut *space, RecvFlags::TRUNC)?;
-        let echo = source_of(&space[..read]).is_some_and(|source| source == self.last.load(Relaxed));
-        Ok(if echo || whole > space.len() { None } else { Some(read) })
+        let frame = space.get(..whole);
+        Ok(frame.filter(|frame| !self.echoes().take(frame)).map(|_| read))
     }
 
     /// Writes a frame.
     pub(super) fn send(&self, frame: &[u8]) -> io::Result<()> {
-        // Before it is sent: its echo may be read at once.
-        self.last.store(source_of(frame).unwrap_or(u64::MAX), Relaxed);
-        self.socket.send_to(frame, &self.group.into()).map(|_| ())
+        // Held until it is sent: another thread may read its echo at once.
+        let mut echoes = self.echoes();
+        self.socket.send_to(frame, &self.group.into())?;
+        echoes.expect(frame);
+        Ok(())
+    }
+
+    fn echoes(&self) -> std::sync::MutexGuard<'_, Echoes> {
+        self.echoes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -63,7 +81,55 @@ impl AsFd for Multicast {
     }
 }
 
-fn source_of(frame: &[u8]) -> Option<u64> {
-    let source = frame.get(SOURCE)?;
-    Some(source.iter().fold(0, |number, &byte| number << 8 | u64::from(byte)))
+impl Echoes {
+    fn expect(&mut self, frame: &[u8]) {
+        if self.awaited.len() == ECHOES {
+            self.awaited.pop_front();
+        }
+        self.awaited.push_back(self.state.hash_one(frame));
+    }
+
+    /// Whether a frame is the echo of one that was sent. Those before it are not awaited any more: they were lost.
+    fn take(&mut self, frame: &[u8]) -> bool {
+        if self.awaited.is_empty() {
+            return false;
+        }
+        let hash = self.state.hash_one(frame);
+        let Some(at) = self.awaited.iter().position(|&awaited| awaited == hash) else { return false };
+        self.awaited.drain(..=at);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_frame_has_one_echo() {
+        let mut echoes = Echoes::default();
+        echoes.expect(b"a");
+        echoes.expect(b"b");
+
+        assert!(!echoes.take(b"c"), "somebody else's");
+        assert!(echoes.take(b"a"));
+        assert!(!echoes.take(b"a"), "somebody else sent the same");
+        assert!(echoes.take(b"b"));
+    }
+
+    #[test]
+    fn echoes_that_were_lost_are_forgotten_with_the_next() {
+        let mut echoes = Echoes::default();
+        [b"a", b"b"].iter().for_each(|frame| echoes.expect(*frame));
+        assert!(echoes.take(b"b"));
+        assert!(!echoes.take(b"a"));
+    }
+
+    #[test]
+    fn only_so_many_echoes_are_awaited() {
+        let mut echoes = Echoes::default();
+        (0..=ECHOES).for_each(|number| echoes.expect(&number.to_ne_bytes()));
+        assert_eq!(echoes.awaited.len(), ECHOES);
+        assert!(!echoes.take(&0_usize.to_ne_bytes()));
+    }
 }

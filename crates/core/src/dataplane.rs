@@ -5,6 +5,7 @@
 //! no lock.
 
 mod arp;
+pub mod batch;
 pub mod capture;
 mod carrier;
 mod compress;
@@ -17,6 +18,7 @@ mod ip;
 pub(crate) mod legacy;
 mod mss;
 mod ndp;
+pub mod offload;
 mod outbound;
 pub(crate) mod record;
 pub(crate) mod route;

@@ -1,7 +1,7 @@
 //! `Device`: a TUN or TAP interface, a descriptor of one that somebody else opened, or a port of a network that is there
 //! already (spec: routing 2).
 
-use std::io::{self, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -25,6 +25,9 @@ mod port;
 #[cfg(test)]
 mod tests;
 
+/// UDP over IPv4 and IPv6 in large packets, as `linux/if_tun.h` numbers them.
+const TUN_F_USO4: libc::c_uint = 0x20;
+const TUN_F_USO6: libc::c_uint = 0x40;
 /// Longest name of an interface.
 const NAME_LEN: usize = libc::IFNAMSIZ - 1;
 
@@ -48,6 +51,20 @@ pub struct DeviceOptions {
     pub name: Option<String>,
     /// Packets or frames.
     pub kind: Kind,
+    /// Whether to ask the kernel for large packets (see [`Offloads`]).
+    pub offloads: bool,
+}
+
+/// Length of the header of a device with offloads, in bytes (virtio 1.2, 5.1.6).
+pub const VNET_HEADER: usize = 10;
+/// Longest packet or frame of a device with offloads, with its header, in bytes.
+pub const LARGEST: usize = VNET_HEADER + 14 + 4 + 65_535;
+
+/// What a kernel and its device leave to each other. All packets and frames then have a [`VNET_HEADER`] in front.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offloads {
+    /// Large UDP packets, that are several datagrams, both ways (Linux 6.2); those of TCP always go.
+    pub udp: bool,
 }
 
 /// Frames that are skipped before others than the device get their turn.
@@ -59,6 +76,7 @@ pub struct Device {
     port: Port,
     name: String,
     kind: Kind,
+    offloads: Option<Offloads>,
 }
 
 impl Device {
@@ -67,20 +85,24 @@ impl Device {
         let path = options.path.as_deref().unwrap_or_else(|| Path::new("/dev/net/tun"));
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty())?;
-        let name = set_interface(&fd, options.name.as_deref().unwrap_or(""), options.kind)?;
-        Ok(Self { port: Port::File { fd, ends: false }, name, kind: options.kind })
+        let wanted = options.name.as_deref().unwrap_or("");
+        let name = set_interface(&fd, wanted, options.kind, options.offloads)?;
+        let offloads = if options.offloads { Some(set_offloads(&fd)) } else { None };
+        Ok(Self { port: Port::File { fd, ends: false }, name, kind: options.kind, offloads })
     }
 
     /// Takes part in the network of the interface called `name`, which exists.
     pub fn on_interface(name: &str) -> io::Result<Self> {
         let port = Port::Packets(PacketSocket::open(name)?);
-        Ok(Self { port, name: name.to_owned(), kind: Kind::Wire })
+        // What comes is large in any case; of what goes, the oldest kernels know this.
+        let offloads = Some(Offloads { udp: false });
+        Ok(Self { port, name: name.to_owned(), kind: Kind::Wire, offloads })
     }
 
     /// Joins a multicast group as if it was a wire; datagrams get no further than `ttl` routers minus one.
     pub fn in_group(group: SocketAddr, ttl: u8) -> io::Result<Self> {
         let port = Port::Group(Multicast::join(group, ttl)?);
-        Ok(Self { port, name: group.to_string(), kind: Kind::Wire })
+        Ok(Self { port, name: group.to_string(), kind: Kind::Wire, offloads: None })
     }
 
     /// Takes over a device that was passed to this process as descriptor number `fd`.
@@ -104,12 +126,17 @@ impl Device {
     fn adopt(fd: OwnedFd, name: String) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&fd, true)?;
         let ends = !matches!(rustix::net::sockopt::socket_type(&fd), Ok(SocketType::DGRAM));
-        Ok(Self { port: Port::File { fd, ends }, name, kind: Kind::Tun })
+        Ok(Self { port: Port::File { fd, ends }, name, kind: Kind::Tun, offloads: None })
     }
 
     /// What it carries; what somebody else opened carries packets.
     pub const fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// What is left to each other; `None`: nothing, and packets and frames have no header in front.
+    pub const fn offloads(&self) -> Option<Offloads> {
+        self.offloads
     }
 
     /// The Ethernet address of a TAP interface.
@@ -138,8 +165,8 @@ impl Device {
         &self.name
     }
 
-    /// Reads one packet or frame; what does not fit into `space` is lost. `WouldBlock` if there is none, or if there
-    /// were many that are not for us; of the other errors, see [`is_final`].
+    /// Reads one packet or frame, with its header if it has one; what does not fit into `space` is lost. `WouldBlock` if
+    /// there is none, or if there were many that are not for us; of the other errors, see [`is_final`].
     pub fn recv(&self, space: &mut [u8]) -> io::Result<usize> {
         for _ in 0..SKIPS {
             if let Some(len) = self.port.recv(space)? {
@@ -149,9 +176,18 @@ impl Device {
         Err(io::ErrorKind::WouldBlock.into())
     }
 
-    /// Writes one packet or frame.
+    /// Writes one packet or frame that is whole.
     pub fn send(&self, packet: &[u8]) -> io::Result<()> {
+        if self.offloads.is_some() {
+            return self.send_parts(&[IoSlice::new(&[0; VNET_HEADER]), IoSlice::new(packet)]);
+        }
         self.port.send(packet)
+    }
+
+    /// Writes one packet or frame, with its header if it has one, that lies in pieces.
+    pub fn send_parts(&self, parts: &[IoSlice<'_>]) -> io::Result<()> {
+        rustix::io::retry_on_intr(|| rustix::io::writev(&self.port, parts))?;
+        Ok(())
     }
 }
 
@@ -168,12 +204,13 @@ pub fn is_final(error: &io::Error) -> bool {
 }
 
 /// Turns an open `/dev/net/tun` into an interface; returns the name that it got.
-fn set_interface(fd: &OwnedFd, name: &str, kind: Kind) -> io::Result<String> {
+fn set_interface(fd: &OwnedFd, name: &str, kind: Kind, offloads: bool) -> io::Result<String> {
     let mode = match kind {
         Kind::Tun => libc::IFF_TUN,
         Kind::Tap | Kind::Wire => libc::IFF_TAP,
     };
-    let flags = libc::c_short::try_from(mode | libc::IFF_NO_PI).expect("both flags are below 0x8000");
+    let header = if offloads { libc::IFF_VNET_HDR } else { 0 };
+    let flags = libc::c_short::try_from(mode | libc::IFF_NO_PI | header).expect("all flags are below 0x8000");
     let mut request = empty_request();
     request.ifr_ifru.ifru_flags = flags;
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes().take(NAME_LEN)) {
@@ -187,6 +224,19 @@ fn set_interface(fd: &OwnedFd, name: &str, kind: Kind) -> io::Result<String> {
     let given: Vec<u8> =
         request.ifr_name.iter().map(|byte| byte.cast_unsigned()).take_while(|byte| *byte != 0).collect();
     Ok(String::from_utf8_lossy(&given).into_owned())
+}
+
+/// Asks for as much as the kernel knows; the header is there in any case.
+fn set_offloads(fd: &OwnedFd) -> Offloads {
+    let tcp = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN;
+    let udp = TUN_F_USO4 | TUN_F_USO6;
+    for wanted in [tcp | udp, tcp] {
+        // SAFETY: TUNSETOFFLOAD takes a number, no pointer.
+        if unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETOFFLOAD, libc::c_ulong::from(wanted)) } == 0 {
+            return Offloads { udp: wanted & udp != 0 };
+        }
+    }
+    Offloads { udp: false }
 }
 
 fn empty_request() -> libc::ifreq {

@@ -171,6 +171,8 @@ fn own_name(paths: &Paths) -> Result<NodeName> {
         | ConfigError::NoVariable(_)
         | ConfigError::Invalid { .. }
         | ConfigError::Unsupported { .. }
+        | ConfigError::NoRsaKey
+        | ConfigError::NoRandomness(_)
         | ConfigError::Key(_) => error.into(),
     })
 }

@@ -100,6 +100,7 @@ impl Node {
             changed: known.changed,
             rtt: tunnel.and_then(|tunnel| tunnel.probing.rtt),
             compression: tunnel.map_or(0, |tunnel| tunnel.compression),
+            legacy: self.legacy_suite(peer),
             stats: std::sync::Arc::clone(&known.stats),
         })
     }
@@ -116,7 +117,7 @@ impl Node {
             (matches!(keying, Some(Keying::Waiting { .. })), status::WAITING_FOR_KEY),
             (reachable, status::VISITED | status::REACHABLE),
             (!reachable || route.is_some_and(|route| route.indirect), status::INDIRECT),
-            (reachable && !self.is_legacy(peer), status::SPTPS),
+            (reachable && !self.is_old(peer) && !(me && self.speaks_only_legacy()), status::SPTPS),
             (known.is_confirmed(), status::UDP_CONFIRMED),
             (has_address, status::HAS_ADDRESS),
         ]

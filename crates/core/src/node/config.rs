@@ -55,6 +55,8 @@ pub struct Legacy {
     pub suite: Suite,
     /// Variable `LegacyWeakCiphers`.
     pub weak: bool,
+    /// Whether no other protocol is spoken, with anyone: variable `ExperimentalProtocol`, or there is no other key.
+    pub only: bool,
 }
 
 /// What a node announces on its edges.

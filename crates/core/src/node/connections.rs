@@ -190,7 +190,7 @@ impl Node {
         let measured = i32::try_from(self.now.since(conn.started).as_millis()).unwrap_or(i32::MAX);
         let host = self.config.hosts.get(&name);
         let weight = host.and_then(|host| host.weight).or(self.config.link.weight).unwrap_or(measured);
-        let options = self.link_options(&name).with_minor(MINOR);
+        let options = self.link_options(&name).with_minor(self.own_minor());
         if let Some(conn) = self.connections.get_mut(&id) {
             conn.estimate = weight;
             conn.options = options;

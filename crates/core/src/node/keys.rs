@@ -139,6 +139,9 @@ impl Node {
     }
 
     fn on_key_request(&mut self, origin: PeerId, kind: KeyRequest) {
+        if self.speaks_only_legacy() && kind != KeyRequest::Legacy {
+            return;
+        }
         match kind {
             KeyRequest::PublicKeyWanted => self.on_public_key_wanted(origin),
             KeyRequest::PublicKey(text) => self.on_public_key(origin, &text),

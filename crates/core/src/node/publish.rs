@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::dataplane::fib::{Fib, PeerEntry};
 use crate::name::{NodeId, PeerId};
 use crate::node::Node;
-use crate::node::connections::MINOR;
 use crate::node::io::Output;
 use crate::packet::MAX_FRAME;
 use crate::wire::options::Options;
@@ -102,7 +101,7 @@ impl Node {
             (link.clamp_mss, Options::CLAMP_MSS),
         ];
         let bits = flags.iter().filter(|(set, _)| *set).fold(Options::TINMESH, |bits, (_, flag)| bits | flag);
-        Options(bits).with_minor(MINOR)
+        Options(bits).with_minor(self.own_minor())
     }
 }
 

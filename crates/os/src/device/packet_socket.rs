@@ -2,23 +2,23 @@
 //! routing 2.4). packet(7) describes the options.
 //!
 //! The kernel hands over frames as it keeps them: the tag of a VLAN beside the frame, and, between interfaces of one
-//! machine, without a checksum, or several segments of a connection as one frame. Here they become what a wire carries.
+//! machine, without a checksum, or several segments of a connection as one frame. So a frame has the header of a device
+//! with offloads in front, which tells that.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io;
 use std::mem::{MaybeUninit, offset_of, size_of};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
+use super::VNET_HEADER;
 use socket2::{Domain, SockAddr, SockAddrStorage, Socket, Type};
 
-/// Where a VLAN tag is in a frame: behind both addresses.
-const TAG_AT: usize = 12;
+/// Where a VLAN tag is: behind the header and both addresses.
+const TAG_AT: usize = VNET_HEADER + 12;
 const TAG_LEN: usize = 4;
 /// The tag's type, for kernels that do not tell it.
 const VLAN: u16 = 0x8100;
-/// Length of `struct virtio_net_hdr`.
-const HEADER_LEN: usize = 10;
-/// Its flag: the checksum is for the reader to finish.
-const NEEDS_CHECKSUM: u8 = 1;
+/// Where the header has the length of all headers, and where the checksum's bytes begin.
+const OFFSETS: [std::ops::Range<usize>; 2] = [2..4, 6..8];
 
 /// The control message about a frame.
 #[repr(C)]
@@ -36,14 +36,6 @@ pub(super) struct PacketSocket {
     socket: Socket,
 }
 
-/// What came with a frame.
-struct Arrival {
-    len: usize,
-    header: [u8; HEADER_LEN],
-    tag: Option<[u8; TAG_LEN]>,
-    is_outgoing: bool,
-}
-
 impl PacketSocket {
     /// Opens the interface called `name`; `ENODEV` if there is none.
     pub(super) fn open(name: &str) -> io::Result<Self> {
@@ -59,49 +51,38 @@ impl PacketSocket {
         Ok(Self { socket })
     }
 
-    /// Reads a frame; `None` if it is one of this machine, or longer than `space`. `ENODEV` once the interface is gone.
+    /// Reads a header and a frame; `None` if the frame is one of this machine, or cannot be read as it is. `ENODEV` once
+    /// the interface is gone.
     pub(super) fn recv(&self, space: &mut [u8]) -> io::Result<Option<usize>> {
-        let arrival = self.recv_with_header(space).map_err(|error| self.judge(error))?;
-        let Some(Arrival { len, header, tag, .. }) = arrival.filter(|arrival| !arrival.is_outgoing) else {
-            return Ok(None);
-        };
-        if !finish_checksum(&header, &mut space[..len]) {
-            return Ok(None);
-        }
-        Ok(tag.map_or(Some(len), |tag| insert_tag(space, len, tag)))
-    }
-
-    /// `None` if the frame is longer than `space`.
-    fn recv_with_header(&self, space: &mut [u8]) -> io::Result<Option<Arrival>> {
         // SAFETY: zeros are valid in all fields of these three plain structures, null pointers included.
         let (mut control, mut message, mut from): (Control, libc::msghdr, libc::sockaddr_ll) =
             unsafe { (zeroed(), zeroed(), zeroed()) };
-        let mut header = [0; HEADER_LEN];
-        let mut parts = [IoSliceMut::new(&mut header), IoSliceMut::new(space)];
+        let mut part = libc::iovec { iov_base: space.as_mut_ptr().cast(), iov_len: space.len() };
         message.msg_name = (&raw mut from).cast();
         message.msg_namelen = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
-        message.msg_iov = parts.as_mut_ptr().cast();
-        message.msg_iovlen = parts.len() as _;
+        message.msg_iov = &raw mut part;
+        message.msg_iovlen = 1;
         message.msg_control = (&raw mut control).cast();
         message.msg_controllen = size_of::<Control>() as _;
-        // SAFETY: the message points to an address, two pieces and a control message, which live through the call, with
-        // their lengths; `IoSliceMut` is an `iovec` by contract.
+        // SAFETY: the message points to an address, to `space` and to a control message, with their lengths; all of them
+        // live through the call.
         let len = unsafe { libc::recvmsg(self.socket.as_raw_fd(), &raw mut message, 0) };
-        let len = usize::try_from(len).map_err(|_| io::Error::last_os_error())?;
-        if message.msg_flags & libc::MSG_TRUNC != 0 {
+        let Ok(len) = usize::try_from(len) else { return self.judge(io::Error::last_os_error()) };
+        if message.msg_flags & libc::MSG_TRUNC != 0 || from.sll_pkttype == libc::PACKET_OUTGOING {
             return Ok(None);
         }
-        let tag = vlan_tag(&control);
-        let is_outgoing = from.sll_pkttype == libc::PACKET_OUTGOING;
-        Ok(len.checked_sub(HEADER_LEN).map(|len| Arrival { len, header, tag, is_outgoing }))
+        Ok(vlan_tag(&control).map_or(Some(len), |tag| insert_tag(space, len, tag)))
     }
 
-    /// An interface that goes down and one that goes away are the same error; only the latter leaves no binding.
-    fn judge(&self, error: io::Error) -> io::Error {
-        if error.raw_os_error() == Some(libc::ENETDOWN) && !self.is_bound() {
-            return io::Error::from_raw_os_error(libc::ENODEV);
+    /// What an error of reading means.
+    fn judge(&self, error: io::Error) -> io::Result<Option<usize>> {
+        match error.raw_os_error() {
+            // The frame is of a kind of which the header cannot tell, and the kernel has dropped it.
+            Some(libc::EINVAL) => Ok(None),
+            // For the kernel that is the same error as one that went down, but then it stays bound.
+            Some(libc::ENETDOWN) if !self.is_bound() => Err(io::Error::from_raw_os_error(libc::ENODEV)),
+            Some(_) | None => Err(error),
         }
-        error
     }
 
     fn is_bound(&self) -> bool {
@@ -110,11 +91,6 @@ impl PacketSocket {
             let index = unsafe { (*address.as_ptr().cast::<libc::sockaddr_ll>()).sll_ifindex };
             index > 0
         })
-    }
-
-    /// Writes a frame.
-    pub(super) fn send(&self, frame: &[u8]) -> io::Result<()> {
-        self.socket.send_vectored(&[IoSlice::new(&[0; HEADER_LEN]), IoSlice::new(frame)]).map(|_| ())
     }
 }
 
@@ -131,42 +107,21 @@ unsafe fn zeroed<T>() -> T {
     unsafe { MaybeUninit::zeroed().assume_init() }
 }
 
-/// Finishes the checksum of a frame if that was left to us; `false` if the header is for several frames, or wrong.
-fn finish_checksum(header: &[u8; HEADER_LEN], frame: &mut [u8]) -> bool {
-    let &[flags, segmentation, _, _, _, _, start @ .., offset_a, offset_b] = header;
-    if segmentation != 0 {
-        return false;
-    }
-    if flags & NEEDS_CHECKSUM == 0 {
-        return true;
-    }
-    let (start, offset) = (u16::from_ne_bytes(start).into(), usize::from(u16::from_ne_bytes([offset_a, offset_b])));
-    let Some(covered) = frame.get_mut(start..) else { return false };
-    // The place of the checksum holds the sum of the pseudo-header, so that it is counted with the rest.
-    let sum = checksum(covered);
-    let Some(place) = covered.get_mut(offset..offset + 2) else { return false };
-    // Zero would mean that there is none; for the sum both are the same.
-    place.copy_from_slice(&(if sum == 0 { u16::MAX } else { sum }).to_be_bytes());
-    true
-}
-
-/// The Internet's checksum (RFC 1071).
-fn checksum(bytes: &[u8]) -> u16 {
-    let pairs = bytes.chunks(2).map(|pair| u64::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)])));
-    let mut sum: u64 = pairs.sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    !u16::try_from(sum).expect("just folded")
-}
-
-/// Puts back the VLAN tag that the kernel took out; `None` if the frame is too long then.
+/// Puts back the VLAN tag that the kernel took out, and corrects the header; `None` if the frame is too long then.
 fn insert_tag(space: &mut [u8], len: usize, tag: [u8; TAG_LEN]) -> Option<usize> {
     if len < TAG_AT || len + TAG_LEN > space.len() {
         return None;
     }
     space.copy_within(TAG_AT..len, TAG_AT + TAG_LEN);
     space.get_mut(TAG_AT..TAG_AT + TAG_LEN)?.copy_from_slice(&tag);
+    for place in OFFSETS {
+        let field = space.get_mut(place)?;
+        let offset = u16::from_ne_bytes([field[0], field[1]]);
+        // Zero tells nothing.
+        if offset != 0 {
+            field.copy_from_slice(&offset.checked_add(TAG_LEN as u16)?.to_ne_bytes());
+        }
+    }
     Some(len + TAG_LEN)
 }
 
@@ -211,49 +166,32 @@ mod tests {
 
     #[test]
     fn a_tag_goes_back_behind_the_addresses_if_there_is_room() {
-        let mut space = [0; 20];
-        space[..16].copy_from_slice(&[1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 8, 0, 9, 9]);
+        let mut space = [0; 30];
+        space[10..26].copy_from_slice(&[1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 8, 0, 9, 9]);
 
-        assert_eq!(insert_tag(&mut space, 16, [0x81, 0, 0, 5]), Some(20));
+        assert_eq!(insert_tag(&mut space, 26, [0x81, 0, 0, 5]), Some(30));
 
-        assert_eq!(space[10..], [2, 2, 0x81, 0, 0, 5, 8, 0, 9, 9]);
-        assert_eq!(insert_tag(&mut space, 17, [0x81, 0, 0, 5]), None);
-        assert_eq!(insert_tag(&mut space, 11, [0x81, 0, 0, 5]), None);
-    }
-
-    fn header(flags: u8, segmentation: u8, start: u16, offset: u16) -> [u8; HEADER_LEN] {
-        let [a, b] = start.to_ne_bytes();
-        let [c, d] = offset.to_ne_bytes();
-        [flags, segmentation, 0, 0, 0, 0, a, b, c, d]
+        assert_eq!(space[20..], [2, 2, 0x81, 0, 0, 5, 8, 0, 9, 9]);
+        assert_eq!(insert_tag(&mut space, 27, [0x81, 0, 0, 5]), None);
+        assert_eq!(insert_tag(&mut space, 21, [0x81, 0, 0, 5]), None);
     }
 
     #[test]
-    fn a_checksum_that_was_left_open_is_finished() {
-        let mut frame = [9, 9, 0x12, 0x34, 0x00, 0x11, 0x56];
+    fn with_a_tag_all_behind_it_begins_later() {
+        let field = |value: u16| value.to_ne_bytes();
+        let header = [[1, 0], field(54), field(1448), field(34), field(16)].concat();
+        let mut space = [0; 80];
+        space[..10].copy_from_slice(&header);
 
-        assert!(finish_checksum(&header(NEEDS_CHECKSUM, 0, 2, 2), &mut frame));
+        insert_tag(&mut space, 70, [0x81, 0, 0, 5]).unwrap();
 
-        assert_eq!(frame, [9, 9, 0x12, 0x34, 0x97, 0xba, 0x56]);
+        assert_eq!(space[..10], [[1, 0], field(58), field(1448), field(38), field(16)].concat());
     }
 
     #[test]
-    fn a_frame_with_a_checksum_stays_as_it_is() {
-        let mut frame = [1, 2, 3, 4];
-        assert!(finish_checksum(&header(0, 0, 0, 0), &mut frame));
-        assert_eq!(frame, [1, 2, 3, 4]);
-    }
-
-    #[test]
-    fn headers_that_point_behind_the_frame_or_tell_of_several_are_refused() {
-        let mut frame = [0; 20];
-        for wrong in [
-            header(1, 0, 21, 0),
-            header(1, 0, 10, 9),
-            header(1, 0, 0, u16::MAX),
-            header(0, 1, 0, 0),
-            header(1, 4, 0, 0),
-        ] {
-            assert!(!finish_checksum(&wrong, &mut frame), "{wrong:?}");
-        }
+    fn a_header_that_tells_nothing_stays_so() {
+        let mut space = [0; 80];
+        insert_tag(&mut space, 70, [0x81, 0, 0, 5]).unwrap();
+        assert_eq!(space[..10], [0; 10]);
     }
 }

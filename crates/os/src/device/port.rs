@@ -39,7 +39,8 @@ impl Port {
     pub(super) fn send(&self, packet: &[u8]) -> io::Result<()> {
         match self {
             Self::File { fd, .. } => Ok(rustix::io::retry_on_intr(|| rustix::io::write(fd, packet)).map(|_| ())?),
-            Self::Packets(socket) => socket.send(packet),
+            // It takes what a file takes.
+            Self::Packets(socket) => Ok(rustix::io::retry_on_intr(|| rustix::io::write(socket, packet)).map(|_| ())?),
             Self::Group(group) => group.send(packet),
         }
     }

@@ -1,7 +1,9 @@
 //! The protocol of tinc 1.0: spoken if there is an RSA key (spec: legacy-1.0 2 and 5.3, configuration 4).
 
+use std::path::Path;
 use std::sync::Arc;
 
+use tinmesh_core::crypto::keys::SecretKey;
 use tinmesh_core::legacy::cipher::Cipher;
 use tinmesh_core::legacy::digest::Digest;
 use tinmesh_core::legacy::rsa::{PrivateKey, PublicKey};
@@ -11,7 +13,7 @@ use tinmesh_core::node::config::Legacy;
 
 use super::ConfigError;
 use super::reader::Reader;
-use crate::files;
+use crate::files::{self, keys};
 use crate::paths::Paths;
 
 const DEFAULT_KEY_FILE: &str = "rsa_key.priv";
@@ -27,7 +29,28 @@ pub(super) fn own(paths: &Paths, compression: u8, reader: &mut Reader<'_>) -> Re
         let right = "take aes-256-cbc and sha256, or set LegacyWeakCiphers = yes".to_owned();
         return Err(reader.invalid(variable, format!("Packets would be protected by {weakness}!"), right));
     }
-    Ok(Some(Legacy { key: Arc::new(key), suite, weak }))
+    Ok(Some(Legacy { key: Arc::new(key), suite, weak, only: false }))
+}
+
+/// The key of the newer protocol, which is not spoken if that is wanted, or if there is no key but an RSA key. What the
+/// node then has instead is shown to nobody.
+pub(super) fn node_key(
+    experimental: Option<bool>,
+    file: &Path,
+    legacy: &mut Option<Legacy>,
+    warnings: &mut Vec<String>,
+) -> Result<SecretKey, ConfigError> {
+    if experimental != Some(false) {
+        match keys::read_private(file, warnings) {
+            Err(error) if experimental.is_none() && legacy.is_some() && error.is_absent() => {
+                warnings.push(format!("{error}. Only the weak protocol of tinc 1.0 is spoken (docs/legacy.md)"));
+            }
+            found => return Ok(found?),
+        }
+    }
+    legacy.as_mut().ok_or(ConfigError::NoRsaKey)?.only = true;
+    let mut rng = files::rng().map_err(ConfigError::NoRandomness)?;
+    Ok(SecretKey::generate(&mut rng))
 }
 
 fn suite(compression: u8, reader: &mut Reader<'_>) -> Result<Suite, ConfigError> {

@@ -234,9 +234,12 @@ pub static VARIABLES: &[Variable] = &[
     host("Subnet", Kind::Subnet, "", "Addresses that the node owns.").multiple().safe().reload(Reload::Yes),
     both("TCPOnly", Kind::Bool, "no", "Whether packets travel only inside meta connections.").safe().reload(Reload::On),
     host("Weight", Kind::Int, "", "Weight of the node's connections; measured by default.").safe().reload(Reload::Use),
+    server("DeviceOffload", Kind::Bool, "yes", "Whether large packets are exchanged with the tun/tap device.").ours(),
     server("HostsFile", Kind::Bool, "no", "Whether names of members are put into /etc/hosts.").safe().ours(),
     server("Ifconfig", Kind::Interface, "", "Address of the interface, with the length of the network's prefix.").multiple().safe().ours(),
     server("InterfaceMTU", Kind::Number { min: 576, max: 65_535 }, "", "Largest packet of the interface, in bytes.").safe().ours(),
     server("LegacyWeakCiphers", Kind::Bool, "no", "Whether weak ciphers of tinc 1.0 are used.").ours(),
+    server("ReceiveOffload", Kind::Bool, "yes", "Whether several UDP packets are received as one.").ours(),
     server("Route", Kind::Route, "", "Addresses behind the interface, and a gateway if there is one.").multiple().safe().ours(),
+    server("SendOffload", Kind::Bool, "yes", "Whether several UDP packets are sent as one.").ours(),
 ];

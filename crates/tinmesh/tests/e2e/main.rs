@@ -20,6 +20,7 @@ mod lifecycle;
 mod mixed;
 mod nats;
 mod netnames;
+mod offloads;
 mod proxies;
 mod relaying;
 mod restarts;

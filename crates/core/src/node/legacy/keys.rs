@@ -195,7 +195,7 @@ impl Node {
     }
 
     /// How packets to `peer` are protected, if under a key of tinc 1.0.
-    fn legacy_suite(&self, peer: PeerId) -> Option<Suite> {
+    pub(in crate::node) fn legacy_suite(&self, peer: PeerId) -> Option<Suite> {
         self.tunnel(peer)?.legacy.as_ref().filter(|_| self.is_legacy(peer))?.session.sending()
     }
 }

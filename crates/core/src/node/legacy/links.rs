@@ -11,7 +11,6 @@ use crate::meta::connection::{Channel, Phase};
 use crate::meta::error::PeerError;
 use crate::name::{ConnId, NodeName};
 use crate::node::Node;
-use crate::node::connections::MINOR;
 use crate::node::io::{Event, Output, Persist};
 
 /// How a connection is to be secured.
@@ -32,7 +31,7 @@ impl Node {
     /// The minor to announce: 1 asks for the exchange of Ed25519 keys.
     pub(in crate::node) fn minor_for(&self, peer: Option<&NodeName>) -> u8 {
         let stranger = peer.is_some_and(|name| self.known_key(name).is_none());
-        if stranger && self.config.legacy.is_some() { 1 } else { MINOR }
+        if stranger && self.config.legacy.is_some() { self.own_minor().min(1) } else { self.own_minor() }
     }
 
     /// The Ed25519 key of a node.
@@ -44,7 +43,8 @@ impl Node {
     /// How a connection with `name` is to be secured, which announced this minor.
     pub(in crate::node) fn handshake(&self, name: &NodeName, minor: u8) -> Result<Handshake, PeerError> {
         let host = self.config.hosts.get(name);
-        let known = self.known_key(name);
+        let only = self.speaks_only_legacy();
+        let (known, minor) = if only { (None, 0) } else { (self.known_key(name), minor) };
         if host.is_none() && known.is_none() {
             return Err(PeerError::UnknownIdentity(name.to_string()));
         }

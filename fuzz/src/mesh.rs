@@ -315,7 +315,7 @@ impl Neighbour {
 }
 
 /// All that the node writes on a connection; `None` if it closes it.
-fn sent(node: &mut Node, conn: ConnId) -> Option<Vec<u8>> {
+pub(crate) fn sent(node: &mut Node, conn: ConnId) -> Option<Vec<u8>> {
     let mut written = Some(Vec::new());
     while let Some(output) = node.poll_output() {
         if let Output::Send { conn: to, bytes } = &output
@@ -329,16 +329,16 @@ fn sent(node: &mut Node, conn: ConnId) -> Option<Vec<u8>> {
     written
 }
 
-fn accepted(conn: ConnId) -> Input<'static> {
+pub(crate) fn accepted(conn: ConnId) -> Input<'static> {
     let remote = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 2), 40_000));
     Input::Accepted { conn, remote, local: SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 655)) }
 }
 
-fn name(text: &str) -> NodeName {
+pub(crate) fn name(text: &str) -> NodeName {
     NodeName::parse(text).expect("a name")
 }
 
-fn key(number: u8) -> SecretKey {
+pub(crate) fn key(number: u8) -> SecretKey {
     SecretKey::from_seed(&[number; 32])
 }
 
@@ -452,7 +452,7 @@ fn policy() -> Policy {
     }
 }
 
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     let host = |key: Option<PublicKey>| HostConfig { key, ..HostConfig::default() };
     Config {
         legacy: None,

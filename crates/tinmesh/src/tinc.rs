@@ -179,7 +179,12 @@ fn own_name(paths: &Paths) -> Result<NodeName> {
 
 /// The error for a file that cannot be opened.
 fn cannot_open(path: &std::path::Path, cause: &io::Error) -> anyhow::Error {
-    anyhow!("Could not open configuration file {}: {}", path.display(), files::reason(cause))
+    // It can be opened, as tinc notices.
+    let failure = match cause.kind() == io::ErrorKind::IsADirectory {
+        true => "Error while reading from",
+        false => "Could not open",
+    };
+    anyhow!("{failure} configuration file {}: {}", path.display(), files::reason(cause))
 }
 
 /// Tells a running daemon to read its files anew; says whether there is one that did not.

@@ -7,7 +7,7 @@ use std::thread;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
 use super::*;
-use crate::namespace::{in_namespace, open, wait_readable};
+use crate::namespace::{in_namespace, is_ready, open, wait_readable};
 use crate::netlink::Link;
 
 /// An IPv4 packet with a UDP datagram from 10.9.0.2 port 7 to 10.9.0.1.
@@ -208,7 +208,16 @@ fn cable() -> [Device; 2] {
     let script = "ip link add left type veth peer name right && ip link set left up && ip link set right up";
     let made = std::process::Command::new("sh").args(["-ec", script]).status().unwrap();
     assert!(made.success(), "this test needs `ip`, of iproute2");
-    ["left", "right"].map(|name| Device::on_interface(name).unwrap())
+    let ends = ["left", "right"].map(|name| Device::on_interface(name).unwrap());
+    // The kernel notices a little later that the cable is whole; until then it drops what is sent.
+    for (from, to) in [(0, 1), (1, 0)] {
+        let probe = [&[0xff; 6][..], &[2, 0, 0, 0, 0, 9], &[0x88, 0xb6], &[0; 50]].concat();
+        let mut space = [0; LARGEST];
+        while !is_ready(&ends[to], std::time::Duration::from_millis(20)) || ends[to].recv(&mut space).is_err() {
+            let _not_yet = ends[from].send(&probe);
+        }
+    }
+    ends
 }
 
 /// The next frame of this type behind the addresses, without its header.

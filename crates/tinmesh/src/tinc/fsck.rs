@@ -133,6 +133,15 @@ impl Check<'_> {
         paths
     }
 
+    /// Reads another node's host file, or tells what is wrong with it; the daemon can run without it.
+    fn parse_of_other(&mut self, path: &Path) -> Option<Vec<Setting>> {
+        if let Err(cause) = files::read(path) {
+            self.report.error(format_args!("cannot read {}: {}", path.display(), files::reason(&cause)));
+            return None;
+        }
+        self.parse(path)
+    }
+
     /// Reads a file, or tells what is wrong with it. A file that cannot be read at all has no settings.
     fn parse(&mut self, path: &Path) -> Option<Vec<Setting>> {
         let Ok(text) = files::read(path) else { return Some(Vec::new()) };

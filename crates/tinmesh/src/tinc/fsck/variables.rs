@@ -24,7 +24,7 @@ pub(super) fn check(check: &mut Check<'_>) {
     check_settings(check, &server, Side::Server, "tinc.conf");
     for path in check.entries(&check.tool.paths.hosts()) {
         let Some(name) = path.file_name().and_then(|name| NodeName::parse(name.to_str()?).ok()) else { continue };
-        let settings = if name == check.name { read(&path) } else { check.parse(&path) };
+        let settings = if name == check.name { read(&path) } else { check.parse_of_other(&path) };
         check_settings(check, &settings.unwrap_or_default(), Side::Host, name.as_str());
     }
 }

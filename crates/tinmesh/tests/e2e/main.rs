@@ -35,8 +35,8 @@ mod spec_configuration;
 mod spec_meta;
 mod spec_process;
 mod spec_sandbox;
-mod special_devices;
 mod spec_syslog;
+mod special_devices;
 mod switched;
 #[path = "../spec_cli_files/terminal.rs"]
 mod terminal;

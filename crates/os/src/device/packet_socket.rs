@@ -6,7 +6,7 @@
 //! with offloads in front, which tells that.
 
 use std::io;
-use std::mem::{MaybeUninit, offset_of, size_of};
+use std::mem::{self, offset_of, size_of};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use super::VNET_HEADER;
@@ -56,7 +56,7 @@ impl PacketSocket {
     pub(super) fn recv(&self, space: &mut [u8]) -> io::Result<Option<usize>> {
         // SAFETY: zeros are valid in all fields of these three plain structures, null pointers included.
         let (mut control, mut message, mut from): (Control, libc::msghdr, libc::sockaddr_ll) =
-            unsafe { (zeroed(), zeroed(), zeroed()) };
+            unsafe { (mem::zeroed(), mem::zeroed(), mem::zeroed()) };
         let mut part = libc::iovec { iov_base: space.as_mut_ptr().cast(), iov_len: space.len() };
         message.msg_name = (&raw mut from).cast();
         message.msg_namelen = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
@@ -98,13 +98,6 @@ impl AsFd for PacketSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
-}
-
-/// # Safety
-/// Zeros must be valid for `T`.
-unsafe fn zeroed<T>() -> T {
-    // SAFETY: that is asked of the caller.
-    unsafe { MaybeUninit::zeroed().assume_init() }
 }
 
 /// Puts back the VLAN tag that the kernel took out, and corrects the header; `None` if the frame is too long then.

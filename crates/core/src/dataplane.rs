@@ -10,7 +10,6 @@ pub mod capture;
 mod carrier;
 mod compress;
 pub mod ethernet;
-pub mod fair_queue;
 pub mod fib;
 pub(crate) mod fragment;
 mod icmp;

@@ -1,7 +1,9 @@
-//! `Device`: a TUN or TAP interface, or a descriptor of one that somebody else opened (spec: routing 2).
+//! `Device`: a TUN or TAP interface, a descriptor of one that somebody else opened, or a port of a network that is there
+//! already (spec: routing 2).
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -12,8 +14,14 @@ use rustix::net::{
     socket_with,
 };
 
+use self::multicast::Multicast;
+use self::packet_socket::PacketSocket;
+use self::port::Port;
 use crate::process;
 
+mod multicast;
+mod packet_socket;
+mod port;
 #[cfg(test)]
 mod tests;
 
@@ -28,8 +36,10 @@ const NAME_LEN: usize = libc::IFNAMSIZ - 1;
 pub enum Kind {
     /// Bare IP packets.
     Tun,
-    /// Ethernet frames.
+    /// Ethernet frames of one machine.
     Tap,
+    /// Ethernet frames of a network of machines.
+    Wire,
 }
 
 /// How to open a device.
@@ -57,14 +67,15 @@ pub struct Offloads {
     pub udp: bool,
 }
 
-/// An open TUN or TAP interface. It vanishes when its last descriptor is closed.
+/// Frames that are skipped before others than the device get their turn.
+const SKIPS: usize = 64;
+
+/// An open device. A TUN or TAP interface vanishes when its last descriptor is closed.
 #[derive(Debug)]
 pub struct Device {
-    fd: OwnedFd,
+    port: Port,
     name: String,
     kind: Kind,
-    /// Whether reading nothing means that the other end is gone.
-    ends: bool,
     offloads: Option<Offloads>,
 }
 
@@ -77,7 +88,21 @@ impl Device {
         let wanted = options.name.as_deref().unwrap_or("");
         let name = set_interface(&fd, wanted, options.kind, options.offloads)?;
         let offloads = if options.offloads { Some(set_offloads(&fd)) } else { None };
-        Ok(Self { fd, name, kind: options.kind, ends: false, offloads })
+        Ok(Self { port: Port::File { fd, ends: false }, name, kind: options.kind, offloads })
+    }
+
+    /// Takes part in the network of the interface called `name`, which exists.
+    pub fn on_interface(name: &str) -> io::Result<Self> {
+        let port = Port::Packets(PacketSocket::open(name)?);
+        // What comes is large in any case; of what goes, the oldest kernels know this.
+        let offloads = Some(Offloads { udp: false });
+        Ok(Self { port, name: name.to_owned(), kind: Kind::Wire, offloads })
+    }
+
+    /// Joins a multicast group as if it was a wire; datagrams get no further than `ttl` routers minus one.
+    pub fn in_group(group: SocketAddr, ttl: u8) -> io::Result<Self> {
+        let port = Port::Group(Multicast::join(group, ttl)?);
+        Ok(Self { port, name: group.to_string(), kind: Kind::Wire, offloads: None })
     }
 
     /// Takes over a device that was passed to this process as descriptor number `fd`.
@@ -101,7 +126,7 @@ impl Device {
     fn adopt(fd: OwnedFd, name: String) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&fd, true)?;
         let ends = !matches!(rustix::net::sockopt::socket_type(&fd), Ok(SocketType::DGRAM));
-        Ok(Self { fd, name, kind: Kind::Tun, ends, offloads: None })
+        Ok(Self { port: Port::File { fd, ends }, name, kind: Kind::Tun, offloads: None })
     }
 
     /// What it carries; what somebody else opened carries packets.
@@ -121,7 +146,7 @@ impl Device {
     pub fn mac(&self) -> io::Result<[u8; 6]> {
         let mut request = empty_request();
         // SAFETY: SIOCGIFHWADDR on a TAP descriptor writes one `ifreq`, which lives through the call.
-        let result = unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::SIOCGIFHWADDR, &raw mut request) };
+        let result = unsafe { libc::ioctl(self.as_fd().as_raw_fd(), libc::SIOCGIFHWADDR, &raw mut request) };
         if result < 0 {
             return Err(io::Error::last_os_error());
         }
@@ -134,18 +159,21 @@ impl Device {
         Ok(mac)
     }
 
-    /// The name of the interface, as the kernel gave it; `fd/N` for a descriptor that somebody else opened.
+    /// The name of the interface, as the kernel gave it; `fd/N` for a descriptor that somebody else opened, the address
+    /// of a group.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Reads one packet or frame, with its header if it has one; what does not fit into `space` is lost. `WouldBlock` if there is none, `EBADFD` once
-    /// the interface is gone, `UnexpectedEof` once the other end of somebody else's descriptor is.
+    /// Reads one packet or frame, with its header if it has one; what does not fit into `space` is lost. `WouldBlock` if
+    /// there is none, or if there were many that are not for us; of the other errors, see [`is_final`].
     pub fn recv(&self, space: &mut [u8]) -> io::Result<usize> {
-        match rustix::io::retry_on_intr(|| rustix::io::read(&self.fd, &mut *space))? {
-            0 if self.ends => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "its other end was closed")),
-            len => Ok(len),
+        for _ in 0..SKIPS {
+            if let Some(len) = self.port.recv(space)? {
+                return Ok(len);
+            }
         }
+        Err(io::ErrorKind::WouldBlock.into())
     }
 
     /// Writes one packet or frame that is whole.
@@ -153,28 +181,33 @@ impl Device {
         if self.offloads.is_some() {
             return self.send_parts(&[IoSlice::new(&[0; VNET_HEADER]), IoSlice::new(packet)]);
         }
-        rustix::io::retry_on_intr(|| rustix::io::write(&self.fd, packet))?;
-        Ok(())
+        self.port.send(packet)
     }
 
     /// Writes one packet or frame, with its header if it has one, that lies in pieces.
     pub fn send_parts(&self, parts: &[IoSlice<'_>]) -> io::Result<()> {
-        rustix::io::retry_on_intr(|| rustix::io::writev(&self.fd, parts))?;
+        rustix::io::retry_on_intr(|| rustix::io::writev(&self.port, parts))?;
         Ok(())
     }
 }
 
 impl AsFd for Device {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.port.as_fd()
     }
+}
+
+/// Whether an error of reading means that the device is gone: there is no use in reading again.
+pub fn is_final(error: &io::Error) -> bool {
+    let gone = [libc::EBADFD, libc::EBADF, libc::ENODEV];
+    error.kind() == io::ErrorKind::UnexpectedEof || error.raw_os_error().is_some_and(|code| gone.contains(&code))
 }
 
 /// Turns an open `/dev/net/tun` into an interface; returns the name that it got.
 fn set_interface(fd: &OwnedFd, name: &str, kind: Kind, offloads: bool) -> io::Result<String> {
     let mode = match kind {
         Kind::Tun => libc::IFF_TUN,
-        Kind::Tap => libc::IFF_TAP,
+        Kind::Tap | Kind::Wire => libc::IFF_TAP,
     };
     let header = if offloads { libc::IFF_VNET_HDR } else { 0 };
     let flags = libc::c_short::try_from(mode | libc::IFF_NO_PI | header).expect("all flags are below 0x8000");

@@ -39,10 +39,19 @@ pub(crate) fn wait_writable(fd: impl AsFd) {
     assert!(becomes_ready(fd, Interest::WRITE), "no room to write");
 }
 
+/// Whether there is something to read within this time.
+pub(crate) fn is_ready(fd: impl AsFd, limit: Duration) -> bool {
+    becomes_ready_within(fd, Interest::READ, limit)
+}
+
 fn becomes_ready(fd: impl AsFd, interest: Interest) -> bool {
+    becomes_ready_within(fd, interest, Duration::from_secs(5))
+}
+
+fn becomes_ready_within(fd: impl AsFd, interest: Interest, limit: Duration) -> bool {
     let mut poller = Poller::new().unwrap();
     poller.add(fd, 0, interest).unwrap();
     let mut events = Vec::new();
-    poller.wait(Some(Duration::from_secs(5)), &mut events).unwrap();
+    poller.wait(Some(limit), &mut events).unwrap();
     !events.is_empty()
 }

@@ -9,6 +9,7 @@
 //! an error where going on would break what the operator asked for. Source: spec configuration 3, 4.
 
 mod daemon;
+mod device;
 pub mod edit;
 mod hosts;
 pub mod kind;
@@ -30,7 +31,8 @@ use std::path::PathBuf;
 use tinmesh_core::crypto::keys::{PublicKey, SecretKey};
 use tinmesh_core::node::config::Config;
 
-pub use self::daemon::{AddressFamily, DaemonSettings, DeviceType, Listen, Sandbox};
+pub use self::daemon::{AddressFamily, DaemonSettings, Listen, Sandbox};
+pub use self::device::DeviceType;
 pub use self::proxy::Proxy;
 use self::reader::Reader;
 pub use self::sources::own_name;

@@ -124,8 +124,6 @@ drop_reasons! {
     PuntQueueFull => "punt_queue_full",
     /// The queue to a connection or device is full.
     QueueFull => "queue_full",
-    /// Its flow is faster than this node, and its packets waited too long.
-    TooFast => "too_fast",
     /// No keys yet.
     NoKey => "no_key",
     /// The operating system refused it.

@@ -7,7 +7,7 @@ use std::thread;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
 use super::*;
-use crate::namespace::{in_namespace, open, wait_readable};
+use crate::namespace::{in_namespace, is_ready, open, wait_readable};
 use crate::netlink::Link;
 
 /// An IPv4 packet with a UDP datagram from 10.9.0.2 port 7 to 10.9.0.1.
@@ -201,4 +201,104 @@ fn a_unix_socket_that_gives_nothing_is_an_error() {
 
     assert_eq!(Device::from_socket(&path).unwrap_err().kind(), ErrorKind::InvalidData);
     miser.join().unwrap();
+}
+
+/// Both ends of a cable, open as devices.
+fn cable() -> [Device; 2] {
+    let script = "ip link add left type veth peer name right && ip link set left up && ip link set right up";
+    let made = std::process::Command::new("sh").args(["-ec", script]).status().unwrap();
+    assert!(made.success(), "this test needs `ip`, of iproute2");
+    let ends = ["left", "right"].map(|name| Device::on_interface(name).unwrap());
+    // The kernel notices a little later that the cable is whole; until then it drops what is sent.
+    for (from, to) in [(0, 1), (1, 0)] {
+        let probe = [&[0xff; 6][..], &[2, 0, 0, 0, 0, 9], &[0x88, 0xb6], &[0; 50]].concat();
+        let mut space = [0; LARGEST];
+        while !is_ready(&ends[to], std::time::Duration::from_millis(20)) || ends[to].recv(&mut space).is_err() {
+            let _not_yet = ends[from].send(&probe);
+        }
+    }
+    ends
+}
+
+/// The next frame of this type behind the addresses, without its header.
+fn next_of_type(device: &Device, kind: [u8; 2]) -> Vec<u8> {
+    let mut space = [0; LARGEST];
+    loop {
+        wait_readable(device);
+        match device.recv(&mut space) {
+            Ok(len) if space[VNET_HEADER + 12..VNET_HEADER + 14] == kind => return space[VNET_HEADER..len].to_vec(),
+            Ok(_) => {}
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+    }
+}
+
+#[test]
+fn frames_of_an_interface_are_read_with_their_vlan_tag_at_its_place() {
+    in_namespace(65_536, || {
+        let [left, right] = cable();
+        let frame = [&[0xff; 6][..], &[2, 0, 0, 0, 0, 1], &[0x81, 0, 0x20, 5], &[0x88, 0xb5], &[7; 50]].concat();
+
+        left.send(&frame).unwrap();
+
+        assert_eq!(next_of_type(&right, [0x81, 0]), frame);
+    });
+}
+
+#[test]
+fn what_goes_out_by_an_interface_is_not_read_from_it() {
+    in_namespace(65_536, || {
+        let [left, right] = cable();
+        let second = Device::on_interface("left").unwrap();
+        let frame = |number| [&[0xff; 6][..], &[2, 0, 0, 0, 0, number], &[0x88, 0xb5], &[number; 50]].concat();
+
+        left.send(&frame(1)).unwrap();
+        right.send(&frame(2)).unwrap();
+
+        assert_eq!(next_of_type(&second, [0x88, 0xb5]), frame(2));
+    });
+}
+
+/// What reading tells after something was done with the interface.
+fn failure_after(arguments: &'static [&'static str], expected: bool) {
+    in_namespace(65_536, move || {
+        let [left, _right] = cable();
+        let status = std::process::Command::new("ip").args(arguments).status().unwrap();
+        assert!(status.success(), "this test needs `ip`, of iproute2");
+        let mut space = [0; LARGEST];
+        let error = loop {
+            wait_readable(&left);
+            match left.recv(&mut space) {
+                Err(error) if error.kind() != ErrorKind::WouldBlock => break error,
+                Ok(_) | Err(_) => {}
+            }
+        };
+        assert_eq!(is_final(&error), expected, "{error}");
+    });
+}
+
+#[test]
+fn an_interface_that_is_gone_is_a_final_error_and_one_that_is_down_is_not() {
+    failure_after(&["link", "del", "left"], true);
+    failure_after(&["link", "set", "left", "down"], false);
+}
+
+#[test]
+fn members_of_a_group_hear_each_other_and_not_themselves() {
+    in_namespace(65_536, || {
+        let script = "ip link set lo multicast on && ip route add 239.1.0.0/16 dev lo";
+        assert!(std::process::Command::new("sh").args(["-ec", script]).status().unwrap().success());
+        let [a, b] = [1, 1].map(|ttl| Device::in_group("239.1.2.3:7000".parse().unwrap(), ttl).unwrap());
+        let mut space = [0; 100];
+
+        a.send(b"from a").unwrap();
+        b.send(b"from b").unwrap();
+
+        for (member, heard) in [(&a, b"from b"), (&b, b"from a")] {
+            wait_readable(member);
+            let len = member.recv(&mut space).unwrap();
+            assert_eq!(&space[..len], heard);
+            assert_eq!(member.recv(&mut space).unwrap_err().kind(), ErrorKind::WouldBlock);
+        }
+    });
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tinmesh_core::invite::url::DEFAULT_PORT;
 
 use super::ConfigError;
+use super::device::{self, DeviceType};
 use super::kind::{self, Endpoint, Range};
 use super::proxy::{self, Proxy};
 use super::reader::Reader;
@@ -17,19 +18,6 @@ use crate::files;
 
 const DEFAULT_BUFFER: u32 = 1 << 20;
 const DEFAULT_INVITATION_EXPIRE: u64 = 604_800;
-
-/// What carries packets between the system and the mesh.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeviceType {
-    /// A TUN interface: IP packets.
-    Tun,
-    /// A TAP interface: Ethernet frames.
-    Tap,
-    /// What somebody else opened: IP packets.
-    Fd,
-    /// Nothing: the node only relays.
-    Dummy,
-}
 
 /// How much the daemon takes rights away from itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -169,7 +157,7 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Result<DaemonSettings, Config
     let buffer = |count: Option<u32>| Buffer { size: count.unwrap_or(DEFAULT_BUFFER) as usize, asked: count.is_some() };
     let expire = reader.int("InvitationExpire").map(|seconds| u64::try_from(seconds).unwrap_or(0));
     Ok(DaemonSettings {
-        device_type: device_type(reader)?,
+        device_type: device::device_type(reader)?,
         device: reader.text("Device").map(PathBuf::from),
         interface: owned(reader, "Interface"),
         offloads: Offloads {
@@ -199,35 +187,6 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Result<DaemonSettings, Config
         invitation_expire: Duration::from_secs(expire.unwrap_or(DEFAULT_INVITATION_EXPIRE)),
         listen: listen(&bound, &also, port, address_family),
     })
-}
-
-fn device_type(reader: &Reader<'_>) -> Result<DeviceType, ConfigError> {
-    const OTHERS: [&str; 4] = ["raw_socket", "multicast", "uml", "vde"];
-    let routes = reader.text("Mode").is_none_or(|mode| mode.eq_ignore_ascii_case("router"));
-    let default = if routes { "tun" } else { "tap" };
-    let word = reader.text("DeviceType").unwrap_or(default).to_ascii_lowercase();
-    match word.as_str() {
-        "tun" | "fd" if !routes => {
-            let right = "with Mode = switch or hub it is tap: this device has no Ethernet frames".to_owned();
-            Err(reader.invalid("DeviceType", "Switch mode not supported (requires TAP device)!".to_owned(), right))
-        }
-        "tun" => Ok(DeviceType::Tun),
-        "tap" => Ok(DeviceType::Tap),
-        "fd" if reader.text("Device").is_none() => {
-            let right = "add Device = NUMBER or Device = PATH of a UNIX socket that hands one over".to_owned();
-            Err(reader.invalid("DeviceType", "Could not read device from configuration!".to_owned(), right))
-        }
-        "fd" => Ok(DeviceType::Fd),
-        "dummy" => Ok(DeviceType::Dummy),
-        other if OTHERS.contains(&other) => {
-            Err(reader.unsupported("DeviceType", "packets would go to another device than was asked for"))
-        }
-        other => Err(reader.invalid(
-            "DeviceType",
-            format!("Unknown device type {other}!"),
-            "it is tun, tap, fd or dummy".to_owned(),
-        )),
-    }
 }
 
 fn port(reader: &Reader<'_>) -> Result<u16, ConfigError> {

@@ -200,6 +200,11 @@ fn values_that_make_no_sense_stop_the_start_with_tincs_words() {
         ("AddressFamily = x", "Invalid address family!"),
         ("ProcessPriority = x", "Invalid priority `x`!"),
         ("DeviceType = x", "Unknown device type x!"),
+        ("DeviceType = multicast", "Device variable required for multicast socket!"),
+        ("DeviceType = multicast\nDevice = 239.1.2.3", "Port number required for multicast socket!"),
+        ("DeviceType = multicast\nDevice = 239.1.2.3 x", "Invalid port!"),
+        ("DeviceType = multicast\nDevice = 239.1.2.3 7 256", "Invalid TTL!"),
+        ("DeviceType = multicast\nDevice = 10.1.2.3 7", "Cannot join multicast group 10.1.2.3 7: it is none!"),
         ("Proxy = x", "Unknown proxy type x!"),
         ("Sandbox = x", "Bad sandbox value x!"),
         ("MaxTimeout = 0", "Bogus maximum timeout!"),
@@ -214,6 +219,14 @@ fn values_that_make_no_sense_stop_the_start_with_tincs_words() {
     for (line, expected) in cases {
         let error = Instance::new(line, "").error();
         assert!(error.starts_with(expected), "{line}: {error}");
+    }
+}
+
+#[test]
+fn a_multicast_group_is_an_address_a_port_and_perhaps_a_ttl() {
+    for (device, group, ttl) in [("239.1.2.3 7", "239.1.2.3:7", 1), ("ff02::7  7 9", "[ff02::7]:7", 9)] {
+        let loaded = Instance::new(&format!("DeviceType = multicast\nMode = switch\nDevice = {device}"), "").load();
+        assert_eq!(loaded.daemon.device_type, DeviceType::Multicast { group: group.parse().unwrap(), ttl });
     }
 }
 

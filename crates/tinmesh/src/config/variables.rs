@@ -181,7 +181,7 @@ pub static VARIABLES: &[Variable] = &[
     server("DecrementTTL", Kind::Bool, "no", "Whether packets that are passed on lose one hop of life.").safe().reload(Reload::Keep),
     server("Device", Kind::Text, "", "The device node; by default that of the device type."),
     server("DeviceStandby", Kind::Bool, "no", "Whether the interface is up only while a node is reachable."),
-    server("DeviceType", Kind::Text, "", "Kind of device: tun or dummy."),
+    server("DeviceType", Kind::Text, "", "Kind of device: tun, tap, fd, dummy, raw_socket or multicast."),
     server("DirectOnly", Kind::Bool, "no", "Whether packets that need a relay are refused.").safe().reload(Reload::Keep),
     server("DisableBuggyPeers", Kind::Bool, "no", "Whether ancient peers are made to hang up.").reload(Reload::Keep).pointless(),
     server("Ed25519PrivateKeyFile", Kind::Text, "ed25519_key.priv", "File with the private key."),

@@ -189,6 +189,8 @@ fn open_link(settings: &DaemonSettings, paths: &Paths) -> Result<(Link, String, 
         DeviceType::Tun => open_interface(Kind::Tun, settings, paths),
         DeviceType::Tap => open_interface(Kind::Tap, settings, paths),
         DeviceType::Fd => open_descriptor(settings),
+        DeviceType::RawSocket => open_packet_socket(settings),
+        DeviceType::Multicast { group, ttl } => join_group(group, ttl, settings),
     }
 }
 
@@ -203,7 +205,29 @@ fn open_descriptor(settings: &DaemonSettings) -> Result<(Link, String, String)> 
         Err(_) => Device::from_socket(&path).with_context(|| format!("Could not get a device from socket {text}"))?,
     };
     info!("{} adapter set up.", device.name());
-    Ok((Link::Descriptor(device), text.clone(), text))
+    Ok((Link::Foreign(device), text.clone(), text))
+}
+
+/// The frames of an interface that exists.
+fn open_packet_socket(settings: &DaemonSettings) -> Result<(Link, String, String)> {
+    let interface = settings.interface.clone().unwrap_or_else(|| "eth0".to_owned());
+    let device = settings.device.as_ref().map_or_else(|| interface.clone(), |path| path.display().to_string());
+    let link = Device::on_interface(&interface).with_context(|| {
+        format!("Can't find interface {interface}: set Interface to one that `ip link` lists, and start this as root")
+    })?;
+    info!("{device} is a raw_socket");
+    Ok((Link::Foreign(link), device, interface))
+}
+
+/// A multicast group. There is no interface; what the configuration calls so is for scripts.
+fn join_group(group: SocketAddr, ttl: u8, settings: &DaemonSettings) -> Result<(Link, String, String)> {
+    let device = settings.device.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    let link = Device::in_group(group, ttl).with_context(|| {
+        let (ip, port) = (group.ip(), group.port());
+        format!("Cannot join multicast group {ip} {port}: is there a route to it, and no other program on that port?")
+    })?;
+    info!("{device} is a multicast socket");
+    Ok((Link::Foreign(link), device, settings.interface.clone().unwrap_or_default()))
 }
 
 fn open_interface(kind: Kind, settings: &DaemonSettings, paths: &Paths) -> Result<(Link, String, String)> {

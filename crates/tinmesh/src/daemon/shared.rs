@@ -50,8 +50,8 @@ pub enum FromWorker {
 pub enum Link {
     /// A TUN or TAP interface.
     Interface(Device),
-    /// `DeviceType = fd`: what somebody else opened.
-    Descriptor(Device),
+    /// What was there before and is not ours to set up.
+    Foreign(Device),
     /// `DeviceType = dummy`: gives nothing, swallows everything.
     Dummy,
 }
@@ -61,7 +61,7 @@ impl Link {
     pub fn interface(&self) -> Option<&str> {
         match self {
             Self::Interface(device) => Some(device.name()),
-            Self::Descriptor(_) | Self::Dummy => None,
+            Self::Foreign(_) | Self::Dummy => None,
         }
     }
 
@@ -71,7 +71,7 @@ impl Link {
     /// What the system says.
     pub fn send(&self, packet: &[u8]) -> io::Result<()> {
         match self {
-            Self::Interface(device) | Self::Descriptor(device) => device.send(packet),
+            Self::Interface(device) | Self::Foreign(device) => device.send(packet),
             Self::Dummy => Ok(()),
         }
     }
@@ -79,11 +79,11 @@ impl Link {
     /// What it carries; `None`: nothing.
     pub fn frames(&self) -> Option<Frames> {
         match self {
-            Self::Interface(device) => Some(match device.kind() {
+            Self::Interface(device) | Self::Foreign(device) => Some(match device.kind() {
                 Kind::Tun => Frames::Ip,
                 Kind::Tap => Frames::Ethernet { rewrite: Some(device.mac().unwrap_or(UNKNOWN_MAC)) },
+                Kind::Wire => Frames::Ethernet { rewrite: None },
             }),
-            Self::Descriptor(_) => Some(Frames::Ip),
             Self::Dummy => None,
         }
     }
@@ -91,7 +91,7 @@ impl Link {
     /// Where packets come from, if any do.
     pub const fn device(&self) -> Option<&Device> {
         match self {
-            Self::Interface(device) | Self::Descriptor(device) => Some(device),
+            Self::Interface(device) | Self::Foreign(device) => Some(device),
             Self::Dummy => None,
         }
     }

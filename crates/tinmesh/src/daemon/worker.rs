@@ -18,8 +18,6 @@ use std::time::Duration;
 use tinmesh_core::dataplane::batch::BATCH;
 use tinmesh_core::dataplane::verdict::DropReason;
 use tinmesh_core::packet::CAPACITY;
-use tinmesh_core::time::Instant;
-use tinmesh_os::clock;
 use tinmesh_os::poll::{Interest, Poller, Waker};
 use tinmesh_os::udp::Inbox;
 use tracing::error;
@@ -153,8 +151,7 @@ impl Work {
         let shared = Arc::clone(&self.line.shared);
         let Some(device) = shared.link.device() else { return };
         for _ in 0..TURNS {
-            let now = Instant::from_micros(clock::now_micros());
-            let left = self.intake.fill(device, &mut self.line.batch, now, |reason| shared.count_drops(reason, 1));
+            let left = self.intake.fill(device, &mut self.line.batch, |reason| shared.count_drops(reason, 1));
             self.line.work_outbound();
             match left {
                 Ok(Left::Perhaps) => {}

@@ -36,6 +36,7 @@ mod spec_meta;
 mod spec_process;
 mod spec_sandbox;
 mod spec_syslog;
+mod special_devices;
 mod switched;
 #[path = "../spec_cli_files/terminal.rs"]
 mod terminal;

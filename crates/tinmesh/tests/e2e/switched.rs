@@ -78,7 +78,7 @@ fn is_one_ethernet(kinds: [Kind; 2]) {
 }
 
 /// The left host gets its address by DHCP from the right one.
-fn lease(lab: &Lab, left: &Namespace, right: &Arc<Namespace>) {
+pub(crate) fn lease(lab: &Lab, left: &Namespace, right: &Arc<Namespace>) {
     let (conf, script) = (lab.path("udhcpd.conf"), lab.path("udhcpc.sh"));
     fs::write(
         &conf,
@@ -109,7 +109,7 @@ fn lease(lab: &Lab, left: &Namespace, right: &Arc<Namespace>) {
     );
 }
 
-fn mac(host: &Namespace, interface: &str) -> String {
+pub(crate) fn mac(host: &Namespace, interface: &str) -> String {
     run(host.command("cat").arg(format!("/sys/class/net/{interface}/address"))).trim().to_owned()
 }
 

@@ -30,7 +30,9 @@ impl Delivery {
         let network = match self.kind {
             Kind::Tun => Some(0),
             // What a tag means for large packets differs from kernel to kernel.
-            Kind::Tap => ethernet::network_offset(packets[at].payload()).filter(|offset| *offset == ETHERNET_HEADER),
+            Kind::Tap | Kind::Wire => {
+                ethernet::network_offset(packets[at].payload()).filter(|offset| *offset == ETHERNET_HEADER)
+            }
         };
         self.trains.add(at, network, |at| packets[at].payload());
     }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 mod apt;
 mod check;
+mod deb;
 mod demo;
 mod figures;
 mod fuzz;
@@ -21,6 +22,7 @@ usage: cargo xtask TASK
   test    everything: check, unit and scenario tests, fuzz corpora, real daemons in namespaces (root)
   check   [NAME...]: format, lints, docs, house rules, layers, licences
   figures tinmesh and tinc 1.1 in turn: speed, processor time, memory, as a Markdown table (root)
+  deb     a Debian package, in target/deb; `deb-trial` installs and removes it where nothing is kept (root)
   peers   fetch Debian's tinc 1.1, 1.0 and miniupnpd into target/peers, for the tests
   fuzz    TARGET [SECONDS]: run one fuzz target (needs a nightly compiler and cargo-fuzz)
 ";
@@ -37,6 +39,8 @@ fn main() -> ExitCode {
         ["test"] => suite::run_all(),
         ["check", wanted @ ..] => check::run_all(wanted),
         ["figures"] => figures::run_all(),
+        ["deb"] => deb::build(deb::Profile::Release).map(|_| ()),
+        ["deb-trial"] => deb::try_out(),
         ["peers"] => peers::fetch().map(|_| ()),
         ["fuzz", target, rest @ ..] => fuzz::run_one(target, rest),
         _ => {

@@ -41,6 +41,23 @@ pub(crate) fn fetch() -> Result<PathBuf> {
     Ok(peers)
 }
 
+/// The packages of each version of tinc as they come, fetched if they are missing.
+pub(crate) fn packages() -> Result<Vec<PathBuf>> {
+    let peers = target().join("peers");
+    let wanted: Vec<PathBuf> = VERSIONS.iter().map(|(dir, ..)| peers.join(format!("packages/{dir}.deb"))).collect();
+    if wanted.iter().all(|path| path.exists()) {
+        return Ok(wanted);
+    }
+    fs::create_dir_all(peers.join("packages"))?;
+    let apt = PrivateApt::new(&peers.join("apt"))?;
+    for ((_, suite, version), path) in VERSIONS.iter().zip(&wanted) {
+        let fetched = apt.download(&format!("tinc/{suite}"))?;
+        let [package] = &fetched[..] else { bail!("tinc {version} is not one package: {fetched:?}") };
+        fs::copy(package, path)?;
+    }
+    Ok(wanted)
+}
+
 /// Unpacks tinc of `suite` below `dir`.
 fn unpack_tinc(apt: &PrivateApt, dir: &Path, suite: &str, version: &str) -> Result<()> {
     unpack(apt, dir, &format!("tinc/{suite}"), &["tincd", "tinc"])?;
@@ -130,14 +147,19 @@ impl PrivateApt {
         command
     }
 
-    /// Downloads one package and unpacks it below `tree`.
-    fn unpack(&self, package: &str, tree: &Path) -> Result<()> {
+    /// Downloads one package.
+    fn download(&self, package: &str) -> Result<Vec<PathBuf>> {
         let download = self.dir.join("download");
         let _ = fs::remove_dir_all(&download);
         fs::create_dir_all(&download)?;
         output(self.command("apt-get").args(["download", package]).current_dir(&download))?;
-        for entry in fs::read_dir(&download)? {
-            output(command("dpkg", &["-x"]).arg(entry?.path()).arg(tree))?;
+        Ok(fs::read_dir(&download)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?)
+    }
+
+    /// Downloads one package and unpacks it below `tree`.
+    fn unpack(&self, package: &str, tree: &Path) -> Result<()> {
+        for path in self.download(package)? {
+            output(command("dpkg", &["-x"]).arg(path).arg(tree))?;
         }
         Ok(())
     }

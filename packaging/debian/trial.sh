@@ -26,6 +26,8 @@ same() {
 }
 
 install() {
+    # Debian's tinc 1.1 takes it for granted.
+    mkdir -p /etc/tinc
     # The libraries of tinc are not needed: only files are looked at.
     dpkg --force-depends -i "$1" >/tmp/dpkg.log 2>&1 || { cat /tmp/dpkg.log; fail "cannot install $1"; }
 }
@@ -49,13 +51,14 @@ expect_theirs() {
 }
 
 echo "without tinc: install, upgrade beside a running daemon, remove, purge"
+mkdir -p /etc/tinc
 machine >/tmp/bare
 install "$ours"
 expect_ours "installed"
 mkdir -p /tmp/net
-tinc -c /tmp/net --pidfile=/tmp/pid init alice
+tinc -c /tmp/net --pidfile=/tmp/pid init alice 2>/dev/null
 printf 'DeviceType = dummy\n' >>/tmp/net/tinc.conf
-tincd -c /tmp/net --pidfile=/tmp/pid
+tinc -c /tmp/net --pidfile=/tmp/pid start
 daemon=$(tinc -c /tmp/net --pidfile=/tmp/pid pid)
 install "$ours"
 expect_ours "upgraded"
@@ -69,7 +72,8 @@ for name in /usr/sbin/tinc /usr/sbin/tincd /usr/bin/tinmesh; do
 done
 dpkg --purge tinmesh >/dev/null
 [ -d /etc/tinc/vpn ] || fail "a network's configuration was removed"
-rmdir /etc/tinc/vpn /etc/tinc
+rmdir /etc/tinc/vpn
+mkdir -p /etc/tinc
 same /tmp/bare "purging leaves something behind"
 [ ! -e /var/lib/dpkg/info/tinmesh.list ] || fail "dpkg still knows tinmesh"
 

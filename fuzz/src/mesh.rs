@@ -11,6 +11,8 @@ use tinmesh_core::crypto::sptps::datagram::Datagram;
 use tinmesh_core::crypto::sptps::stream::{Stream, StreamEvent};
 use tinmesh_core::crypto::sptps::{self, Params, Role};
 use tinmesh_core::dataplane::fib::{Fib, Forwarding, Mode, PeerEntry, Policy, UdpTarget};
+use tinmesh_core::dataplane::offload::segment::Segments;
+use tinmesh_core::dataplane::offload::{VNET_HEADER, VnetHeader};
 use tinmesh_core::dataplane::scratch::Scratch;
 use tinmesh_core::dataplane::session::Session;
 use tinmesh_core::dataplane::stats::PeerStats;
@@ -27,6 +29,7 @@ use tinmesh_core::node::io::{Input, Output};
 use tinmesh_core::packet::Packet;
 use tinmesh_core::subnet::{Subnet, SubnetTable};
 use tinmesh_core::time::Instant;
+use tinmesh_core::wire::hello::Hello;
 use tinmesh_core::wire::options::Options;
 use tinmesh_core::wire::probe::{self, Probe};
 use tinmesh_core::wire::request::Request;
@@ -36,7 +39,7 @@ use tinmesh_core::wire::{address_cache, datagram};
 pub(crate) type Target = fn(&[u8]);
 
 /// All targets of this module by name; `fuzz/corpus/NAME` holds the corpus of each.
-pub(crate) const TARGETS: [(&str, Target); 13] = [
+pub(crate) const TARGETS: [(&str, Target); 15] = [
     ("requests", requests),
     ("subnets", subnets),
     ("signed_files", signed_files),
@@ -50,7 +53,28 @@ pub(crate) const TARGETS: [(&str, Target); 13] = [
     ("connection", connection),
     ("gossip", gossip),
     ("proxy", proxy),
+    ("hellos", hellos),
+    ("large_packets", large_packets),
 ];
+
+/// A hello is read or refused, and what was read is written as it came.
+fn hellos(data: &[u8]) {
+    let Some(hello) = std::str::from_utf8(data).ok().and_then(Hello::decode) else { return };
+    assert_eq!(Hello::decode(&hello.encode()), Some(hello));
+}
+
+/// A header of a device with offloads and a packet: it is cut into as many pieces as were announced.
+fn large_packets(data: &[u8]) {
+    let Some((header, packet)) = data.split_first_chunk::<VNET_HEADER>() else { return };
+    let Some(header) = VnetHeader::decode(header) else { return };
+    for network in [0, 14, 18] {
+        let Ok(mut segments) = Segments::new(header, packet, network) else { continue };
+        let announced = segments.left(packet.len());
+        let mut piece = Packet::new();
+        let cut = std::iter::from_fn(|| segments.next_into(packet, &mut piece).then_some(())).count();
+        assert_eq!(cut, announced);
+    }
+}
 
 /// What a proxy says is read or refused, the first byte chooses its kind; it never counts for more than came.
 fn proxy(data: &[u8]) {

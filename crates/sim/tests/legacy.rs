@@ -84,3 +84,19 @@ fn keys_that_expire_cost_no_packets() {
 
     assert_eq!(report.arrived, report.sent, "{report:?}");
 }
+
+#[test]
+fn old_nodes_are_connected_to_by_choice_only_if_their_key_is_known() {
+    let world = World::new(4);
+    let hub = world.node("hub");
+    let stranger = world.node("stranger").knows(hub);
+    let friend = world.node("friend").knows(hub);
+    let new = world.node("new").knows(hub).trusts(friend).auto_connects();
+    use_rsa(&[(hub, false), (stranger, true), (friend, true), (new, false)]);
+    world.settle(secs(60));
+
+    world.run_for(minutes(3));
+
+    assert_eq!(new.neighbours(), ["friend", "hub"]);
+    assert!(world.ping(new, stranger).arrives());
+}

@@ -3,6 +3,7 @@
 mod hostile;
 mod life;
 mod lines;
+mod moved;
 mod shown;
 mod suites;
 mod switched;
@@ -35,6 +36,11 @@ fn use_rsa(mesh: &[Daemon]) {
             without_ed25519(daemon, &daemon.name);
         }
     }
+    share_host_files(mesh);
+}
+
+/// Gives those who know each other the present host files; what was written of addresses there stays.
+fn share_host_files(mesh: &[Daemon]) {
     for daemon in mesh {
         for other in mesh.iter().filter(|other| other.name != daemon.name && daemon.host_file(&other.name).exists()) {
             let old = fs::read_to_string(daemon.host_file(&other.name)).expect("the file is there");

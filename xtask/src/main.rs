@@ -7,6 +7,7 @@ use std::process::ExitCode;
 mod apt;
 mod bench;
 mod check;
+mod deb;
 mod demo;
 mod fuzz;
 mod lab;
@@ -22,6 +23,7 @@ usage: cargo xtask TASK
   check   [NAME...]: format, lints, docs, house rules, layers, licences
   bench   [--quick] [--only NAME,...] [--rounds N] [--json FILE] [--plain-card] [--debug]: tinmesh, tinc, wireguard-go,
           boringtun and nebula in turn: speed, processor time, round trips, memory, as a table and a picture (root)
+  deb     a Debian package, in target/deb; `deb-trial` installs and removes it where nothing is kept (root)
   peers   fetch Debian's tinc 1.1, 1.0 and miniupnpd into target/peers, for the tests
   fuzz    TARGET [SECONDS]: run one fuzz target (needs a nightly compiler and cargo-fuzz)
 ";
@@ -42,6 +44,8 @@ fn main() -> ExitCode {
         ["bench-inside", rest @ ..] => bench::run_inside(rest),
         ["bench-send", to, size, rate, milliseconds] => bench::flood::sender(to, size, rate, milliseconds),
         ["bench-count", port] => bench::flood::receiver(port),
+        ["deb"] => deb::build(deb::Profile::Release).map(|_| ()),
+        ["deb-trial"] => deb::try_out(),
         ["peers"] => peers::fetch().map(|_| ()),
         ["fuzz", target, rest @ ..] => fuzz::run_one(target, rest),
         _ => {

@@ -58,6 +58,25 @@ pub(crate) fn fetch() -> Result<PathBuf> {
     Ok(peers)
 }
 
+/// The packages of each version of tinc as they come, fetched if they are missing.
+pub(crate) fn packages() -> Result<Vec<PathBuf>> {
+    let peers = target().join("peers");
+    let tincs: Vec<&Peer> = TESTED.iter().filter(|peer| peer.package == "tinc").collect();
+    let wanted: Vec<PathBuf> = tincs.iter().map(|peer| peers.join(format!("packages/{}.deb", peer.dir))).collect();
+    if wanted.iter().all(|path| path.exists()) {
+        return Ok(wanted);
+    }
+    fs::create_dir_all(peers.join("packages"))?;
+    let suites: Vec<&str> = tincs.iter().map(|peer| peer.suite).collect();
+    let apt = PrivateApt::new(&peers.join("apt"), &suites)?;
+    for (peer, path) in tincs.iter().zip(&wanted) {
+        let fetched = apt.download(&format!("tinc/{}", peer.suite))?;
+        let [package] = &fetched[..] else { bail!("tinc {} is not one package: {fetched:?}", peer.version) };
+        fs::copy(package, path)?;
+    }
+    Ok(wanted)
+}
+
 /// Fetches what is missing of these directories, for the benchmark.
 pub(crate) fn fetch_some(dirs: &[&str]) -> Result<()> {
     fetch_all(&TESTED.iter().chain(&RACED).filter(|peer| dirs.contains(&peer.dir)).collect::<Vec<_>>())
@@ -171,14 +190,19 @@ impl PrivateApt {
         command
     }
 
-    /// Downloads one package and unpacks it below `tree`.
-    fn unpack(&self, package: &str, tree: &Path) -> Result<()> {
+    /// Downloads one package.
+    fn download(&self, package: &str) -> Result<Vec<PathBuf>> {
         let download = self.dir.join("download");
         let _ = fs::remove_dir_all(&download);
         fs::create_dir_all(&download)?;
         output(self.command("apt-get").args(["download", package]).current_dir(&download))?;
-        for entry in fs::read_dir(&download)? {
-            output(command("dpkg", &["-x"]).arg(entry?.path()).arg(tree))?;
+        Ok(fs::read_dir(&download)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?)
+    }
+
+    /// Downloads one package and unpacks it below `tree`.
+    fn unpack(&self, package: &str, tree: &Path) -> Result<()> {
+        for path in self.download(package)? {
+            output(command("dpkg", &["-x"]).arg(path).arg(tree))?;
         }
         Ok(())
     }

@@ -89,12 +89,25 @@ const OTHER: &[(&str, &str)] = &[
     ("PublicKeyFile", "hosts/other"),
 ];
 
-/// Name, place and reload of each variable that is honoured, as the document tells them.
-fn documented() -> Vec<[&'static str; 3]> {
+/// Name, place, default and reload of each variable that is honoured, as the document tells them.
+fn documented() -> Vec<[&'static str; 4]> {
     let section = DOCUMENT.split("\n## ").find(|section| section.starts_with("Variables\n")).expect("it is there");
     let rows = section.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
     let cells = rows.map(|row| row.split(" | ").collect::<Vec<_>>());
-    cells.filter(|cells| cells.len() == 6 && cells[4] == "done").map(|cells| [cells[0], cells[1], cells[3]]).collect()
+    cells
+        .filter(|cells| cells.len() == 6 && cells[4] == "done")
+        .map(|cells| [cells[0], cells[1], cells[2], cells[3]])
+        .collect()
+}
+
+/// The value from the table; without one, the opposite of `yes` or `no`.
+fn other_value(name: &str, default: &str) -> &'static str {
+    match (OTHER.iter().find(|(other, _)| *other == name), default) {
+        (Some((_, value)), _) => value,
+        (None, "`yes`") => "no",
+        (None, "`no`") => "yes",
+        (None, _) => panic!("no value for {name}"),
+    }
 }
 
 #[test]
@@ -111,9 +124,8 @@ fn every_variable_counts_after_a_reload_or_is_said_to_need_a_restart() {
     let mut heard = daemon.log().len();
 
     let mut wrong = Vec::new();
-    for [name, place, reload] in variables {
-        let (_, value) =
-            OTHER.iter().find(|(other, _)| *other == name).unwrap_or_else(|| panic!("no value for {name}"));
+    for [name, place, default, reload] in variables {
+        let value = other_value(name, default);
         let (path, text) = if place.starts_with('T') { (&main, &main_text) } else { (&host, &host_text) };
         // The first of two lines counts.
         fs::write(path, format!("{name} = {value}\n{text}")).expect("the directory is there");

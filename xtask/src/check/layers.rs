@@ -31,7 +31,12 @@ struct Layer {
     forbidden: fn(&str) -> bool,
 }
 
-const LAYERS: [Layer; 4] = [
+const LAYERS: [Layer; 5] = [
+    Layer {
+        name: "fides",
+        rule: "depends on no other part and on nothing with access to the system",
+        forbidden: |name| is_system(name) || name.starts_with("tinmesh"),
+    },
     Layer { name: "tinmesh-core", rule: "depends on nothing with access to the system", forbidden: is_system },
     Layer { name: "tinmesh-os", rule: "knows no protocol", forbidden: |name| name == "tinmesh-core" },
     Layer { name: "tinmesh", rule: "is never simulated", forbidden: |name| name == "tinmesh-sim" },

@@ -9,6 +9,12 @@ mod config;
 mod control;
 #[allow(dead_code, unused_imports, reason = "the targets use a part of the program")]
 mod files;
+#[allow(dead_code, reason = "the targets use a part of the program")]
+mod daemon {
+    pub mod errands {
+        pub mod request;
+    }
+}
 mod mesh;
 #[allow(dead_code, unused_imports, reason = "the targets use a part of the program")]
 mod paths;

@@ -410,6 +410,7 @@ fn fib() -> (Fib, Arc<Session>) {
         by_id: Arc::new(by_id),
         by_addr: Arc::new(by_addr),
         tree: Arc::from([PeerId(1)]),
+        legacy: Arc::from([]),
         station: Arc::default(),
         learnt: Arc::default(),
     };
@@ -429,6 +430,7 @@ fn entry(peer: PeerId, name: NodeName, session: Option<Arc<Session>>) -> PeerEnt
         neighbour: peer == PeerId(1),
         udp: (peer != PeerId::ME).then_some(UdpTarget { to, socket: 0 }),
         udp_confirmed: peer != PeerId::ME,
+        legacy: None,
         relays_for_us: peer != PeerId::ME,
         mtu: 1400,
         min_mtu: 1400,
@@ -453,6 +455,7 @@ fn policy() -> Policy {
 fn config() -> Config {
     let host = |key: Option<PublicKey>| HostConfig { key, ..HostConfig::default() };
     Config {
+        legacy: None,
         name: name("alice"),
         port: 655,
         sockets: vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 655))],

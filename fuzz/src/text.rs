@@ -10,8 +10,10 @@ use crate::config::syntax::{self, LineKind, Lines, Override};
 use crate::config::variables::Variable;
 use crate::control::dump::{ConnectionLine, EdgeLine, Line, NodeLine, SubnetLine};
 use crate::control::pid_file::PidFile;
-use crate::control::request::ControlRequest;
+use crate::control::request::{ControlRequest, kind};
 use crate::control::server::ControlSession;
+use crate::control::stream::Records;
+use crate::daemon::errands::request::Errand;
 use crate::files::join::{self, Form, Received};
 use crate::files::keys;
 use crate::paths::{PathOptions, Paths};
@@ -20,11 +22,13 @@ use crate::paths::{PathOptions, Paths};
 pub(crate) type Target = fn(&[u8]);
 
 /// All targets of this module by name; `fuzz/corpus/NAME` holds the corpus of each.
-pub(crate) const TARGETS: [(&str, Target); 4] = [
+pub(crate) const TARGETS: [(&str, Target); 6] = [
     ("text_config", configuration),
     ("text_control", control_lines),
     ("text_lists", lists),
     ("text_invitation", invitation),
+    ("text_stream", stream),
+    ("text_errands", errands),
 ];
 
 /// What a new member's directory may hold.
@@ -101,6 +105,49 @@ fn invitation(data: &[u8]) {
             assert!(names.iter().all(|name| MEMBERS_FILES.contains(&name.as_str())), "there is {names:?}");
         }
     }
+}
+
+/// What a daemon's log tells and what it captures comes in the same records however the bytes are cut.
+fn stream(data: &[u8]) {
+    for kind in [kind::LOG, kind::PCAP] {
+        let whole = records(kind, std::iter::once(data));
+        let cut = records(kind, data.chunks(7));
+        assert_eq!(whole.0, cut.0, "the same records");
+        assert_eq!(whole.1, cut.1, "refused in both ways or in none");
+        assert!(whole.0.iter().map(Vec::len).sum::<usize>() <= data.len(), "nothing is made up");
+    }
+}
+
+/// The records of a stream, and whether all of it was one.
+fn records<'a>(kind: u32, pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<Vec<u8>>, bool) {
+    let mut stream = Records::of(kind);
+    let mut found = Vec::new();
+    for piece in pieces {
+        let fed = stream.feed(piece, |record| {
+            found.push(record.to_owned());
+            true
+        });
+        if fed.is_err() {
+            return (found, false);
+        }
+    }
+    (found, true)
+}
+
+/// A servant agrees only to scripts in their places and to host files of nodes; what it agreed to reads back.
+fn errands(data: &[u8]) {
+    let Ok(errand) = Errand::parse(data) else { return };
+    assert_eq!(Errand::parse(&errand.encode()).as_ref(), Ok(&errand));
+    let path = match errand {
+        Errand::Script { name, variables } => {
+            assert!(variables.iter().all(|(name, value)| name != "PATH" && !value.contains('\0')));
+            name
+        }
+        Errand::Key { name, .. } => format!("hosts/{name}"),
+        Errand::Log => return,
+    };
+    assert!(!path.contains('.') && !path.contains('\0'), "{path:?} leads nowhere else");
+    assert!(path.strip_prefix("hosts/").is_some_and(|file| !file.contains('/')) || !path.contains('/'));
 }
 
 fn names_in(dir: &Path) -> Vec<String> {

@@ -8,8 +8,13 @@ use crate::shell::{command, found, is_root, run, say};
 pub(crate) type Tool = (&'static str, &'static str);
 
 /// What namespaces, NATs, pings and leases need.
-pub(crate) const LAB: &[Tool] =
-    &[("ip", "iproute2"), ("nft", "nftables"), ("ping", "iputils-ping"), ("busybox", "busybox-static")];
+pub(crate) const LAB: &[Tool] = &[
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
+    ("ping", "iputils-ping"),
+    ("busybox", "busybox-static"),
+    ("ethtool", "ethtool"),
+];
 
 /// Makes sure that all `tools` are there: installs the missing ones, or says how to.
 pub(crate) fn need(tools: &[Tool]) -> Result<()> {

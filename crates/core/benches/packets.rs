@@ -9,6 +9,7 @@ mod lab;
 use divan::Bencher;
 use divan::counter::BytesCount;
 use lab::{ALICE, BOB, Lab, ME, address, id, v4};
+use tinmesh_core::dataplane::batch::{BATCH, Batch};
 use tinmesh_core::name::NodeId;
 use tinmesh_core::packet::Packet;
 
@@ -73,4 +74,54 @@ fn relayed(bencher: Bencher<'_, '_>, len: usize) {
         packet.fill(&datagram);
         lab.fib.inbound(address(ALICE), &mut packet, &mut lab.scratch)
     });
+}
+
+/// Numbers, replay window and both directions: all that a packet needs on its way through two nodes.
+#[divan::bench(args = LENGTHS)]
+fn session_seal_and_open(bencher: Bencher<'_, '_>, len: usize) {
+    let (one, other) = keys::session_pair();
+    let mut packet = Packet::from_payload(&vec![0; len]);
+    bencher.counter(BytesCount::new(len)).bench_local(|| {
+        assert!(one.seal(0, &mut packet));
+        other.open(&mut packet)
+    });
+}
+
+fn full_batch(payload: &[u8], from: Option<std::net::SocketAddr>) -> Batch {
+    let mut batch = Batch::new();
+    while let Some(packet) = batch.space() {
+        packet.fill(payload);
+        batch.keep(from);
+    }
+    batch
+}
+
+/// Nanoseconds are for a whole batch.
+#[divan::bench(args = LENGTHS)]
+fn outbound_batch(bencher: Bencher<'_, '_>, len: usize) {
+    let mut lab = Lab::new();
+    let payload = v4(ME, ALICE, len);
+    bencher
+        .counter(BytesCount::new(len * BATCH))
+        .with_inputs(|| full_batch(&payload, None))
+        .bench_local_refs(|batch| lab.fib.outbound_batch(batch, &mut lab.scratch));
+}
+
+/// Nanoseconds are for a whole batch.
+#[divan::bench(args = LENGTHS)]
+fn inbound_batch(bencher: Bencher<'_, '_>, len: usize) {
+    let mut lab = Lab::new();
+    let payload = v4(ALICE, ME, len);
+    let far = lab.remote[&ALICE].clone();
+    let ids = [NodeId::NULL.0, id(ALICE).0].concat();
+    bencher
+        .counter(BytesCount::new(len * BATCH))
+        .with_inputs(|| {
+            let mut batch = full_batch(&payload, Some(address(ALICE)));
+            for packet in batch.packets_mut() {
+                assert!(far.seal(0, packet) && packet.push_front(&ids));
+            }
+            batch
+        })
+        .bench_local_refs(|batch| lab.fib.inbound_batch(batch, &mut lab.scratch));
 }

@@ -2,14 +2,13 @@
 //!
 //! ```text
 //!  sptps   handshake, stream and datagram records
-//!    ├─ aead  agreement  prf  replay      what records and keys are made with
+//!    ├─ agreement  prf  replay            what records and keys are made with, beside the cipher (crate tinmesh-cipher)
 //!    ├─ keys  key_file  signed_file       identities
 //!    └─ base64  rng
 //! ```
 //!
 //! Source: spec sptps.
 
-pub mod aead;
 pub mod agreement;
 pub mod base64;
 pub mod key_file;

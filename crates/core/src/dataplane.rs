@@ -5,6 +5,7 @@
 //! no lock.
 
 mod arp;
+pub mod batch;
 pub mod capture;
 mod carrier;
 mod compress;
@@ -14,8 +15,10 @@ pub(crate) mod fragment;
 mod icmp;
 mod inbound;
 mod ip;
+pub(crate) mod legacy;
 mod mss;
 mod ndp;
+pub mod offload;
 mod outbound;
 pub(crate) mod record;
 pub(crate) mod route;

@@ -12,7 +12,7 @@
 
 pub mod cipher;
 pub mod digest;
-mod hex;
+pub(crate) mod hex;
 pub mod link;
 pub mod rsa;
 pub mod session;

@@ -21,6 +21,7 @@ mod infos;
 mod invitations;
 pub mod io;
 mod keys;
+mod legacy;
 mod packets;
 mod publish;
 mod reach;
@@ -138,6 +139,7 @@ impl Node {
             by_id: Arc::default(),
             by_addr: Arc::default(),
             tree: Arc::from([]),
+            legacy: Arc::from([]),
             station: Arc::new(Station::new(station)),
             learnt: Arc::default(),
         });

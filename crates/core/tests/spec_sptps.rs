@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use sha2::{Digest, Sha512};
-use tinmesh_core::crypto::aead::{Cipher, TAG};
+use tinmesh_cipher::{Key, TAG};
 use tinmesh_core::crypto::agreement::agree;
 use tinmesh_core::crypto::keys::{PublicKey, SecretKey};
 use tinmesh_core::crypto::replay::ReplayWindow;
@@ -243,7 +243,7 @@ fn s7_the_tag_covers_the_bare_ciphertext_and_the_number_is_the_nonce() {
     let tag = poly1305::Poly1305::new(&one_time.into()).compute_unpadded(&expected);
 
     let mut data = *b"plaintext of an odd length";
-    let ours = Cipher::new(&secret).seal(77, &mut data);
+    let ours = Key::new(&secret).seal(77, &mut data);
 
     assert_eq!(data, expected);
     assert_eq!(ours[..], tag[..]);
@@ -369,7 +369,7 @@ fn s11_the_first_half_of_the_block_is_for_what_the_responder_sends() {
     assert!(initiator.session().unwrap().seal(0, &mut packet));
 
     let mut sealed = [0, b'x'];
-    let tag = Cipher::new(block[64..96].try_into().unwrap()).seal(2, &mut sealed);
+    let tag = Key::new(block[64..96].try_into().unwrap()).seal(2, &mut sealed);
     assert_eq!(packet.payload()[4..], [&sealed[..], &tag].concat());
 }
 

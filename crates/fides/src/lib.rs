@@ -21,6 +21,7 @@ mod judge;
 mod key;
 mod ledger;
 mod policy;
+mod reconcile;
 mod statement;
 mod store;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use judge::{Allowance, Count, Grant, Judge, Question, Votes};
 pub use key::{Key, KeyError, SecretKey};
 pub use ledger::{Evidence, Ledger, Merge};
 pub use policy::{Answer, Cover, Policy, Quorum, Rule, Topic};
+pub use reconcile::{FrameError, MAX_FRAME, ReconcileError, Session, Step};
 pub use statement::{
     About, BACKDATED, Claim, DEFAULT_VALIDITY, FormError, Limits, MAX_DEPTH, MAX_LINE, MAX_VALIDITY, Sign,
     SignatureError, Statement, StatementId, Subject, Unchecked,

@@ -116,7 +116,8 @@ impl Draw {
             0..7 => trust(subject, topic),
             7..12 => {
                 let choices: [&[&str]; 4] = [&[], &["a"], &["a", "b"], &["b"]];
-                allow(subject, topic, self.one(&choices))
+                let args: &[&str] = choices[self.below(4)];
+                allow(subject, topic, args)
             }
             12 => allow(subject, "in", &["g"]),
             13 => allow_group("g", topic),

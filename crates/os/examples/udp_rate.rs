@@ -6,7 +6,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use tinmesh_os::udp::{BATCH, UdpOptions, UdpSocket};
+use tinmesh_os::udp::{BATCH, Inbox, UdpOptions, UdpSocket};
 
 const DURATION: Duration = Duration::from_secs(2);
 
@@ -29,7 +29,7 @@ fn measure(len: usize, destinations: usize) -> io::Result<(f64, f64)> {
     let receivers: Vec<_> = (0..destinations).map(|_| bind()).collect::<io::Result<_>>()?;
     let targets: Vec<_> = receivers.iter().map(UdpSocket::local_addr).collect::<io::Result<_>>()?;
     let datagram = vec![0; len];
-    let mut spaces = vec![vec![0; 2_000]; BATCH];
+    let mut inbox = Inbox::new();
     let (mut sending, mut receiving) = ((Duration::ZERO, 0), (Duration::ZERO, 0));
     let start = Instant::now();
     while start.elapsed() < DURATION {
@@ -39,8 +39,9 @@ fn measure(len: usize, destinations: usize) -> io::Result<(f64, f64)> {
         sending.0 += before.elapsed();
         for receiver in &receivers {
             let before = Instant::now();
-            let spaces = spaces.iter_mut().map(Vec::as_mut_slice);
-            receiving.1 += receiver.recv_batch(spaces, |_, _, _| ()).unwrap_or(0);
+            if receiver.receive(&mut inbox).is_ok() {
+                receiving.1 += inbox.datagrams().count();
+            }
             receiving.0 += before.elapsed();
         }
     }

@@ -1,6 +1,6 @@
 //! `Device`: a TUN or TAP interface, or a descriptor of one that somebody else opened (spec: routing 2).
 
-use std::io::{self, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -17,6 +17,9 @@ use crate::process;
 #[cfg(test)]
 mod tests;
 
+/// UDP over IPv4 and IPv6 in large packets, as `linux/if_tun.h` numbers them.
+const TUN_F_USO4: libc::c_uint = 0x20;
+const TUN_F_USO6: libc::c_uint = 0x40;
 /// Longest name of an interface.
 const NAME_LEN: usize = libc::IFNAMSIZ - 1;
 
@@ -38,6 +41,20 @@ pub struct DeviceOptions {
     pub name: Option<String>,
     /// Packets or frames.
     pub kind: Kind,
+    /// Whether to ask the kernel for large packets (see [`Offloads`]).
+    pub offloads: bool,
+}
+
+/// Length of the header of a device with offloads, in bytes (virtio 1.2, 5.1.6).
+pub const VNET_HEADER: usize = 10;
+/// Longest packet or frame of a device with offloads, with its header, in bytes.
+pub const LARGEST: usize = VNET_HEADER + 14 + 4 + 65_535;
+
+/// What a kernel and its device leave to each other. All packets and frames then have a [`VNET_HEADER`] in front.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offloads {
+    /// Large UDP packets, that are several datagrams, both ways (Linux 6.2); those of TCP always go.
+    pub udp: bool,
 }
 
 /// An open TUN or TAP interface. It vanishes when its last descriptor is closed.
@@ -48,6 +65,7 @@ pub struct Device {
     kind: Kind,
     /// Whether reading nothing means that the other end is gone.
     ends: bool,
+    offloads: Option<Offloads>,
 }
 
 impl Device {
@@ -56,8 +74,10 @@ impl Device {
         let path = options.path.as_deref().unwrap_or_else(|| Path::new("/dev/net/tun"));
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty())?;
-        let name = set_interface(&fd, options.name.as_deref().unwrap_or(""), options.kind)?;
-        Ok(Self { fd, name, kind: options.kind, ends: false })
+        let wanted = options.name.as_deref().unwrap_or("");
+        let name = set_interface(&fd, wanted, options.kind, options.offloads)?;
+        let offloads = if options.offloads { Some(set_offloads(&fd)) } else { None };
+        Ok(Self { fd, name, kind: options.kind, ends: false, offloads })
     }
 
     /// Takes over a device that was passed to this process as descriptor number `fd`.
@@ -81,12 +101,17 @@ impl Device {
     fn adopt(fd: OwnedFd, name: String) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&fd, true)?;
         let ends = !matches!(rustix::net::sockopt::socket_type(&fd), Ok(SocketType::DGRAM));
-        Ok(Self { fd, name, kind: Kind::Tun, ends })
+        Ok(Self { fd, name, kind: Kind::Tun, ends, offloads: None })
     }
 
     /// What it carries; what somebody else opened carries packets.
     pub const fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// What is left to each other; `None`: nothing, and packets and frames have no header in front.
+    pub const fn offloads(&self) -> Option<Offloads> {
+        self.offloads
     }
 
     /// The Ethernet address of a TAP interface.
@@ -114,7 +139,7 @@ impl Device {
         &self.name
     }
 
-    /// Reads one packet or frame; what does not fit into `space` is lost. `WouldBlock` if there is none, `EBADFD` once
+    /// Reads one packet or frame, with its header if it has one; what does not fit into `space` is lost. `WouldBlock` if there is none, `EBADFD` once
     /// the interface is gone, `UnexpectedEof` once the other end of somebody else's descriptor is.
     pub fn recv(&self, space: &mut [u8]) -> io::Result<usize> {
         match rustix::io::retry_on_intr(|| rustix::io::read(&self.fd, &mut *space))? {
@@ -123,9 +148,18 @@ impl Device {
         }
     }
 
-    /// Writes one packet or frame.
+    /// Writes one packet or frame that is whole.
     pub fn send(&self, packet: &[u8]) -> io::Result<()> {
+        if self.offloads.is_some() {
+            return self.send_parts(&[IoSlice::new(&[0; VNET_HEADER]), IoSlice::new(packet)]);
+        }
         rustix::io::retry_on_intr(|| rustix::io::write(&self.fd, packet))?;
+        Ok(())
+    }
+
+    /// Writes one packet or frame, with its header if it has one, that lies in pieces.
+    pub fn send_parts(&self, parts: &[IoSlice<'_>]) -> io::Result<()> {
+        rustix::io::retry_on_intr(|| rustix::io::writev(&self.fd, parts))?;
         Ok(())
     }
 }
@@ -137,12 +171,13 @@ impl AsFd for Device {
 }
 
 /// Turns an open `/dev/net/tun` into an interface; returns the name that it got.
-fn set_interface(fd: &OwnedFd, name: &str, kind: Kind) -> io::Result<String> {
+fn set_interface(fd: &OwnedFd, name: &str, kind: Kind, offloads: bool) -> io::Result<String> {
     let mode = match kind {
         Kind::Tun => libc::IFF_TUN,
         Kind::Tap => libc::IFF_TAP,
     };
-    let flags = libc::c_short::try_from(mode | libc::IFF_NO_PI).expect("both flags are below 0x8000");
+    let header = if offloads { libc::IFF_VNET_HDR } else { 0 };
+    let flags = libc::c_short::try_from(mode | libc::IFF_NO_PI | header).expect("all flags are below 0x8000");
     let mut request = empty_request();
     request.ifr_ifru.ifru_flags = flags;
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes().take(NAME_LEN)) {
@@ -156,6 +191,19 @@ fn set_interface(fd: &OwnedFd, name: &str, kind: Kind) -> io::Result<String> {
     let given: Vec<u8> =
         request.ifr_name.iter().map(|byte| byte.cast_unsigned()).take_while(|byte| *byte != 0).collect();
     Ok(String::from_utf8_lossy(&given).into_owned())
+}
+
+/// Asks for as much as the kernel knows; the header is there in any case.
+fn set_offloads(fd: &OwnedFd) -> Offloads {
+    let tcp = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN;
+    let udp = TUN_F_USO4 | TUN_F_USO6;
+    for wanted in [tcp | udp, tcp] {
+        // SAFETY: TUNSETOFFLOAD takes a number, no pointer.
+        if unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETOFFLOAD, libc::c_ulong::from(wanted)) } == 0 {
+            return Offloads { udp: wanted & udp != 0 };
+        }
+    }
+    Offloads { udp: false }
 }
 
 fn empty_request() -> libc::ifreq {

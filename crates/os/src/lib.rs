@@ -1,4 +1,4 @@
-//! The operating system (Linux): devices, sockets, processes. The only crate with `unsafe`; it knows no protocol.
+//! The operating system (Linux): devices, sockets, processes. It knows no protocol.
 //!
 //! ```text
 //!  device  udp  tcp              what carries packets and meta connections

@@ -60,12 +60,18 @@ pub struct Signals {
 impl Signals {
     /// Blocks the signals of [`Signal`] in this thread and all that it starts, and ignores `SIGPIPE`, `SIGUSR1`,
     /// `SIGUSR2` and `SIGWINCH`. Call before starting threads, and after [`detach`](crate::process::detach).
+    ///
+    /// Signals that the starter ignored (`nohup`, a script's background job) come all the same.
     pub fn block() -> io::Result<Self> {
         for number in IGNORED {
             set_disposition(number, libc::SIG_IGN)?;
         }
         let set = set_of(&Signal::ALL.map(Signal::number));
         set_mask(libc::SIG_BLOCK, &set)?;
+        for signal in Signal::ALL {
+            // The kernel throws an ignored signal away, also a blocked one.
+            set_disposition(signal.number(), libc::SIG_DFL)?;
+        }
         // SAFETY: `set` is an initialised signal set; -1 asks for a new descriptor.
         let fd = unsafe { libc::signalfd(-1, &raw const set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC) };
         if fd < 0 {

@@ -1,10 +1,11 @@
 //! `UdpSocket`: many datagrams per system call.
 //!
-//! Receiving takes up to [`BATCH`] datagrams at once (`recvmmsg`). Sending does the same (`sendmmsg`), and a run of
-//! equally long datagrams to one address goes as a single message that the kernel cuts up late (`UDP_SEGMENT`), which
-//! is several times cheaper per datagram. Neither allocates.
+//! Receiving takes several messages at once (`recvmmsg`), each one datagram or many of one sender (`UDP_GRO`). Sending does
+//! the same (`sendmmsg`): a run of equally long datagrams to one address goes as a single message that the kernel cuts up
+//! late (`UDP_SEGMENT`), which is several times cheaper per datagram. Neither allocates.
 
 mod batch;
+mod inbox;
 mod name;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use rustix::net::sockopt::{self, Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use self::batch::{Group, Run};
+pub use self::inbox::Inbox;
 
 /// Datagrams per system call.
 pub const BATCH: usize = 64;
@@ -35,6 +37,10 @@ pub struct UdpOptions {
     pub interface: Option<String>,
     /// Never fragment; a datagram that is too long is refused with `EMSGSIZE`.
     pub dont_fragment: bool,
+    /// Do without `UDP_SEGMENT`: one message per datagram sent.
+    pub one_by_one: bool,
+    /// Do without `UDP_GRO`: one message per datagram received.
+    pub apart: bool,
 }
 
 /// A non-blocking UDP socket. All methods take `&self`: threads can share it.
@@ -59,7 +65,11 @@ impl UdpSocket {
         configure(&socket, options)?;
         set_fragmentation(&socket, address.is_ipv6(), options.dont_fragment)?;
         socket.bind(&address.into())?;
-        let segments = AtomicBool::new(batch::can_segment(socket.as_fd()));
+        let segments = AtomicBool::new(!options.one_by_one && batch::can_segment(socket.as_fd()));
+        if !options.apart {
+            // Without it each datagram comes alone.
+            batch::keep_together(socket.as_fd());
+        }
         Ok(Self { socket, segments, priority: AtomicU8::new(0) })
     }
 
@@ -80,15 +90,10 @@ impl UdpSocket {
         Ok((self.socket.recv_buffer_size()? / 2, self.socket.send_buffer_size()? / 2))
     }
 
-    /// Receives up to [`BATCH`] datagrams, one into each of `spaces`, and tells `each` the index of the space, the
-    /// datagram's length and where it came from (IPv4-mapped addresses as IPv4). A datagram longer than its space is
-    /// dropped and not told. Returns how many spaces were used; `WouldBlock` if there is nothing.
-    pub fn recv_batch<'a>(
-        &self,
-        spaces: impl Iterator<Item = &'a mut [u8]>,
-        each: impl FnMut(usize, usize, SocketAddr),
-    ) -> io::Result<usize> {
-        batch::receive(self.socket.as_fd(), spaces, each)
+    /// Replaces what is in `inbox` by what waits, IPv4-mapped addresses as IPv4. Returns how many messages that are;
+    /// `WouldBlock` if there is nothing.
+    pub fn receive(&self, inbox: &mut Inbox) -> io::Result<usize> {
+        inbox.fill(self.socket.as_fd())
     }
 
     /// Sends `datagrams`, all of them, in groups of [`BATCH`]. One that the kernel refuses is told to `refused` with

@@ -228,6 +228,8 @@ fn device(number: &str) -> String {
 
 fn check_signals() {
     assert_eq!(run("signals", ""), "[HangUp, Interrupt, Quit, Alarm, Terminate]");
+    let without_hangup = Command::new("nohup").arg(std::env::current_exe().unwrap()).arg("signals").output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&without_hangup.stdout), "[HangUp, Interrupt, Quit, Alarm, Terminate]");
     assert_eq!(run("children", ""), "blocked 0, ignored 0");
 }
 

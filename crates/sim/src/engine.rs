@@ -18,6 +18,7 @@ use tinmesh_core::time::Instant;
 
 use crate::dice::Dice;
 use crate::engine::daemon::Feedback;
+use crate::frames::Frame;
 use crate::internet::{Fate, HostId, Internet};
 use crate::machine::{Machine, Whereabouts, host_file};
 use crate::queue::{Event, Queue};
@@ -52,6 +53,7 @@ pub(crate) struct Engine {
     pub(crate) machines: Vec<Machine>,
     pub(crate) streams: Streams,
     pub(crate) flows: Vec<Flow>,
+    pub(crate) frames: Vec<Frame>,
     pub(crate) trace: Trace,
     /// When a node, subnet or connection came or went last, anywhere.
     pub(crate) changed: Instant,
@@ -76,6 +78,7 @@ impl Engine {
             machines: Vec::new(),
             streams: Streams::default(),
             flows: Vec::new(),
+            frames: Vec::new(),
             trace: Trace::default(),
             changed: Instant::ZERO,
             refusals: Vec::new(),

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tinmesh_core::crypto::keys::SecretKey;
+use tinmesh_core::dataplane::fib::{Frames, Mode};
 use tinmesh_core::node::config::Config;
 use tinmesh_core::node::io::{Command, Input, NodeInfo, Reply};
 use tinmesh_core::subnet::Subnet;
@@ -129,6 +130,25 @@ impl<'w> Host<'w> {
     pub fn configure(self, change: impl FnOnce(&mut Config)) -> Self {
         self.world.with_engine(|engine| change(&mut engine.machine_mut(self.id).config));
         self
+    }
+
+    /// Is a switch: its device is a wire with stations, which it gets to know.
+    #[must_use]
+    pub fn switches(self) -> Self {
+        self.carries_frames(Mode::Switch)
+    }
+
+    /// Is a hub: what comes from its wire goes to all others.
+    #[must_use]
+    pub fn is_hub(self) -> Self {
+        self.carries_frames(Mode::Hub)
+    }
+
+    fn carries_frames(self, mode: Mode) -> Self {
+        self.configure(|config| {
+            config.policy.mode = mode;
+            config.policy.frames = Frames::Ethernet { rewrite: None };
+        })
     }
 
     /// Has a key for invitations.

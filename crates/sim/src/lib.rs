@@ -6,7 +6,8 @@
 //!        ├─ Machine       node, snapshot, disk, sockets       machine.rs (or an Actor: actor.rs)
 //!        ├─ Internet      addresses, links, NATs              internet.rs nat.rs
 //!        ├─ Streams       TCP                                 stream.rs
-//!        └─ Flow          packets through the mesh            traffic.rs
+//!        ├─ Flow          packets through the mesh            traffic.rs
+//!        └─ Frame         the same in switch mode             frames.rs
 //!  oracle                 what should be true                 oracle.rs
 //! ```
 //!
@@ -18,6 +19,7 @@
 mod actor;
 mod dice;
 mod engine;
+mod frames;
 mod host;
 mod internet;
 mod machine;
@@ -32,6 +34,7 @@ mod world;
 pub use actor::Script;
 pub use dice::Dice;
 pub use engine::Settings;
+pub use frames::{EVERYONE, Mac};
 pub use host::Host;
 pub use internet::{Cut, Link, NatId};
 pub use machine::Work;

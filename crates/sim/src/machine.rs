@@ -161,6 +161,7 @@ fn config(id: HostId, name: NodeName) -> Config {
         link: LinkPolicy::default(),
         mesh: MeshPolicy { auto_connect: false, ..MeshPolicy::default() },
         timing: Timing::default(),
+        legacy: None,
     }
 }
 

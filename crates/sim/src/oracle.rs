@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tinmesh_core::dataplane::fib::Fib;
 use tinmesh_core::name::NodeName;
 use tinmesh_core::node::io::{Command, EdgeInfo, NodeInfo, Reply};
+use tinmesh_core::subnet::{Address, Subnet};
 use tinmesh_core::wire::options::Options;
 
 use crate::engine::Engine;
@@ -137,7 +138,9 @@ fn question(engine: &mut Engine, island: &BTreeSet<HostId>, host: HostId) -> Res
         let machine = engine.machine(other);
         let own = subnets.iter().filter(|(_, owner)| owner.as_ref() == Some(&machine.config.name));
         let told: BTreeSet<_> = own.map(|(subnet, _)| *subnet).collect();
-        let real: BTreeSet<_> = machine.config.subnets.iter().copied().collect();
+        let stations = machine.fib.iter().flat_map(|fib| fib.learnt.keys());
+        let stations = stations.map(|mac| Subnet::host(Address::Mac(*mac)));
+        let real: BTreeSet<_> = machine.config.subnets.iter().copied().chain(stations).collect();
         if told != real {
             return Err(format!("subnets of {} are {told:?}, not {real:?}", machine.config.name));
         }

@@ -12,6 +12,7 @@ use tinmesh_core::time::Instant;
 
 use crate::actor::Script;
 use crate::engine::{Engine, Settings};
+use crate::frames::Mac;
 use crate::host::Host;
 use crate::internet::{Cut, HostId, NatId};
 use crate::machine::{Machine, Work};
@@ -295,6 +296,17 @@ impl World {
     /// Starts a flow of `count` packets of `len` bytes, one every `pace`, each of which is answered; its number.
     pub fn flow(&self, from: Host<'_>, to: Host<'_>, len: usize, pace: Duration, count: u32) -> usize {
         self.start(from, to, Machine::inner(to.id, false), (len, pace, count), true)
+    }
+
+    /// A station on the wire of a switch sends a frame; on whose wires it came out within two seconds, in order of names.
+    pub fn frame<'w>(&'w self, from: Host<'w>, source: Mac, destination: Mac) -> Vec<String> {
+        let number = self.with_engine(|engine| engine.send_frame(from.id, source, destination));
+        self.run_for(secs(2));
+        let engine = self.engine.borrow();
+        let arrivals = engine.frames[number].arrivals.iter();
+        let mut names: Vec<String> = arrivals.map(|host| engine.machine(*host).config.name.to_string()).collect();
+        names.sort();
+        names
     }
 
     /// What has become of a flow so far, there and (second) back.

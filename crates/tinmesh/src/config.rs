@@ -12,6 +12,7 @@ mod daemon;
 pub mod edit;
 mod hosts;
 pub mod kind;
+mod legacy;
 mod own;
 mod proxy;
 mod reader;
@@ -116,6 +117,14 @@ pub enum ConfigError {
         /// What would happen if it were ignored.
         reason: &'static str,
     },
+    /// Neither protocol can be spoken.
+    #[error(
+        "No private keys available, cannot start tinc! Without ExperimentalProtocol make one with `tinc generate-rsa-keys`."
+    )]
+    NoRsaKey,
+    /// A key cannot be drawn.
+    #[error("No random bytes from the system: {0}")]
+    NoRandomness(#[source] io::Error),
     /// There is no key.
     #[error("{0}. Make one with `tinc generate-ed25519-keys`.")]
     Key(#[from] keys::KeyError),
@@ -132,6 +141,7 @@ pub struct Reread {
     /// What the operator should know.
     pub warnings: Vec<String>,
     key_file: PathBuf,
+    experimental: Option<bool>,
     /// Every setting, for the next time that files are read.
     pub settings: Settings,
 }
@@ -141,9 +151,11 @@ pub struct Reread {
 /// # Errors
 /// If it does not say what a daemon needs, or says something that is not possible.
 pub fn load(paths: &Paths, overrides: &[Override]) -> Result<Loaded, ConfigError> {
-    let Reread { node, daemon, mut warnings, key_file, settings } = reread(paths, overrides, None)?;
-    let key = keys::read_private(&key_file, &mut warnings)?;
-    warn_of_other_key(paths, &node, &key.public(), &mut warnings);
+    let Reread { mut node, daemon, mut warnings, key_file, experimental, settings } = reread(paths, overrides, None)?;
+    let key = legacy::node_key(experimental, &key_file, &mut node.legacy, &mut warnings)?;
+    if !node.legacy.as_ref().is_some_and(|legacy| legacy.only) {
+        warn_of_other_key(paths, &node, &key.public(), &mut warnings);
+    }
     Ok(Loaded { node, daemon, key, warnings, settings })
 }
 
@@ -161,11 +173,13 @@ pub fn reread(paths: &Paths, overrides: &[Override], last: Option<&Settings>) ->
     let mut reader = Reader::new(&settings, &mut warnings);
     let daemon = daemon::settings(&mut reader)?;
     let mut node = own::config(name, daemon.port, &mut reader)?;
+    node.legacy = legacy::own(paths, node.policy.compression, &mut reader)?;
     node.proxy = daemon.proxy.as_ref().and_then(Proxy::protocol);
+    let experimental = reader.bool("ExperimentalProtocol");
     let key_file = paths.confbase.join(reader.text("Ed25519PrivateKeyFile").unwrap_or("ed25519_key.priv"));
     node.hosts = hosts::read(paths, overrides, &node.name, daemon.address_family, &mut warnings);
     node.invitation_key = read_invitation_key(paths, &mut warnings);
-    Ok(Reread { node, daemon, warnings, key_file, settings })
+    Ok(Reread { node, daemon, warnings, key_file, experimental, settings })
 }
 
 /// Adds what was in force before of variables that tinc keeps when their line is removed (spec: configuration 4).

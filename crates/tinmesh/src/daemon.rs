@@ -6,7 +6,7 @@ mod confine;
 mod control_loop;
 mod control_sockets;
 mod drops;
-mod errands;
+pub mod errands;
 mod events;
 mod hostnames;
 mod interface;
@@ -116,6 +116,7 @@ pub fn run(paths: &Paths, options: &DaemonOptions) -> Result<ExitCode> {
     let user = options.user.as_deref().map(find_user).transpose()?;
     // A process that was given sockets by its number has to keep that.
     let options = &DaemonOptions { foreground: options.foreground || inherited.are_ours(), ..options.clone() };
+    let inherited = if options.foreground { inherited } else { Inherited::default() };
     if !options.foreground && process::detach().context("Could not detach from the terminal")? == Detached::Parent {
         return Ok(ExitCode::SUCCESS);
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  program                       what it is called decides what it is
-//!   ├─ cli                       what was typed
+//!   ├─ cli  assets               what was typed; manual pages and completions from the same definitions
 //!   ├─ user                      `tinmesh`: up, join, invite, down, status
 //!   ├─ tinc  tinc_daemon         `tinc`: commands on files; commands that need the daemon
 //!   ├─ daemon                    `tincd`: threads, sockets, scripts around a `Node`
@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 #![expect(unreachable_pub, reason = "`pub` in a program says what a module offers to the others")]
 
+mod assets;
 mod cli;
 mod config;
 mod control;

@@ -22,6 +22,9 @@ use std::io::{self, BufRead, IsTerminal, Read, Write};
 use anyhow::{Result, anyhow, bail};
 use tinmesh_core::name::NodeName;
 
+pub use self::fsck::findings;
+pub use self::help::describe_variables;
+
 use crate::cli::tinc::{self, TincCall, TincOptions};
 use crate::config::{self, ConfigError};
 use crate::control::client::{Client, ConnectError};
@@ -63,11 +66,16 @@ pub fn report(error: &anyhow::Error) {
     }
 }
 
+/// The protocol that is spoken with other nodes.
+pub const PROTOCOL: &str = "17.7";
+/// What the version tells of, in tinc's words.
+pub const FEATURES: [&str; 5] = ["comp_lzo", "comp_zlib", "comp_lz4", "sandbox", "watchdog"];
+
 /// The text of `--version`.
 pub fn version() -> String {
-    let version = env!("CARGO_PKG_VERSION");
+    let (version, features) = (env!("CARGO_PKG_VERSION"), FEATURES.join(" "));
     format!(
-        "tinc version tinmesh-{version} (protocol 17.7)\nFeatures: comp_lzo comp_zlib comp_lz4 sandbox watchdog\n\n\
+        "tinc version tinmesh-{version} (protocol {PROTOCOL})\nFeatures: {features}\n\n\
          tinmesh is free software under the MIT or the Apache-2.0 licence, and comes WITHOUT ANY WARRANTY.\n"
     )
 }
@@ -163,13 +171,20 @@ fn own_name(paths: &Paths) -> Result<NodeName> {
         | ConfigError::NoVariable(_)
         | ConfigError::Invalid { .. }
         | ConfigError::Unsupported { .. }
+        | ConfigError::NoRsaKey
+        | ConfigError::NoRandomness(_)
         | ConfigError::Key(_) => error.into(),
     })
 }
 
 /// The error for a file that cannot be opened.
 fn cannot_open(path: &std::path::Path, cause: &io::Error) -> anyhow::Error {
-    anyhow!("Could not open configuration file {}: {}", path.display(), files::reason(cause))
+    // It can be opened, as tinc notices.
+    let failure = match cause.kind() == io::ErrorKind::IsADirectory {
+        true => "Error while reading from",
+        false => "Could not open",
+    };
+    anyhow!("{failure} configuration file {}: {}", path.display(), files::reason(cause))
 }
 
 /// Tells a running daemon to read its files anew; says whether there is one that did not.

@@ -4,7 +4,7 @@
 
 pub mod dump;
 pub mod graph;
-mod info;
+pub mod info;
 mod kept;
 pub mod launch;
 mod run;
@@ -33,12 +33,14 @@ pub struct Tool<'a> {
     pub paths: &'a Paths,
     /// In a shell: the connection that outlives a command.
     pub kept: Option<&'a Kept>,
+    /// Whether the user chose colours, or none; otherwise a terminal gets them.
+    pub colour: Option<bool>,
 }
 
 impl<'a> Tool<'a> {
     /// A tool for one command.
     pub const fn new(program: &'a str, options: &'a TincOptions, paths: &'a Paths) -> Self {
-        Self { program, options, paths, kept: None }
+        Self { program, options, paths, kept: None, colour: None }
     }
 
     /// Connects to the daemon, or takes the connection of the last command.

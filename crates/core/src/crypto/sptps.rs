@@ -3,9 +3,9 @@
 //! One handshake machine (`handshake`) serves both forms of records: [`stream`] for meta connections and invitations,
 //! [`datagram`] for sessions between nodes. Source: spec sptps 8 to 17.
 
-use crate::crypto::aead::Cipher;
 use crate::crypto::keys::{PublicKey, SecretKey};
 use crate::name::NodeName;
+use tinmesh_cipher::Key;
 
 pub mod datagram;
 mod handshake;
@@ -51,8 +51,8 @@ pub fn udp_label(initiator: &NodeName, responder: &NodeName) -> Vec<u8> {
 /// The keys of both directions.
 #[derive(Debug)]
 pub(crate) struct SessionKeys {
-    pub(crate) sending: Cipher,
-    pub(crate) receiving: Cipher,
+    pub(crate) sending: Key,
+    pub(crate) receiving: Key,
 }
 
 /// Why SPTPS refuses something.

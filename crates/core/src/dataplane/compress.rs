@@ -49,6 +49,11 @@ impl Codec {
 
     /// Compresses `data`; nothing if it does not get smaller.
     pub(super) fn compress(&mut self, level: u8, data: &[u8]) -> Option<&[u8]> {
+        self.pack(level, data).filter(|small| small.len() < data.len())
+    }
+
+    /// Compresses `data`, also if it gets larger; nothing if there is no such level.
+    pub(super) fn pack(&mut self, level: u8, data: &[u8]) -> Option<&[u8]> {
         let len = match Method::of_level(level)? {
             Method::Zlib => self.deflate(level, data),
             Method::Lzo => {
@@ -60,7 +65,7 @@ impl Codec {
                 lz4_flex::block::compress_into_with_table(data, &mut *self.space, table).ok()
             }
         }?;
-        self.space.get(..len).filter(|_| len < data.len())
+        self.space.get(..len)
     }
 
     fn deflate(&mut self, level: u8, data: &[u8]) -> Option<usize> {

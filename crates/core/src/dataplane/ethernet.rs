@@ -93,6 +93,11 @@ pub(crate) fn header_len(frame: &[u8]) -> usize {
     Header::of(frame).map_or(frame.len(), |header| header.len)
 }
 
+/// Where the IP packet of a frame begins, if it has one.
+pub fn network_offset(frame: &[u8]) -> Option<usize> {
+    Header::of(frame).filter(|header| header.family.is_some()).map(|header| header.len)
+}
+
 impl Fib {
     /// Routes a frame that the device has, where packets are routed: its header counts for nothing but its type.
     pub(super) fn route_frame(&self, packet: &mut Packet, scratch: &mut Scratch) -> Verdict {

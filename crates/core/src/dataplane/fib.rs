@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicU64;
 use crate::dataplane::ethernet::{Mac, Station};
 use crate::dataplane::session::Session;
 use crate::dataplane::stats::PeerStats;
+use crate::legacy;
 use crate::name::{NodeId, NodeName, PeerId};
 use crate::subnet::SubnetTable;
 use crate::wire::options::Options;
@@ -55,6 +56,8 @@ pub struct PeerEntry {
     pub min_mtu: u16,
     /// Keys, once the handshake is done.
     pub session: Option<Arc<Session>>,
+    /// Keys of tinc 1.0, if it is spoken to in that protocol.
+    pub legacy: Option<Arc<legacy::session::Session>>,
     /// Compression level that it wants to receive, 0–12.
     pub compression: u8,
     /// Whether to clamp the MSS of TCP towards it.
@@ -168,6 +171,8 @@ pub struct Fib {
     pub by_addr: Arc<BTreeMap<SocketAddr, PeerId>>,
     /// Neighbours that are in the spanning tree, for broadcasts.
     pub tree: Arc<[PeerId]>,
+    /// Nodes that have our key of tinc 1.0, whose datagrams do not tell who sent them.
+    pub legacy: Arc<[PeerId]>,
     /// Who is behind a device that carries frames.
     pub station: Arc<Station>,
     /// Stations of our own wire that were learnt, and when each was seen, in microseconds.

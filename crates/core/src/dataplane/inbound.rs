@@ -19,15 +19,36 @@ use crate::dataplane::carrier::{self, Carrier};
 use crate::dataplane::fib::{Fib, PeerEntry};
 use crate::dataplane::record::PROBE;
 use crate::dataplane::scratch::Scratch;
-use crate::dataplane::session::{OVERHEAD, OpenError};
+use crate::dataplane::session::{OVERHEAD, OpenError, Session};
 use crate::dataplane::verdict::{DropReason, Punt, Verdict};
 use crate::name::{NodeId, PeerId};
 use crate::packet::Packet;
 use crate::wire::datagram::{self, IDS};
 
+/// How far a datagram came without being opened.
+pub(super) enum Step<'a> {
+    /// To its end.
+    Done(Verdict),
+    /// It is for this node; the packet holds what `session` has to open.
+    Open {
+        /// Who sealed it.
+        origin: &'a PeerEntry,
+        /// The keys.
+        session: &'a Session,
+        /// How it came.
+        arrival: Arrival,
+    },
+}
+
+impl From<Verdict> for Step<'_> {
+    fn from(verdict: Verdict) -> Self {
+        Self::Done(verdict)
+    }
+}
+
 /// How a datagram for this node came.
 #[derive(Clone, Copy)]
-struct Arrival {
+pub(super) struct Arrival {
     from: SocketAddr,
     /// Whether it came without a relay.
     direct: bool,
@@ -36,17 +57,38 @@ struct Arrival {
 impl Fib {
     /// Decides what becomes of a UDP datagram, as it came from `from`.
     pub fn inbound(&self, from: SocketAddr, packet: &mut Packet, scratch: &mut Scratch) -> Verdict {
-        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
-        scratch.priority = 0;
-        let verdict = match self.by_addr.get(&from).and_then(|&sender| self.peer(sender)) {
-            Some(sender) => self.on_peer(sender, from, packet, scratch),
-            None => self.on_stranger(from, packet),
+        let verdict = match self.arrive(from, packet, scratch) {
+            Step::Done(verdict) => verdict,
+            Step::Open { origin, session, arrival } => {
+                let opened = session.open(packet);
+                self.finish_open(origin, arrival, opened, packet, scratch)
+            }
         };
         scratch.counters.count(&verdict);
         verdict
     }
 
-    /// A datagram from an address at which no node is confirmed.
+    /// Decides what becomes of a UDP datagram, up to where it has to be opened.
+    pub(super) fn arrive<'a>(&'a self, from: SocketAddr, packet: &mut Packet, scratch: &mut Scratch) -> Step<'a> {
+        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+        scratch.priority = 0;
+        match self.by_addr.get(&from).and_then(|&sender| self.peer(sender)) {
+            Some(sender) => self.on_peer(sender, from, packet, scratch),
+            None => self.on_nameless(from, packet, scratch).into(),
+        }
+    }
+
+    /// A datagram from an address at which no node is confirmed: with the id of its origin, or of tinc 1.0.
+    fn on_nameless(&self, from: SocketAddr, packet: &Packet, scratch: &mut Scratch) -> Verdict {
+        let verdict = self.on_stranger(from, packet);
+        let nobody = matches!(verdict, Verdict::Drop(DropReason::TooShort | DropReason::UnknownId));
+        if nobody && self.is_from_legacy(from, packet.payload(), scratch) {
+            return Verdict::Punt(Punt::Datagram { from });
+        }
+        verdict
+    }
+
+    /// A datagram from an address at which no node is confirmed, by the id of its origin.
     fn on_stranger(&self, from: SocketAddr, packet: &Packet) -> Verdict {
         let Some((destination, origin, datagram)) = datagram::split(packet.payload()) else {
             return Verdict::Drop(DropReason::TooShort);
@@ -61,38 +103,47 @@ impl Fib {
         }
     }
 
-    fn on_peer(&self, sender: &PeerEntry, from: SocketAddr, packet: &mut Packet, scratch: &mut Scratch) -> Verdict {
+    fn on_peer<'a>(
+        &'a self,
+        sender: &'a PeerEntry,
+        from: SocketAddr,
+        packet: &mut Packet,
+        scratch: &mut Scratch,
+    ) -> Step<'a> {
+        if let Some(session) = sender.legacy.as_deref() {
+            return self.open_legacy(sender, session, from, packet, scratch).into();
+        }
         if !sender.options.has_ids() {
-            return self.open(sender, Arrival { from, direct: true }, packet, scratch);
+            return to_open(sender, Arrival { from, direct: true }, packet);
         }
         let Some((destination, origin, datagram)) = datagram::split(packet.payload()) else {
-            return Verdict::Drop(DropReason::TooShort);
+            return Verdict::Drop(DropReason::TooShort).into();
         };
         if datagram.len() < OVERHEAD {
-            return Verdict::Drop(DropReason::TooShort);
+            return Verdict::Drop(DropReason::TooShort).into();
         }
         let direct = destination == NodeId::NULL;
         if direct && origin == sender.node_id {
-            return self.open(sender, Arrival { from, direct }, packet, scratch);
+            return to_open(sender, Arrival { from, direct }, packet);
         }
         let Some(origin) = self.by_id.get(&origin).and_then(|&origin| self.peer(origin)) else {
-            return Verdict::Drop(DropReason::UnknownId);
+            return Verdict::Drop(DropReason::UnknownId).into();
         };
         if direct {
-            return on_new_address(origin, from, datagram);
+            return on_new_address(origin, from, datagram).into();
         }
         if origin.peer == PeerId::ME {
-            return Verdict::Drop(DropReason::LoopBack);
+            return Verdict::Drop(DropReason::LoopBack).into();
         }
         match self.by_id.get(&destination).copied() {
-            None => Verdict::Drop(DropReason::UnknownId),
+            None => Verdict::Drop(DropReason::UnknownId).into(),
             Some(PeerId::ME) => {
                 origin.stats.came_relayed.fetch_add(1, Relaxed);
-                self.open(origin, Arrival { from, direct }, packet, scratch)
+                to_open(origin, Arrival { from, direct }, packet)
             }
             Some(destination) => {
                 packet.drop_front(IDS);
-                self.forward(sender.peer, origin.peer, destination, packet)
+                self.forward(sender.peer, origin.peer, destination, packet).into()
             }
         }
     }
@@ -123,16 +174,17 @@ impl Fib {
         }
     }
 
-    /// Opens a datagram for this node.
-    fn open(&self, origin: &PeerEntry, arrival: Arrival, packet: &mut Packet, scratch: &mut Scratch) -> Verdict {
+    /// Decides what becomes of a datagram for this node, after it was opened.
+    pub(super) fn finish_open(
+        &self,
+        origin: &PeerEntry,
+        arrival: Arrival,
+        opened: Result<u8, OpenError>,
+        packet: &mut Packet,
+        scratch: &mut Scratch,
+    ) -> Verdict {
         let Arrival { from, direct } = arrival;
-        let Some(session) = origin.session.as_deref() else {
-            return Verdict::Punt(Punt::Datagram { from });
-        };
-        if !direct || origin.options.has_ids() {
-            packet.drop_front(IDS);
-        }
-        let kind = match session.open(packet) {
+        let kind = match opened {
             Ok(kind) => kind,
             Err(error) => return refuse(origin, error),
         };
@@ -144,6 +196,17 @@ impl Fib {
             _ => self.accept_record(origin.peer, kind, packet, scratch),
         }
     }
+}
+
+/// A datagram for this node, without its ids, has to be opened.
+fn to_open<'a>(origin: &'a PeerEntry, arrival: Arrival, packet: &mut Packet) -> Step<'a> {
+    let Some(session) = origin.session.as_deref() else {
+        return Verdict::Punt(Punt::Datagram { from: arrival.from }).into();
+    };
+    if !arrival.direct || origin.options.has_ids() {
+        packet.drop_front(IDS);
+    }
+    Step::Open { origin, session, arrival }
 }
 
 /// A datagram that names its origin, from an address where that is not confirmed to be (also one where

@@ -115,29 +115,42 @@ pub(super) fn v4_header_len(packet: &[u8]) -> Option<usize> {
     (len >= V4_HEADER && len <= packet.len()).then_some(len)
 }
 
-/// Sum of the words of `parts`, each of which but the last has an even length.
-fn sum(parts: &[&[u8]]) -> u32 {
-    let pair = |chunk: &[u8]| match *chunk {
-        [high, low] => u32::from(u16::from_be_bytes([high, low])),
-        [high] => u32::from(high) << 8,
-        _ => 0,
-    };
-    parts.iter().flat_map(|part| part.chunks(2)).map(pair).sum()
+/// Sum of the words of `bytes`, folded to 16 bits; an odd last byte counts as the high half of a word.
+///
+/// The sum does not depend on the order of bytes, so it is made in words of the machine and turned at the end (RFC 1071).
+pub(super) fn folded_sum(bytes: &[u8]) -> u16 {
+    let (chunks, rest) = bytes.as_chunks::<16>();
+    let mut sums = [0_u64; 4];
+    for chunk in chunks {
+        for (sum, four) in sums.iter_mut().zip(chunk.as_chunks::<4>().0) {
+            *sum += u64::from(u32::from_ne_bytes(*four));
+        }
+    }
+    let (pairs, odd) = rest.as_chunks::<2>();
+    let mut sum: u64 = sums.into_iter().map(|sum| (sum & 0xffff_ffff) + (sum >> 32)).sum();
+    sum += pairs.iter().map(|pair| u64::from(u16::from_ne_bytes(*pair))).sum::<u64>();
+    if let [last] = *odd {
+        sum += u64::from(u16::from_ne_bytes([last, 0]));
+    }
+    u16::from_be(folded(sum))
 }
 
-const fn fold(sum: u32) -> u16 {
-    let sum = (sum & 0xffff) + (sum >> 16);
-    ((sum & 0xffff) + (sum >> 16)) as u16
+/// A sum with its carries added, in 16 bits.
+pub(super) const fn folded(mut sum: u64) -> u16 {
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    sum as u16
 }
 
 /// The internet checksum over `parts`, each of which but the last has an even length.
 pub(super) fn checksum(parts: &[&[u8]]) -> u16 {
-    !fold(sum(parts))
+    !folded(parts.iter().map(|part| u64::from(folded_sum(part))).sum())
 }
 
 /// `checksum` after one word under it changed (RFC 1624, equation 3).
 pub(super) const fn adjusted(checksum: u16, old: u16, new: u16) -> u16 {
-    !fold(!checksum as u32 + !old as u32 + new as u32)
+    !folded(!checksum as u64 + !old as u64 + new as u64)
 }
 
 #[cfg(test)]

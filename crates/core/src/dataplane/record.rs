@@ -2,6 +2,7 @@
 //!
 //! Source: spec datagrams 5, 7.1, 7.2, 10.
 
+use crate::dataplane::batch::Unsealed;
 use crate::dataplane::carrier::{self, Carrier};
 use crate::dataplane::fib::{Fib, Mode, PeerEntry};
 use crate::dataplane::ip::Family;
@@ -61,6 +62,10 @@ impl Fib {
             return Verdict::Drop(DropReason::TooLong);
         }
         let plain = Verdict::Punt(Punt::Plain { owner: peer, source });
+        if let Some(session) = entry.legacy.as_deref() {
+            entry.stats.count_out(frame);
+            return self.send_legacy(entry, session, source, packet, scratch).unwrap_or(plain);
+        }
         let Some(session) = entry.session.as_deref() else {
             if entry.neighbour {
                 entry.stats.count_out(frame);
@@ -94,10 +99,12 @@ impl Fib {
             }
             None => record.kind,
         };
-        if !session.seal(kind, packet) {
+        let sealed = if scratch.defers { session.frame(kind, packet) } else { session.seal(kind, packet) };
+        if !sealed {
             restore(kind, to.compression, packet, scratch);
             return None;
         }
+        scratch.unsealed = scratch.defers.then_some(Unsealed { peer: to.peer, front: ids.map_or(0, |ids| ids.len()) });
         Some(carrier::transmit(target, ids, packet))
     }
 

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use crate::dataplane::batch::Unsealed;
 use crate::dataplane::capture::Capture;
 use crate::dataplane::compress::Codec;
 use crate::dataplane::icmp::ErrorBudget;
+use crate::dataplane::legacy::SearchBudget;
 use crate::dataplane::stats::Counters;
 use crate::dataplane::strangers::Strangers;
 use crate::time::Instant;
@@ -21,8 +23,13 @@ pub struct Scratch {
     pub strangers: Strangers,
     /// Copies for whoever watches.
     pub capture: Capture,
+    /// Whether packets are framed and not sealed: whoever works a batch seals them together.
+    pub(super) defers: bool,
+    /// The last packet, if it still has to be sealed.
+    pub(super) unsealed: Option<Unsealed>,
     pub(super) codec: Codec,
     pub(super) errors: ErrorBudget,
+    pub(super) searches: SearchBudget,
 }
 
 impl Scratch {
@@ -34,8 +41,11 @@ impl Scratch {
             priority: 0,
             strangers: Strangers::default(),
             capture: Capture::default(),
+            defers: false,
+            unsealed: None,
             codec: Codec::new(),
             errors: ErrorBudget::default(),
+            searches: SearchBudget::default(),
         }
     }
 }

@@ -18,7 +18,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::crypto::aead::{Cipher, Genuine, TAG};
+use tinmesh_cipher::{self as cipher, Record, TAG};
+
 use crate::crypto::replay::{Refusal, ReplayWindow};
 use crate::crypto::sptps::{HANDSHAKE, SessionKeys};
 use crate::packet::Packet;
@@ -62,7 +63,7 @@ impl OpenError {
 pub struct Session {
     sending: Key,
     /// Takes over when the peer's ACK comes.
-    next_sending: Option<Cipher>,
+    next_sending: Option<cipher::Key>,
     receiving: Key,
     coming: Option<Arc<Coming>>,
     /// Whether the peer's ACK came, so that most packets come under the `coming` key.
@@ -73,7 +74,7 @@ pub struct Session {
 /// A key and the first number it is used for.
 #[derive(Clone, Debug)]
 struct Key {
-    cipher: Cipher,
+    cipher: cipher::Key,
     since: u64,
 }
 
@@ -148,7 +149,7 @@ impl Session {
         }
     }
 
-    fn key_from_here_on(&self, cipher: Cipher) -> Key {
+    fn key_from_here_on(&self, cipher: cipher::Key) -> Key {
         Key { cipher, since: self.numbers.out.load(Relaxed) }
     }
 
@@ -161,6 +162,17 @@ impl Session {
     /// `false`, and no change, if the packet has no room or the key has served for too long and must be renewed first.
     #[must_use]
     pub fn seal(&self, kind: u8, packet: &mut Packet) -> bool {
+        let framed = self.frame(kind, packet);
+        if framed && let Some((mut record, tag)) = self.to_seal(packet.payload_mut()) {
+            cipher::seal(std::slice::from_mut(&mut record));
+            *tag = record.tag;
+        }
+        framed
+    }
+
+    /// Gives `packet` number, type and room for the tag; it still has to be sealed: [`to_seal`](Self::to_seal).
+    #[must_use]
+    pub(super) fn frame(&self, kind: u8, packet: &mut Packet) -> bool {
         let len = packet.len();
         if !packet.push_back(&[0; TAG]) {
             return false;
@@ -174,23 +186,64 @@ impl Session {
             packet.truncate(len);
             return false;
         };
-        seal_in_place(&self.sending.cipher, number, packet.payload_mut());
+        if let Some(front) = packet.payload_mut().first_chunk_mut::<4>() {
+            *front = number.to_be_bytes();
+        }
         true
+    }
+
+    /// What has to be sealed of a framed datagram, and where its tag goes.
+    pub(super) fn to_seal<'a>(&'a self, datagram: &'a mut [u8]) -> Option<(Record<'a>, &'a mut [u8; TAG])> {
+        let (number, sealed) = datagram.split_first_chunk_mut::<4>()?;
+        let (data, tag) = sealed.split_last_chunk_mut::<TAG>()?;
+        let number = u32::from_be_bytes(*number);
+        Some((Record::new(&self.sending.cipher, number, data), tag))
+    }
+
+    /// What has to be opened of a datagram, with the key that it most likely has.
+    pub(super) fn to_open<'a>(&'a self, datagram: &'a mut [u8]) -> Option<Record<'a>> {
+        let (number, data, tag) = split(datagram)?;
+        Some(Record { tag: *tag, ..Record::new(self.likely().0, number, data) })
+    }
+
+    /// Makes `packet`, whose record was [to open](Self::to_open), the data of that record; if it was not `genuine`, tries the
+    /// other key.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(super) fn finish_open(&self, packet: &mut Packet, genuine: bool) -> Result<u8, OpenError> {
+        if !genuine {
+            return if self.coming.is_some() { self.open(packet) } else { Err(Self::no_opening(packet)) };
+        }
+        let (number, body, _) = split(packet.payload_mut()).ok_or(OpenError::TooShort)?;
+        let kind = body.first().copied().unwrap_or(u8::MAX);
+        self.admit(number, self.likely().1).map_err(|_| OpenError::Replayed)?;
+        strip(packet, kind)
+    }
+
+    fn no_opening(packet: &mut Packet) -> OpenError {
+        if split(packet.payload_mut()).is_none() { OpenError::TooShort } else { OpenError::BadTag }
+    }
+
+    /// The key under which most packets come.
+    fn likely(&self) -> (&cipher::Key, Opener<'_>) {
+        match self.coming.as_deref().filter(|_| self.renewed) {
+            Some(coming) => (&coming.key.cipher, Opener::Coming(coming)),
+            None => (&self.receiving.cipher, Opener::Receiving),
+        }
     }
 
     /// Makes `packet`, which holds a datagram, the data of its record, and returns the record's type.
     ///
     /// # Errors
-    /// If it was not sealed for us, or its number is refused; the payload is then as it was.
+    /// If it was not sealed for us, and the payload is then as it was; or its number is refused, and what is left of the
+    /// payload means nothing.
     pub fn open(&self, packet: &mut Packet) -> Result<u8, OpenError> {
         let (number, body, tag) = split(packet.payload_mut()).ok_or(OpenError::TooShort)?;
-        let (genuine, opener) = self.verify(number, body, tag).ok_or(OpenError::BadTag)?;
+        let opener = self.decrypt(number, body, tag).ok_or(OpenError::BadTag)?;
         self.admit(number, opener).map_err(|_| OpenError::Replayed)?;
-        genuine.decrypt(body);
         let kind = body.first().copied().unwrap_or(u8::MAX);
-        packet.truncate(packet.len() - TAG);
-        packet.drop_front(OVERHEAD - TAG);
-        if kind > HANDSHAKE { Err(OpenError::BadType(kind)) } else { Ok(kind) }
+        strip(packet, kind)
     }
 
     /// Whether `datagram` would open: who sent it, when the address does not tell (spec: datagrams 8.1).
@@ -198,7 +251,7 @@ impl Session {
         let Some((number, sealed)) = datagram.split_first_chunk::<4>() else { return false };
         let Some((body, tag)) = sealed.split_last_chunk::<TAG>() else { return false };
         let number = u32::from_be_bytes(*number);
-        let since = match self.verify(number, body, tag).map(|(_, opener)| opener) {
+        let since = match self.try_keys(|key| key.verify(number, body, tag)) {
             Some(Opener::Receiving) => self.receiving.since,
             Some(Opener::Coming(coming)) => coming.key.since,
             None => return false,
@@ -220,12 +273,11 @@ impl Session {
     pub(crate) fn open_handshake(&self, datagram: &[u8]) -> Result<(u8, Vec<u8>), OpenError> {
         let mut datagram = datagram.to_vec();
         let (number, body, tag) = split(&mut datagram).ok_or(OpenError::TooShort)?;
-        let (genuine, opener) = self.verify(number, body, tag).ok_or(OpenError::BadTag)?;
+        let opener = self.decrypt(number, body, tag).ok_or(OpenError::BadTag)?;
         match self.admit(number, opener) {
             Ok(()) | Err(Refusal::TooOld | Refusal::FarAhead) => {}
             Err(Refusal::Seen) => return Err(OpenError::Replayed),
         }
-        genuine.decrypt(body);
         let (kind, data) = body.split_first().ok_or(OpenError::TooShort)?;
         Ok((*kind, data.to_vec()))
     }
@@ -239,11 +291,21 @@ impl Session {
         (number < end).then_some(number as u32)
     }
 
-    fn verify(&self, number: u32, body: &[u8], tag: &[u8; TAG]) -> Option<(Genuine, Opener<'_>)> {
-        let old = || Some((self.receiving.cipher.verify(number, body, tag)?, Opener::Receiving));
-        let Some(coming) = self.coming.as_deref() else { return old() };
-        let new = || Some((coming.key.cipher.verify(number, body, tag)?, Opener::Coming(coming)));
-        if self.renewed { new().or_else(old) } else { old().or_else(new) }
+    /// Decrypts a record in place; which key opened it.
+    fn decrypt(&self, number: u32, body: &mut [u8], tag: &[u8; TAG]) -> Option<Opener<'_>> {
+        self.try_keys(|key| key.open(number, body, tag))
+    }
+
+    /// The first key, the more likely one before the other, with which something goes well.
+    fn try_keys(&self, mut fits: impl FnMut(&cipher::Key) -> bool) -> Option<Opener<'_>> {
+        let Some(coming) = self.coming.as_deref() else {
+            return fits(&self.receiving.cipher).then_some(Opener::Receiving);
+        };
+        let mut order = [(&self.receiving.cipher, Opener::Receiving), (&coming.key.cipher, Opener::Coming(coming))];
+        if self.renewed {
+            order.reverse();
+        }
+        order.into_iter().find(|(key, _)| fits(key)).map(|(_, opener)| opener)
     }
 
     fn admit(&self, number: u32, opener: Opener<'_>) -> Result<(), Refusal> {
@@ -263,6 +325,13 @@ impl Session {
     }
 }
 
+/// Leaves the data of an opened record.
+fn strip(packet: &mut Packet, kind: u8) -> Result<u8, OpenError> {
+    packet.truncate(packet.len() - TAG);
+    packet.drop_front(OVERHEAD - TAG);
+    if kind > HANDSHAKE { Err(OpenError::BadType(kind)) } else { Ok(kind) }
+}
+
 /// Number, sealed type and data, tag.
 fn split(datagram: &mut [u8]) -> Option<(u32, &mut [u8], &[u8; TAG])> {
     let (number, sealed) = datagram.split_first_chunk_mut::<4>()?;
@@ -271,7 +340,7 @@ fn split(datagram: &mut [u8]) -> Option<(u32, &mut [u8], &[u8; TAG])> {
 }
 
 /// Fills in number and tag of a datagram that has room for them, and encrypts what is between.
-fn seal_in_place(cipher: &Cipher, number: u32, datagram: &mut [u8]) {
+fn seal_in_place(cipher: &cipher::Key, number: u32, datagram: &mut [u8]) {
     let Some((front, sealed)) = datagram.split_first_chunk_mut::<4>() else { return };
     let Some((body, tag)) = sealed.split_last_chunk_mut::<TAG>() else { return };
     *front = number.to_be_bytes();

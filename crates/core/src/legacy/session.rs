@@ -15,7 +15,6 @@ use zeroize::Zeroizing;
 
 use crate::crypto::replay::ReplayWindow;
 use crate::crypto::rng::Rng;
-use crate::dataplane::session::OpenError;
 use crate::legacy::cipher::{Cipher, PacketCipher};
 use crate::legacy::digest::{Digest, Mac};
 use crate::packet::Packet;
@@ -84,6 +83,20 @@ pub enum Weakness {
     /// They might be forged.
     #[error("the weak digest {0}")]
     Digest(Digest),
+}
+
+/// Why a datagram does not open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// Shorter than an empty packet.
+    #[error("shorter than an empty packet")]
+    TooShort,
+    /// Not sealed with our keys, or damaged.
+    #[error("the code is wrong")]
+    BadTag,
+    /// Genuine, but refused by the replay window.
+    #[error("seen before, too old or too far ahead")]
+    Replayed,
 }
 
 /// A key with what it is used for.

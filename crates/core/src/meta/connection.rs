@@ -1,13 +1,14 @@
 //! `Connection`: cuts the bytes of one meta connection into units.
 //!
-//! Plain lines first, SPTPS records from then on, with raw packets between them (spec:
-//! meta-protocol 4).
+//! Plain lines first, SPTPS records from then on, with raw packets between them; with tinc 1.0 an encrypted stream of
+//! lines and packets (spec: meta-protocol 4).
 
 use std::net::SocketAddr;
 
 use crate::crypto::rng::Rng;
 use crate::crypto::sptps::stream::{Stream, StreamEvent};
 use crate::invite::inviter::Inviter;
+use crate::legacy::link::Link;
 use crate::meta::error::PeerError;
 use crate::meta::proxy::{Prelude, Progress};
 use crate::name::{ConnId, NodeName, PeerId};
@@ -35,12 +36,21 @@ pub enum Phase {
     Proxying(Box<Prelude>),
     /// The peer's ID line is awaited.
     Id,
-    /// SPTPS handshake, then the peer's ACK request.
-    Securing(Box<Stream>),
+    /// The handshake, then the peer's ACK request.
+    Securing(Channel),
     /// Both ACK requests were exchanged; all requests are allowed.
-    Active(Box<Stream>),
+    Active(Channel),
     /// Somebody joins by invitation.
     Inviting(Box<Inviter>),
+}
+
+/// What protects a connection.
+#[derive(Debug)]
+pub enum Channel {
+    /// SPTPS.
+    Sptps(Box<Stream>),
+    /// The protocol of tinc 1.0.
+    Legacy(Box<Link>),
 }
 
 /// What the next bytes of an encrypted connection are.
@@ -62,6 +72,8 @@ pub enum Unit {
     Secured,
     /// A request without its end.
     Request(Vec<u8>),
+    /// A request of tinc 1.0's authentication, without its end.
+    Proof(Vec<u8>),
     /// The Ethernet frame that a PACKET request announced.
     Packet(Vec<u8>),
     /// The bytes that an SPTPS_PACKET request announced.
@@ -171,11 +183,59 @@ impl Connection {
             Phase::Id => self.next_line(),
             Phase::Inviting(_) if self.rest().is_empty() => Ok(None),
             Phase::Inviting(_) => Ok(Some(Unit::Invitation(self.take(self.rest().len())))),
-            Phase::Securing(_) | Phase::Active(_) => match self.expect {
+            Phase::Securing(Channel::Sptps(_)) | Phase::Active(Channel::Sptps(_)) => match self.expect {
                 Expect::Raw(len) => Ok(self.next_raw(len)),
                 Expect::Record | Expect::Packet(_) => self.next_record(rng),
             },
+            Phase::Securing(Channel::Legacy(_)) | Phase::Active(Channel::Legacy(_)) => self.next_legacy(),
         }
+    }
+
+    /// The link of a connection with tinc 1.0.
+    pub fn link_mut(&mut self) -> Option<&mut Link> {
+        match &mut self.phase {
+            Phase::Securing(Channel::Legacy(link)) | Phase::Active(Channel::Legacy(link)) => Some(link),
+            Phase::Connecting
+            | Phase::Proxying(_)
+            | Phase::Id
+            | Phase::Inviting(_)
+            | Phase::Securing(Channel::Sptps(_))
+            | Phase::Active(Channel::Sptps(_)) => None,
+        }
+    }
+
+    /// Whether the peer is spoken to in the protocol of tinc 1.0.
+    pub const fn is_legacy(&self) -> bool {
+        matches!(self.phase, Phase::Securing(Channel::Legacy(_)) | Phase::Active(Channel::Legacy(_)))
+    }
+
+    /// The next piece of a stream of tinc 1.0: everything behind the METAKEY request is encrypted.
+    fn next_legacy(&mut self) -> Result<Option<Unit>, PeerError> {
+        if self.link_mut().is_some_and(|link| !link.is_encrypted()) {
+            let line = self.next_line()?;
+            return Ok(line.map(|unit| if let Unit::Line(line) = unit { Unit::Proof(line) } else { unit }));
+        }
+        let fresh = self.take(self.rest().len());
+        let expect = self.expect;
+        let Some(link) = self.link_mut() else { return Ok(None) };
+        link.receive(&fresh)?;
+        let rest = link.rest().len();
+        let unit = match expect {
+            Expect::Packet(len) if rest >= len => Unit::Packet(link.take(len)),
+            Expect::Raw(len) if rest >= len => Unit::Raw(link.take(len)),
+            Expect::Packet(_) | Expect::Raw(_) => return Ok(None),
+            Expect::Record => {
+                let end = link.rest().iter().take(MAX_LINE).position(|&byte| byte == b'\n');
+                let Some(end) = end else {
+                    return if rest >= MAX_LINE { Err(PeerError::LineTooLong(MAX_LINE)) } else { Ok(None) };
+                };
+                let mut line = link.take(end + 1);
+                line.pop();
+                if link.is_authenticated() { Unit::Request(line) } else { Unit::Proof(line) }
+            }
+        };
+        self.expect = Expect::Record;
+        Ok(Some(unit))
     }
 
     fn next_answer(&mut self) -> Result<Option<Unit>, PeerError> {
@@ -225,7 +285,7 @@ impl Connection {
     }
 
     fn next_record(&mut self, rng: &mut Rng) -> Result<Option<Unit>, PeerError> {
-        let (Phase::Securing(stream) | Phase::Active(stream)) = &mut self.phase else {
+        let (Phase::Securing(Channel::Sptps(stream)) | Phase::Active(Channel::Sptps(stream))) = &mut self.phase else {
             return Ok(None);
         };
         while self.done < self.input.len() {
@@ -277,10 +337,13 @@ impl Connection {
         Ok(())
     }
 
-    /// Encrypts `data` as one record; `None` before encryption is possible.
+    /// Encrypts `data`, as one record or the next part of the stream; `None` if encryption is not possible.
     pub fn seal(&mut self, data: &[u8]) -> Option<Vec<u8>> {
         match &mut self.phase {
-            Phase::Securing(stream) | Phase::Active(stream) => stream.seal(0, data).ok(),
+            Phase::Securing(Channel::Sptps(stream)) | Phase::Active(Channel::Sptps(stream)) => {
+                stream.seal(0, data).ok()
+            }
+            Phase::Securing(Channel::Legacy(link)) | Phase::Active(Channel::Legacy(link)) => link.seal(data).ok(),
             Phase::Connecting | Phase::Proxying(_) | Phase::Id | Phase::Inviting(_) => None,
         }
     }
@@ -288,9 +351,13 @@ impl Connection {
     /// Handshake bytes that are to be sent.
     pub fn take_output(&mut self) -> Vec<u8> {
         match &mut self.phase {
-            Phase::Securing(stream) | Phase::Active(stream) => stream.take_output(),
+            Phase::Securing(Channel::Sptps(stream)) | Phase::Active(Channel::Sptps(stream)) => stream.take_output(),
             Phase::Proxying(prelude) => prelude.take_output(),
-            Phase::Connecting | Phase::Id | Phase::Inviting(_) => Vec::new(),
+            Phase::Connecting
+            | Phase::Id
+            | Phase::Inviting(_)
+            | Phase::Securing(Channel::Legacy(_))
+            | Phase::Active(Channel::Legacy(_)) => Vec::new(),
         }
     }
 
@@ -299,7 +366,7 @@ impl Connection {
         self.peer = Some(peer);
         self.options = options;
         self.phase = match std::mem::replace(&mut self.phase, Phase::Id) {
-            Phase::Securing(stream) => Phase::Active(stream),
+            Phase::Securing(channel) => Phase::Active(channel),
             other @ (Phase::Connecting | Phase::Proxying(_) | Phase::Id | Phase::Active(_) | Phase::Inviting(_)) => {
                 other
             }

@@ -2,6 +2,7 @@
 
 use crate::crypto::sptps::SptpsError;
 use crate::invite::InviteError;
+use crate::legacy::link::LinkError;
 use crate::meta::proxy::ProxyError;
 use crate::wire::request::RequestError;
 
@@ -34,11 +35,28 @@ pub enum PeerError {
     /// A protocol other than 17.
     #[error("speaks protocol {0}, we speak 17.7")]
     Version(i32),
-    /// tinc 1.0, or 1.1 without an Ed25519 key that we know.
+    /// tinc 1.0, or 1.1 without an Ed25519 key that we know, and we have no RSA key.
     #[error(
-        "speaks only the protocol of tinc 1.0, which this node does not speak yet: upgrade that node to tinc 1.1 or tinmesh"
+        "speaks only the protocol of tinc 1.0: upgrade that node, or give this one an RSA key with \"tinc generate-rsa-keys\""
     )]
     Legacy,
+    /// tinc 1.0, although it had an Ed25519 key once.
+    #[error(
+        "has an Ed25519 key in its host file, but speaks the protocol of tinc 1.0: if it really went back, remove that line"
+    )]
+    RolledBack,
+    /// A host file without RSA key.
+    #[error("no RSA public key known for {0}, which speaks the protocol of tinc 1.0: add it to its host file")]
+    NoRsaKey(String),
+    /// The authentication of tinc 1.0 went wrong.
+    #[error("{0}")]
+    Link(#[from] LinkError),
+    /// Another Ed25519 key than the one we know.
+    #[error("tells another Ed25519 key than the one in its host file")]
+    OtherKey,
+    /// Both sides know each other's Ed25519 keys now.
+    #[error("Ed25519 keys exchanged, connecting again with them")]
+    Upgraded,
     /// Not the name that we dialled.
     #[error("is {got}, but we wanted to reach {wanted}")]
     WrongName {
@@ -111,6 +129,10 @@ impl PeerError {
             | Self::Unexpected { .. }
             | Self::Version(_)
             | Self::Legacy
+            | Self::RolledBack
+            | Self::NoRsaKey(_)
+            | Self::Link(_)
+            | Self::OtherKey
             | Self::OwnName
             | Self::UnknownIdentity(_)
             | Self::NoKey(_)
@@ -119,6 +141,7 @@ impl PeerError {
             | Self::Burst => true,
             Self::Proxy(_)
             | Self::WrongName { .. }
+            | Self::Upgraded
             | Self::HandshakeTimeout
             | Self::PingTimeout
             | Self::Stalled(_)

@@ -100,6 +100,7 @@ impl Node {
             changed: known.changed,
             rtt: tunnel.and_then(|tunnel| tunnel.probing.rtt),
             compression: tunnel.map_or(0, |tunnel| tunnel.compression),
+            legacy: self.legacy_suite(peer),
             stats: std::sync::Arc::clone(&known.stats),
         })
     }
@@ -112,11 +113,11 @@ impl Node {
         let keying = known.tunnel.as_ref().map(|tunnel| &tunnel.keying);
         let has_address = self.config.hosts.get(&known.name).is_some_and(|host| !host.addresses.is_empty());
         [
-            (matches!(keying, Some(Keying::Ready(_))), status::VALID_KEY),
+            (known.tunnel.as_ref().is_some_and(|tunnel| tunnel.has_keys()), status::VALID_KEY),
             (matches!(keying, Some(Keying::Waiting { .. })), status::WAITING_FOR_KEY),
             (reachable, status::VISITED | status::REACHABLE),
             (!reachable || route.is_some_and(|route| route.indirect), status::INDIRECT),
-            (reachable, status::SPTPS),
+            (reachable && !self.is_old(peer) && !(me && self.speaks_only_legacy()), status::SPTPS),
             (known.is_confirmed(), status::UDP_CONFIRMED),
             (has_address, status::HAS_ADDRESS),
         ]
@@ -201,6 +202,8 @@ impl Node {
 
     pub(super) fn on_reconfigure(&mut self, config: Config) {
         let old = std::mem::replace(&mut self.config, config);
+        // The key may not be readable any more.
+        self.config.legacy.clone_from(&old.legacy);
         let changed: Vec<NodeName> = old
             .hosts
             .iter()
@@ -265,6 +268,7 @@ impl Node {
 
 fn same_identity(old: &HostConfig, new: &HostConfig) -> bool {
     old.key == new.key
+        && old.rsa == new.rsa
         && old.tcp_only == new.tcp_only
         && old.indirect == new.indirect
         && old.clamp_mss == new.clamp_mss

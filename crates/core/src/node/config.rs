@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::crypto::keys::{PublicKey, SecretKey};
 use crate::dataplane::fib::Policy;
+use crate::legacy::rsa;
+use crate::legacy::session::Suite;
 use crate::meta::proxy::Protocol;
 use crate::name::NodeName;
 use crate::subnet::Subnet;
@@ -39,6 +42,21 @@ pub struct Config {
     pub mesh: MeshPolicy,
     /// Times.
     pub timing: Timing,
+    /// The protocol of tinc 1.0, if it is to be spoken.
+    pub legacy: Option<Legacy>,
+}
+
+/// How the protocol of tinc 1.0 is spoken.
+#[derive(Clone, Debug)]
+pub struct Legacy {
+    /// This node's RSA key.
+    pub key: Arc<rsa::PrivateKey>,
+    /// How packets to this node are protected: variables `Cipher`, `Digest`, `MACLength`, `Compression`.
+    pub suite: Suite,
+    /// Variable `LegacyWeakCiphers`.
+    pub weak: bool,
+    /// Whether no other protocol is spoken, with anyone: variable `ExperimentalProtocol`, or there is no other key.
+    pub only: bool,
 }
 
 /// What a node announces on its edges.
@@ -148,6 +166,8 @@ impl Default for Timing {
 pub struct HostConfig {
     /// Its key, if known.
     pub key: Option<PublicKey>,
+    /// Its RSA key, for the protocol of tinc 1.0.
+    pub rsa: Option<rsa::PublicKey>,
     /// Where to dial it: host and port.
     pub addresses: Vec<(String, u16)>,
     /// Its subnets, for `StrictSubnets`.

@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 
 use crate::crypto::sptps::stream::Stream;
 use crate::crypto::sptps::{self, Params, Role};
-use crate::meta::connection::{Connection, Phase, STALLED, Unit};
+use crate::meta::connection::{Channel, Connection, Phase, STALLED, Unit};
 use crate::meta::error::PeerError;
 use crate::meta::proxy::ProxyError;
 use crate::name::{ConnId, NodeName, PeerId};
 use crate::node::Node;
 use crate::node::io::{Event, Output};
+use crate::node::legacy::Handshake;
 use crate::node::timers::Wake;
 use crate::wire::options::Options;
 use crate::wire::request::Request;
@@ -94,9 +95,10 @@ impl Node {
                 self.send_ack(id);
                 Ok(())
             }
+            Unit::Proof(text) => self.on_proof(id, &text),
             Unit::Request(text) => {
                 self.trace(id, false, &text);
-                self.on_request_text(id, &text)
+                if self.is_upgrade(id) { self.on_upgrade(id, &text) } else { self.on_request_text(id, &text) }
             }
             Unit::Packet(frame) => {
                 self.on_packet(id, &frame);
@@ -120,7 +122,9 @@ impl Node {
     }
 
     fn send_id(&mut self, id: ConnId) {
-        let line = Request::Id { name: self.config.name.to_string(), major: MAJOR, minor: Some(u16::from(MINOR)) };
+        let conn = self.connections.get(&id).filter(|conn| conn.is_outgoing());
+        let minor = Some(u16::from(self.minor_for(conn.and_then(|conn| conn.name.as_ref()))));
+        let line = Request::Id { name: self.config.name.to_string(), major: MAJOR, minor };
         let now = self.now;
         if let Some(conn) = self.connections.get_mut(&id) {
             conn.started = now;
@@ -151,25 +155,18 @@ impl Node {
         if major != MAJOR {
             return Err(PeerError::Version(i32::from(major)));
         }
-        let key = self.identity(&name)?;
-        if minor.unwrap_or(0) < 2 {
-            return Err(PeerError::Legacy);
-        }
+        let minor = u8::try_from(minor.unwrap_or(0)).unwrap_or(u8::MAX);
+        let handshake = self.handshake(&name, minor)?;
         if !outgoing {
             self.send_id(id);
         }
-        self.secure(id, name, key);
-        Ok(())
-    }
-
-    fn identity(&self, name: &NodeName) -> Result<crate::crypto::keys::PublicKey, PeerError> {
-        let learnt = self.mesh.graph.find(name).and_then(|peer| self.peer(peer)?.key);
-        if !self.config.hosts.contains_key(name) && learnt.is_none() {
-            return Err(PeerError::UnknownIdentity(name.to_string()));
+        match handshake {
+            Handshake::Sptps(key) => {
+                self.secure(id, name, key);
+                Ok(())
+            }
+            Handshake::Rsa { key, upgrade } => self.start_link(id, name, key, upgrade),
         }
-        learnt
-            .or_else(|| self.config.hosts.get(name).and_then(|host| host.key))
-            .ok_or_else(|| PeerError::NoKey(name.to_string()))
     }
 
     fn secure(&mut self, id: ConnId, name: NodeName, peer: crate::crypto::keys::PublicKey) {
@@ -182,18 +179,18 @@ impl Node {
         let params = Params { role, key: self.key.clone(), peer, label };
         let (stream, output) = Stream::new(params, &mut self.rng);
         conn.name = Some(name);
-        conn.phase = Phase::Securing(Box::new(stream));
+        conn.phase = Phase::Securing(Channel::Sptps(Box::new(stream)));
         self.send_bytes(id, output);
     }
 
     /// Tells the peer our port, weight and options (spec: meta-protocol 5.4).
-    fn send_ack(&mut self, id: ConnId) {
+    pub(super) fn send_ack(&mut self, id: ConnId) {
         let Some(conn) = self.connections.get(&id) else { return };
         let Some(name) = conn.name.clone() else { return };
         let measured = i32::try_from(self.now.since(conn.started).as_millis()).unwrap_or(i32::MAX);
         let host = self.config.hosts.get(&name);
         let weight = host.and_then(|host| host.weight).or(self.config.link.weight).unwrap_or(measured);
-        let options = self.link_options(&name).with_minor(MINOR);
+        let options = self.link_options(&name).with_minor(self.own_minor());
         if let Some(conn) = self.connections.get_mut(&id) {
             conn.estimate = weight;
             conn.options = options;

@@ -248,6 +248,14 @@ impl Node {
         }
     }
 
+    /// Dials a node from the beginning when its present connection ends.
+    pub(super) fn dial_anew(&mut self, name: &NodeName) {
+        let peer = self.mesh.graph.find(name);
+        if let Some(record) = peer.and_then(|peer| self.dialling.outgoing.get_mut(&peer)) {
+            record.round = None;
+        }
+    }
+
     /// An outgoing connection proved itself.
     pub(super) fn dialling_succeeded(&mut self, peer: PeerId, remote: SocketAddr) {
         if let Some(record) = self.dialling.outgoing.get_mut(&peer).filter(|record| !record.back_off.is_zero()) {
@@ -336,7 +344,8 @@ impl Node {
     fn may_dial(&self, peer: PeerId) -> bool {
         self.peer(peer).is_some_and(|known| {
             let has_address = self.config.hosts.get(&known.name).is_some_and(|host| !host.addresses.is_empty());
-            peer != PeerId::ME && known.conn.is_none() && (has_address || known.reachable)
+            let refused = self.is_old(peer) && !self.may_dial_old(&known.name);
+            peer != PeerId::ME && known.conn.is_none() && (has_address || known.reachable) && !refused
         })
     }
 
@@ -354,7 +363,7 @@ impl Node {
             return;
         }
         let peer = eligible[self.rng.below(eligible.len())];
-        if self.is_reachable(peer) {
+        if self.is_reachable(peer) && !self.is_old(peer) {
             self.introduce(peer);
         } else {
             self.dial_new(peer);

@@ -99,8 +99,13 @@ impl Node {
             let ends = [origin, to].map(|name| self.mesh.graph.find(name));
             self.refresh_routes_between(ends);
         } else if !self.is_new(from.text) {
-            return;
+            let Some(text) = self.told_anew(from, &request) else { return };
+            return self.on_news(&Gossiped { conn: from.conn, text: &text }, request);
         }
+        self.on_news(from, request);
+    }
+
+    fn on_news(&mut self, from: &Gossiped<'_>, request: Request) {
         match request {
             Request::AddSubnet { owner, subnet, .. } => self.on_add_subnet(from, &owner, subnet),
             Request::DelSubnet { owner, subnet, .. } => self.on_del_subnet(from, &owner, subnet),
@@ -113,6 +118,7 @@ impl Node {
             Request::DelEdge { from: start, to, .. } => self.on_del_edge(from, &start, &to),
             Request::KeyChanged { name, .. } => {
                 if self.mesh.graph.find(&name).is_some() {
+                    self.on_key_changed(&name);
                     self.forward(from);
                 }
             }
@@ -160,7 +166,7 @@ impl Node {
         }
     }
 
-    fn broadcast(&mut self, request: &Request) {
+    pub(super) fn broadcast(&mut self, request: &Request) {
         for conn in self.active(None) {
             self.send(conn, request);
         }

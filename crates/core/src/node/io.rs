@@ -9,6 +9,7 @@ use crate::dataplane::ethernet::Mac;
 use crate::dataplane::fib::{Fib, UdpTarget};
 use crate::dataplane::stats::PeerStats;
 use crate::dataplane::verdict::Punt;
+use crate::legacy::session::Suite;
 use crate::name::{ConnId, NodeId, NodeName, PeerId};
 use crate::node::config::Config;
 use crate::packet::Packet;
@@ -295,6 +296,8 @@ pub struct NodeInfo {
     pub rtt: Option<Duration>,
     /// Compression level towards it.
     pub compression: u8,
+    /// How packets to it are protected, if under a key of tinc 1.0.
+    pub legacy: Option<Suite>,
     /// Traffic.
     pub stats: Arc<PeerStats>,
 }

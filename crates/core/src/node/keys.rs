@@ -49,6 +49,9 @@ impl Node {
 
     /// Starts a session unless there is one or it is under way.
     pub(super) fn want_key(&mut self, peer: PeerId) {
+        if self.is_legacy(peer) {
+            return self.want_legacy_key(peer);
+        }
         let now = self.now;
         if self.open_tunnel(peer).is_some_and(|tunnel| tunnel.wants_start(now)) {
             self.start_session(peer);
@@ -58,7 +61,7 @@ impl Node {
     /// A datagram of an existing session failed: perhaps the peer lost its keys.
     pub(super) fn restart_session(&mut self, peer: PeerId) {
         let now = self.now;
-        let due = self.open_tunnel(peer).is_some_and(|tunnel| tunnel.start_is_old(now));
+        let due = !self.is_legacy(peer) && self.open_tunnel(peer).is_some_and(|tunnel| tunnel.start_is_old(now));
         if due {
             self.start_session(peer);
         }
@@ -136,6 +139,9 @@ impl Node {
     }
 
     fn on_key_request(&mut self, origin: PeerId, kind: KeyRequest) {
+        if self.speaks_only_legacy() && kind != KeyRequest::Legacy {
+            return;
+        }
         match kind {
             KeyRequest::PublicKeyWanted => self.on_public_key_wanted(origin),
             KeyRequest::PublicKey(text) => self.on_public_key(origin, &text),
@@ -145,6 +151,7 @@ impl Node {
                     self.on_datagram_over_tcp(origin, &datagram);
                 }
             }
+            KeyRequest::Legacy if self.is_legacy(origin) => self.give_legacy_key(origin),
             KeyRequest::Legacy | KeyRequest::Other(_) => {}
         }
     }
@@ -237,6 +244,9 @@ impl Node {
         if origin == PeerId::ME || !(0..=MAX_COMPRESSION).contains(&answer.compression) {
             return;
         }
+        if self.is_legacy(origin) {
+            return self.on_legacy_key(origin, &answer);
+        }
         let Some(datagram) = base64::decode(answer.key.as_bytes()) else { return };
         let Some(tunnel) = self.tunnel_mut(origin) else { return };
         tunnel.compression = u8::try_from(answer.compression).unwrap_or(0);
@@ -313,6 +323,7 @@ impl Node {
         for peer in self.mesh.graph.ids() {
             self.rekey(peer);
         }
+        self.renew_legacy_keys();
     }
 
     pub(super) fn rekey(&mut self, peer: PeerId) {
@@ -344,6 +355,7 @@ impl Node {
     /// The key before the present one goes when no packet under it can be under way any more.
     pub(super) fn forget_old_key(&mut self, peer: PeerId) {
         let now = self.now;
+        self.care_for_legacy_keys(peer);
         let Some(tunnel) = self.tunnel_mut(peer).filter(|tunnel| tunnel.start_is_old(now)) else { return };
         let forgot = match &mut tunnel.keying {
             Keying::Ready(handshake) => handshake.forget_old_key(),

@@ -58,13 +58,16 @@ impl Node {
         }
     }
 
-    fn drop_packet(&mut self, reason: DropReason) {
+    pub(super) fn drop_packet(&mut self, reason: DropReason) {
         self.scratch.counters.count_drop(reason);
     }
 
     /// A plain packet without session, or that does not fit through UDP.
     fn on_plain(&mut self, owner: PeerId, source: PeerId, packet: Packet) {
         self.use_tunnel(owner);
+        if self.is_legacy(owner) {
+            return self.on_legacy_plain(owner, source, packet);
+        }
         if let Some(conn) = self.peer(owner).and_then(|known| known.conn) {
             self.use_neighbour(owner);
             self.send_packet_request(conn, &packet);
@@ -104,7 +107,7 @@ impl Node {
         Some(frame)
     }
 
-    fn send_packet_request(&mut self, conn: ConnId, packet: &Packet) {
+    pub(super) fn send_packet_request(&mut self, conn: ConnId, packet: &Packet) {
         let Some(frame) = self.frame(packet).filter(|frame| frame.len() <= MAX_FRAME) else { return };
         if self.is_congested(conn) {
             return;
@@ -263,13 +266,13 @@ impl Node {
         }
     }
 
-    fn deliver_record(&mut self, origin: PeerId, kind: u8, mut packet: Packet) {
+    pub(super) fn deliver_record(&mut self, origin: PeerId, kind: u8, mut packet: Packet) {
         let fib = std::sync::Arc::clone(&self.fib);
         let verdict = fib.accept_record(origin, kind, &mut packet, &mut self.scratch);
         self.on_verdict(verdict, packet);
     }
 
-    fn on_record(&mut self, origin: PeerId, kind: u8, packet: &Packet, direct: bool, from: SocketAddr) {
+    pub(super) fn on_record(&mut self, origin: PeerId, kind: u8, packet: &Packet, direct: bool, from: SocketAddr) {
         match kind {
             PROBE => self.on_probe(origin, packet.payload(), direct, from),
             HANDSHAKE => self.on_opened_handshake(origin, packet.payload()),
@@ -290,6 +293,9 @@ impl Node {
 
     /// A datagram whose sender or address the data plane does not know (spec: datagrams 8.1).
     fn on_datagram(&mut self, mut packet: Packet, from: SocketAddr) {
+        if let Some(origin) = self.fib.legacy_sender(from, packet.payload(), true) {
+            return self.on_legacy_datagram(origin, packet, from);
+        }
         let Some((destination, source, _)) = datagram::split(packet.payload()) else {
             return self.drop_packet(DropReason::TooShort);
         };
@@ -343,7 +349,7 @@ impl Node {
         self.deliver_record(peer, FRAME, packet);
     }
 
-    fn use_neighbour(&mut self, peer: PeerId) {
+    pub(super) fn use_neighbour(&mut self, peer: PeerId) {
         if !self.options_of(peer).has(Options::TCP_ONLY) {
             self.want_key(peer);
         }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::dataplane::fib::{Fib, PeerEntry};
 use crate::name::{NodeId, PeerId};
 use crate::node::Node;
-use crate::node::connections::MINOR;
 use crate::node::io::Output;
 use crate::packet::MAX_FRAME;
 use crate::wire::options::Options;
@@ -32,6 +31,7 @@ impl Node {
             by_id: self.ids(&peers),
             by_addr: self.addresses(&peers),
             tree: Arc::clone(&self.mesh.tree),
+            legacy: legacy_senders(&peers),
             station: Arc::clone(&self.fib.station),
             learnt: Arc::clone(&self.learnt),
             peers,
@@ -63,6 +63,7 @@ impl Node {
         let route = self.route(peer);
         let options = if me { self.own_options() } else { self.options_of(peer) };
         let tunnel = known.tunnel.as_deref();
+        let keys = tunnel.and_then(|tunnel| tunnel.legacy.as_deref()).filter(|_| self.is_legacy(peer));
         Some(PeerEntry {
             peer,
             name: known.name.clone(),
@@ -77,6 +78,7 @@ impl Node {
             relays_for_us: tunnel.is_some_and(|tunnel| tunnel.probing.answered.is_some()),
             mtu: if me { MAX_FRAME as u16 } else { self.mtu_of(peer) },
             min_mtu: known.min_mtu(),
+            legacy: keys.map(|keys| Arc::clone(&keys.session)),
             session: tunnel.and_then(crate::peer::tunnel::Tunnel::session),
             compression: tunnel.map_or(0, |tunnel| tunnel.compression),
             clamp_mss: options.has(Options::CLAMP_MSS),
@@ -99,6 +101,12 @@ impl Node {
             (link.clamp_mss, Options::CLAMP_MSS),
         ];
         let bits = flags.iter().filter(|(set, _)| *set).fold(Options::TINMESH, |bits, (_, flag)| bits | flag);
-        Options(bits).with_minor(MINOR)
+        Options(bits).with_minor(self.own_minor())
     }
+}
+
+/// Nodes that may send us datagrams of tinc 1.0.
+fn legacy_senders(peers: &[Option<Arc<PeerEntry>>]) -> Arc<[PeerId]> {
+    let receives = |entry: &&Arc<PeerEntry>| entry.legacy.as_ref().is_some_and(|keys| keys.receiving().is_some());
+    peers.iter().flatten().filter(receives).map(|entry| entry.peer).collect()
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::dataplane::fib::UdpTarget;
+use crate::dataplane::legacy::seal_legacy;
 use crate::dataplane::record::PROBE;
 use crate::dataplane::session::OVERHEAD;
 use crate::name::{NodeId, PeerId};
@@ -131,7 +132,7 @@ impl Node {
         let (now, timing) = (self.now, self.config.timing);
         let minor = self.options_of(peer).minor();
         let Some(tunnel) = self.tunnel_mut(peer) else { return };
-        if tunnel.session().is_none() {
+        if !tunnel.has_keys() {
             return;
         }
         let probing = &mut tunnel.probing;
@@ -205,9 +206,17 @@ impl Node {
     /// Seals a probe and sends it to `target`, or to where `peer` is.
     fn send_probe(&mut self, peer: PeerId, target: Option<UdpTarget>, data: &[u8]) {
         let Some(known) = self.peer(peer) else { return };
-        let Some(session) = known.tunnel.as_ref().and_then(|tunnel| tunnel.session()) else { return };
+        let Some(tunnel) = known.tunnel.as_deref() else { return };
         let Some(target) = target.or(known.udp) else { return };
         let mut packet = Packet::from_payload(data);
+        if let Some(keys) = tunnel.legacy.as_deref().filter(|_| self.is_legacy(peer)) {
+            let session = std::sync::Arc::clone(&keys.session);
+            if seal_legacy(&session, &mut packet, &mut self.scratch) {
+                self.emit(Output::Transmit { target, packet });
+            }
+            return;
+        }
+        let Some(session) = tunnel.session() else { return };
         if !session.seal(PROBE, &mut packet) {
             self.rekey(peer);
             return;
@@ -389,7 +398,7 @@ impl Node {
         let Some(known) = self.peer(peer) else { return };
         let initial = known.udp.and_then(|target| self.initial_mtu(peer, target));
         let target = known.udp;
-        let Some(tunnel) = self.tunnel_mut(peer).filter(|tunnel| tunnel.session().is_some()) else { return };
+        let Some(tunnel) = self.tunnel_mut(peer).filter(|tunnel| tunnel.has_keys()) else { return };
         let before = sizes(&tunnel.pmtu);
         let probes = tunnel.pmtu.on_tick(now, tunnel.confirmed || without_discovery, initial);
         if before != sizes(&tunnel.pmtu) {
@@ -406,9 +415,17 @@ impl Node {
     fn initial_mtu(&self, peer: PeerId, target: UdpTarget) -> Option<u16> {
         let path = self.tunnel(peer)?.probing.path_mtu?;
         let ip = if target.to.is_ipv4() { 20 } else { 40 };
-        let ids = if self.options_of(peer).has_ids() { IDS } else { 0 };
-        let rest = usize::from(path).checked_sub(ip + 8 + OVERHEAD + ids)?;
+        let rest = self.frame_in(peer, usize::from(path).checked_sub(ip + 8)?);
         u16::try_from(rest.min(MAX_FRAME)).ok().filter(|_| path >= 512)
+    }
+
+    /// Largest frame to `peer` that fits so many bytes of UDP payload.
+    fn frame_in(&self, peer: PeerId, len: usize) -> usize {
+        if let Some(frame) = self.legacy_frame_in(peer, len) {
+            return frame;
+        }
+        let ids = if self.options_of(peer).has_ids() { IDS } else { 0 };
+        len.saturating_sub(OVERHEAD + ids)
     }
 
     pub(super) fn on_path_mtu(&mut self, to: SocketAddr, mtu: Option<u16>) {
@@ -435,8 +452,7 @@ impl Node {
     /// The system refused a datagram as too long: the path is narrower than we thought.
     pub(super) fn on_too_big(&mut self, to: SocketAddr, len: usize) {
         for peer in self.peers_at(to) {
-            let ids = if self.options_of(peer).has_ids() { IDS } else { 0 };
-            let frame = len.saturating_sub(OVERHEAD + ids).min(MAX_FRAME);
+            let frame = self.frame_in(peer, len).min(MAX_FRAME);
             let Some(tunnel) = self.tunnel_mut(peer) else { continue };
             tunnel.pmtu.on_too_big(u16::try_from(frame).unwrap_or(u16::MAX));
             self.touch(peer);

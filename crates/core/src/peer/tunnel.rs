@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::crypto::sptps::datagram::Datagram;
 use crate::dataplane::session::Session;
+use crate::legacy;
 use crate::name::PeerId;
 use crate::packet::Packet;
 use crate::peer::pmtu::Pmtu;
@@ -44,6 +45,19 @@ pub enum Keying {
     Ready(Box<Datagram>),
 }
 
+/// Keys of tinc 1.0.
+#[derive(Debug, Default)]
+pub struct LegacyKeys {
+    /// Both directions.
+    pub session: Arc<legacy::session::Session>,
+    /// When the peer was last asked for its key.
+    pub asked: Option<Instant>,
+    /// When it was last given ours.
+    pub given: Option<Instant>,
+    /// Whether its key was refused, and that told.
+    pub refused: bool,
+}
+
 /// A plain packet that waits for keys.
 #[derive(Debug)]
 pub struct Waiting {
@@ -58,6 +72,8 @@ pub struct Waiting {
 pub struct Tunnel {
     /// Keys.
     pub keying: Keying,
+    /// Keys of tinc 1.0, if the peer is spoken to in that protocol.
+    pub legacy: Option<Box<LegacyKeys>>,
     /// When a session was last started by either side.
     pub last_start: Option<Instant>,
     /// Since when the keys are being renewed.
@@ -118,6 +134,7 @@ impl Tunnel {
     pub fn new() -> Self {
         Self {
             keying: Keying::Absent,
+            legacy: None,
             last_start: None,
             rekeying: None,
             last_question: None,
@@ -138,6 +155,11 @@ impl Tunnel {
             Keying::Ready(handshake) => handshake.session(),
             Keying::Absent | Keying::Waiting { .. } => None,
         }
+    }
+
+    /// Whether there are keys to send with.
+    pub fn has_keys(&self) -> bool {
+        self.session().is_some() || self.legacy.as_ref().is_some_and(|keys| keys.session.sending().is_some())
     }
 
     /// Whether a session must be started: there is none, or its start was not answered.

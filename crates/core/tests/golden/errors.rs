@@ -1,7 +1,7 @@
 //! What SPTPS refuses, and the state it leaves.
 
 use serde_json::Value;
-use tinmesh_core::crypto::aead::Cipher;
+use tinmesh_cipher::Key;
 use tinmesh_core::crypto::rng::Rng;
 use tinmesh_core::crypto::sptps::HANDSHAKE;
 
@@ -18,7 +18,7 @@ fn events_before(stage: &str) -> usize {
 }
 
 /// A record of `data` by the initiator, under the first keys unless `key` is `None`.
-fn record(stream: bool, key: Option<&Cipher>, sequence: u32, kind: u8, data: &[u8]) -> Vec<u8> {
+fn record(stream: bool, key: Option<&Key>, sequence: u32, kind: u8, data: &[u8]) -> Vec<u8> {
     let front = if stream { (data.len() as u16).to_be_bytes().to_vec() } else { sequence.to_be_bytes().to_vec() };
     let mut sealed = [&[kind], data].concat();
     let tag = key.map(|key| key.seal(sequence, &mut sealed).to_vec()).unwrap_or_default();
@@ -44,8 +44,8 @@ fn check_state(case: &Value, pair: &Pair, bob: &mut Side) {
             assert_eq!(bob.receive(&sig, rng), Ok(expected), "{case}");
         }
         _ => {
-            let theirs = Cipher::new(&array(&derived["initiator_sends_with_key"]));
-            let ours = Cipher::new(&array(&derived["responder_sends_with_key"]));
+            let theirs = Key::new(&array(&derived["initiator_sends_with_key"]));
+            let ours = Key::new(&array(&derived["responder_sends_with_key"]));
             let wire = record(stream, Some(&theirs), in_number, 5, b"next");
             let expected = Outcome { delivers: vec![(5, b"next".to_vec())], ..Outcome::default() };
             assert_eq!(bob.receive(&wire, rng), Ok(expected), "{case}");

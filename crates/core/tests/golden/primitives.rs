@@ -1,7 +1,7 @@
 //! Key agreement, key derivation, cipher.
 
 use serde_json::Value;
-use tinmesh_core::crypto::aead::Cipher;
+use tinmesh_cipher::Key;
 use tinmesh_core::crypto::agreement::agree;
 use tinmesh_core::crypto::keys::{PublicKey, SecretKey};
 use tinmesh_core::crypto::prf;
@@ -50,9 +50,9 @@ fn derived_bytes_are_those_of_tinc() {
     }
 }
 
-fn cipher(keys: &Value, key: &Value) -> Cipher {
+fn cipher(keys: &Value, key: &Value) -> Key {
     let bytes = if key.as_str().is_some_and(|name| name.len() < 64) { hex(&keys[text(key)]) } else { hex(key) };
-    Cipher::new(bytes.first_chunk().expect("64 bytes, of which half count"))
+    Key::new(bytes.first_chunk().expect("64 bytes, of which half count"))
 }
 
 #[test]

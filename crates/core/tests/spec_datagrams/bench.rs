@@ -102,6 +102,7 @@ impl Bench {
             link: LinkPolicy::default(),
             mesh: MeshPolicy { auto_connect: false, ..MeshPolicy::default() },
             timing: Timing::default(),
+            legacy: None,
         };
         change(&mut config);
         let now = Instant::from_micros(1_000_000);

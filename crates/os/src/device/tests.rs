@@ -109,7 +109,12 @@ fn a_tap_interface_carries_ethernet_frames() {
 #[test]
 fn the_kernel_names_what_has_no_name_and_counts_for_percent_d() {
     in_namespace(65_536, || {
-        let options = |name: Option<&str>, kind| DeviceOptions { path: None, name: name.map(str::to_owned), kind };
+        let options = |name: Option<&str>, kind| DeviceOptions {
+            path: None,
+            name: name.map(str::to_owned),
+            kind,
+            offloads: false,
+        };
         let open = |name, kind| Device::open(&options(name, kind)).unwrap();
         let devices = [open(None, Kind::Tun), open(None, Kind::Tap), open(Some("vpn%d"), Kind::Tun)];
         assert_eq!(devices.each_ref().map(Device::name), ["tun0", "tap0", "vpn0"]);
@@ -137,7 +142,7 @@ fn an_interface_vanishes_with_its_device() {
 #[test]
 fn a_name_that_is_taken_is_an_error() {
     in_namespace(65_536, || {
-        let options = DeviceOptions { path: None, name: Some("mesh0".to_owned()), kind: Kind::Tun };
+        let options = DeviceOptions { path: None, name: Some("mesh0".to_owned()), kind: Kind::Tun, offloads: false };
         let _first = Device::open(&options).unwrap();
         assert_eq!(Device::open(&options).unwrap_err().kind(), ErrorKind::ResourceBusy);
     });
@@ -145,7 +150,7 @@ fn a_name_that_is_taken_is_an_error() {
 
 #[test]
 fn a_missing_device_node_is_an_error() {
-    let options = DeviceOptions { path: Some("/nonexistent/tun".into()), name: None, kind: Kind::Tun };
+    let options = DeviceOptions { path: Some("/nonexistent/tun".into()), name: None, kind: Kind::Tun, offloads: false };
     assert_eq!(Device::open(&options).unwrap_err().kind(), ErrorKind::NotFound);
 }
 

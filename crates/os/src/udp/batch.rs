@@ -1,6 +1,6 @@
 //! The system calls for many datagrams, on arrays of the stack.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -19,7 +19,7 @@ const CONTROL_SPACE: usize = unsafe { libc::CMSG_SPACE(size_of::<u16>() as u32) 
 const CONTROL_LEN: usize = unsafe { libc::CMSG_LEN(size_of::<u16>() as u32) } as usize;
 const _: () = assert!(CONTROL_SPACE <= size_of::<Control>() && align_of::<libc::cmsghdr>() <= align_of::<Control>());
 
-const EMPTY_HEADER: libc::mmsghdr = {
+pub(super) const EMPTY_HEADER: libc::mmsghdr = {
     // SAFETY: null pointers and zeros are valid in all fields.
     unsafe { MaybeUninit::zeroed().assume_init() }
 };
@@ -166,53 +166,17 @@ pub(super) fn can_segment(fd: BorrowedFd<'_>) -> bool {
     result == 0
 }
 
+/// Asks the kernel to keep datagrams of one sender together; whether it does.
+pub(super) fn keep_together(fd: BorrowedFd<'_>) -> bool {
+    let on: libc::c_int = 1;
+    let len = size_of_val(&on) as libc::socklen_t;
+    // SAFETY: the pointer is to one `c_int`, and `len` is its size.
+    let result =
+        unsafe { libc::setsockopt(fd.as_raw_fd(), libc::SOL_UDP, libc::UDP_GRO, ptr::from_ref(&on).cast(), len) };
+    result == 0
+}
+
 /// Whether an error for a long message can mean that this device or kernel cannot cut it up.
 pub(super) fn means_no_segments(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::ENOPROTOOPT | libc::EOPNOTSUPP))
-}
-
-/// See [`recv_batch`](super::UdpSocket::recv_batch).
-pub(super) fn receive<'a>(
-    fd: BorrowedFd<'_>,
-    spaces: impl Iterator<Item = &'a mut [u8]>,
-    mut each: impl FnMut(usize, usize, SocketAddr),
-) -> io::Result<usize> {
-    let mut parts = [const { MaybeUninit::<IoSliceMut<'a>>::uninit() }; BATCH];
-    let mut names = [Name::EMPTY; BATCH];
-    let mut headers = [EMPTY_HEADER; BATCH];
-    let mut count = 0;
-    for (((space, part), name), header) in spaces.zip(&mut parts).zip(&mut names).zip(&mut headers) {
-        header.msg_hdr.msg_name = ptr::from_mut(name).cast();
-        header.msg_hdr.msg_namelen = size_of::<Name>() as libc::socklen_t;
-        // `IoSliceMut` has the layout of `iovec`.
-        header.msg_hdr.msg_iov = ptr::from_mut(part.write(IoSliceMut::new(space))).cast();
-        header.msg_hdr.msg_iovlen = 1;
-        count += 1;
-    }
-    let received = receive_into(fd, &mut headers[..count])?;
-    for (index, (header, name)) in headers.iter().zip(&names).take(received).enumerate() {
-        let whole = header.msg_hdr.msg_flags & libc::MSG_TRUNC == 0;
-        if let Some(from) = name.decode().filter(|_| whole) {
-            each(index, header.msg_len as usize, from);
-        }
-    }
-    Ok(received)
-}
-
-fn receive_into(fd: BorrowedFd<'_>, headers: &mut [libc::mmsghdr]) -> io::Result<usize> {
-    let count = headers.len() as libc::c_uint;
-    loop {
-        // SAFETY: the caller filled in all headers with pointers to names and spaces that outlive this call.
-        let received =
-            unsafe { libc::recvmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), count, libc::MSG_DONTWAIT, ptr::null_mut()) };
-        match usize::try_from(received) {
-            Ok(received) => return Ok(received),
-            Err(_) => {
-                let error = io::Error::last_os_error();
-                if error.kind() != io::ErrorKind::Interrupted {
-                    return Err(error);
-                }
-            }
-        }
-    }
 }

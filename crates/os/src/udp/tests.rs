@@ -18,17 +18,14 @@ fn bind(address: &str) -> UdpSocket {
 /// All datagrams that wait, and where they came from.
 fn receive_all(socket: &UdpSocket) -> Vec<(Vec<u8>, SocketAddr)> {
     let mut all = Vec::new();
-    let mut spaces = vec![vec![0; 65_536]; BATCH];
+    let mut inbox = Inbox::new();
     loop {
-        let mut lens = Vec::new();
-        let result = socket
-            .recv_batch(spaces.iter_mut().map(Vec::as_mut_slice), |index, len, from| lens.push((index, len, from)));
-        match result {
-            Ok(count) => assert!((1..=BATCH).contains(&count)),
+        match socket.receive(&mut inbox) {
+            Ok(count) => assert_ne!(count, 0),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return all,
             Err(error) => panic!("{error}"),
         }
-        all.extend(lens.into_iter().map(|(index, len, from)| (spaces[index][..len].to_vec(), from)));
+        all.extend(inbox.datagrams().map(|(from, datagram)| (datagram.to_vec(), from)));
     }
 }
 
@@ -130,33 +127,28 @@ fn a_socket_that_cannot_cut_up_messages_sends_one_by_one() {
 }
 
 #[test]
-fn a_datagram_longer_than_its_space_is_dropped_and_the_rest_is_told() {
-    let (sender, receiver) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
-    let to = receiver.local_addr().unwrap();
-    let sent = datagrams(&[10, 11, 9]);
-    sender.send_batch(sent.iter().map(|datagram| (datagram.as_slice(), to)), no_refusal);
+fn a_run_is_received_as_one_message_unless_that_is_not_wanted() {
+    for (apart, messages) in [(false, 1), (true, 10)] {
+        let options = UdpOptions { apart, ..UdpOptions::default() };
+        let receiver = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+        let sender = bind("127.0.0.1:0");
+        let to = receiver.local_addr().unwrap();
+        let mut sent = datagrams(&[1_000; 10]);
+        sent[9].truncate(77);
+        sender.send_batch(sent.iter().map(|datagram| (datagram.as_slice(), to)), no_refusal);
 
-    let mut spaces = [[0; 10]; 5];
-    let mut told = Vec::new();
-    let count = receiver
-        .recv_batch(spaces.iter_mut().map(<[u8; 10]>::as_mut_slice), |index, len, _| told.push((index, len)))
-        .unwrap();
-
-    assert_eq!((count, told), (3, vec![(0, 10), (2, 9)]));
+        let mut inbox = Inbox::new();
+        assert_eq!(receiver.receive(&mut inbox).unwrap(), messages);
+        assert!(inbox.datagrams().map(|(_, datagram)| datagram).eq(sent.iter().map(Vec::as_slice)));
+    }
 }
 
 #[test]
-fn no_more_is_received_than_there_is_space_for() {
-    let (sender, receiver) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
-    let to = receiver.local_addr().unwrap();
-    let sent = datagrams(&[5; 4]);
-    sender.send_batch(sent.iter().map(|datagram| (datagram.as_slice(), to)), no_refusal);
-
-    let mut spaces = [[0; 10]; 3];
-    let count = receiver.recv_batch(spaces.iter_mut().map(<[u8; 10]>::as_mut_slice), |_, _, _| ()).unwrap();
-
-    assert_eq!(count, 3);
-    assert_eq!(receive_all(&receiver).len(), 1);
+fn a_socket_told_so_sends_one_by_one() {
+    let options = UdpOptions { one_by_one: true, ..UdpOptions::default() };
+    let sender = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+    assert!(!sender.segments.load(Ordering::Relaxed));
+    check_delivery(&sender, &bind("127.0.0.1:0"), &[100; 150]);
 }
 
 #[test]
@@ -226,10 +218,10 @@ fn a_wrong_family_is_refused_and_does_not_stop_the_batch() {
 
 #[test]
 fn receiving_from_a_silent_socket_would_block() {
-    let mut space = [0; 10];
-    let spaces = std::iter::once(&mut space[..]);
-    let error = bind("127.0.0.1:0").recv_batch(spaces, |_, _, _| ()).unwrap_err();
+    let mut inbox = Inbox::new();
+    let error = bind("127.0.0.1:0").receive(&mut inbox).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    assert_eq!(inbox.datagrams().count(), 0);
 }
 
 #[test]

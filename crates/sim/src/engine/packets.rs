@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use tinmesh_core::dataplane::fib::UdpTarget;
+use tinmesh_core::dataplane::fib::{Mode, UdpTarget};
 use tinmesh_core::dataplane::verdict::Verdict;
 use tinmesh_core::node::io::Input;
 use tinmesh_core::packet::Packet;
 
 use crate::engine::Engine;
 use crate::engine::daemon::Feedback;
+use crate::frames::{self, Frame, Mac};
 use crate::internet::{Datagram, Fate, HostId};
 use crate::machine::{Brain, PORT, SAMPLING};
 use crate::queue::Event;
@@ -58,7 +59,7 @@ impl Engine {
         if relayed {
             datagram.relays = self.relays_with(host);
         }
-        if !self.flows.is_empty() {
+        if !self.flows.is_empty() || !self.frames.is_empty() {
             let clear = traffic::is_clear(datagram.packet.payload());
             assert!(!clear, "a test packet is readable in a datagram of {host:?}");
         }
@@ -124,12 +125,23 @@ impl Engine {
 
     /// A machine's device is given a packet.
     pub(super) fn deliver(&mut self, host: HostId, packet: &[u8]) {
+        if self.machine(host).config.policy.mode != Mode::Router {
+            return self.deliver_frame(host, packet);
+        }
         match traffic::decode(packet) {
             Given::Test(stamp) => self.account(host, stamp),
             Given::Damaged => panic!("{host:?} was given a damaged packet of {} bytes", packet.len()),
             Given::TooBig(mtu) => self.machine_mut(host).told_too_big.push(mtu),
             Given::Unreachable | Given::Other => {}
         }
+    }
+
+    fn deliver_frame(&mut self, host: HostId, bytes: &[u8]) {
+        let Some(number) = frames::number(bytes) else { return };
+        let Some(frame) = self.frames.get_mut(number as usize) else {
+            panic!("{host:?} was given a frame that nobody sent");
+        };
+        frame.arrive(number, host, bytes);
     }
 
     fn account(&mut self, host: HostId, stamp: Stamp) {
@@ -169,6 +181,17 @@ impl Engine {
         if self.is_awake(from) {
             self.on_device_packet(from, &packet);
         }
+    }
+
+    /// A station on a machine's wire sends a frame; its number.
+    pub(crate) fn send_frame(&mut self, from: HostId, source: Mac, destination: Mac) -> usize {
+        let number = self.frames.len();
+        let frame = Frame::new(from, source, destination);
+        let bytes = frame.encode(u32::try_from(number).unwrap_or(u32::MAX));
+        self.frames.push(frame);
+        self.pending.push_back((from, Feedback::Device(bytes)));
+        self.settle();
+        number
     }
 
     /// Starts a flow; its number.

@@ -2,9 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, ColorChoice, Parser, Subcommand};
 
 use super::tinc::TincOptions;
+
+pub mod commands;
+
+use self::commands::{DaemonWords, Form, TincCommand};
 
 /// What was typed after `tinmesh`.
 #[derive(Clone, Debug, Parser)]
@@ -29,12 +33,13 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
-const AFTER_HELP: &str = "Commands of tinc work too:\n  \
-    start stop restart reload retry purge debug disconnect pid info log          the daemon\n  \
-    init get set add del generate-keys export import exchange network            the files\n\n\
-    Called as `tinc` or `tincd` (by a symbolic link), this program behaves as those.";
+const AFTER_HELP: &str = "Help for a command:    tinmesh COMMAND --help\n\
+    Help for a variable:   tinmesh help VARIABLE\n\
+    From the beginning:    the guide, docs/guide.md\n\n\
+    Called as `tinc` or `tincd` (by a symbolic link), this program behaves as those.\n\
+    Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
-/// Which network of this machine.
+/// What every command takes: which network of this machine, and how to behave.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Network {
     /// Network to work on, if this machine is in several.
@@ -46,6 +51,15 @@ pub struct Network {
     /// Pid file of the daemon.
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub pidfile: Option<PathBuf>,
+    /// Never ask.
+    #[arg(short, long, global = true)]
+    pub batch: bool,
+    /// Do what is refused without it: each command's help says what.
+    #[arg(long, global = true)]
+    pub force: bool,
+    /// Whether to use colours.
+    #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto, hide_short_help = true)]
+    pub color: ColorChoice,
 }
 
 /// The commands.
@@ -62,10 +76,26 @@ pub enum Command {
     /// Show who is reachable, by which path, how fast.
     Status(StatusOptions),
     /// List what the daemon knows: nodes, edges, subnets, connections, graph, digraph, invitations.
+    #[command(visible_alias = "list")]
     Dump(DumpOptions),
-    /// A command of tinc.
-    #[command(external_subcommand)]
-    Tinc(Vec<String>),
+    /// Be the daemon, in the foreground.
+    #[command(after_help = "For service units and containers. Options of tincd may follow.\n\n\
+        Example:  sudo tinmesh -n vpn daemon -d1")]
+    Daemon(DaemonWords),
+    /// A command that tinc has too.
+    #[command(flatten)]
+    Tinc(TincCommand),
+    /// Tell what a command, or a variable of the configuration, is for.
+    Help {
+        /// Command, variable, or `variables` for all of them.
+        topic: Option<String>,
+    },
+    /// Write manual pages and completions below a directory.
+    #[command(hide = true)]
+    Assets {
+        /// The directory.
+        directory: PathBuf,
+    },
 }
 
 /// Options of `tinmesh up`.
@@ -88,6 +118,10 @@ pub struct UpOptions {
 
 /// Options of `tinmesh join`.
 #[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "With --force, settings that could run programs here are taken from the invitation: only if you trust \
+                  the inviter with this machine.\n\nAfterwards: tinmesh status"
+)]
 pub struct JoinOptions {
     /// The invitation: HOST, perhaps :PORT, a slash and 48 characters.
     #[arg(value_name = "URL")]
@@ -95,9 +129,6 @@ pub struct JoinOptions {
     /// Name that this node would like to have, if the invitation leaves the choice.
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Take settings from the invitation that could run programs here. Only if you trust the inviter with this machine.
-    #[arg(long)]
-    pub force: bool,
 }
 
 /// Options of `tinmesh invite`.
@@ -118,9 +149,8 @@ pub struct InviteOptions {
 /// Options of `tinmesh status`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct StatusOptions {
-    /// Print JSON (docs/guide.md says which) instead of text.
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub form: Form,
     /// Show it again every second, with rates, until interrupted.
     #[arg(short, long)]
     pub watch: bool,
@@ -128,13 +158,16 @@ pub struct StatusOptions {
 
 /// Options of `tinmesh dump`.
 #[derive(Args, Clone, Debug, Default)]
+#[command(
+    after_help = "Examples:  tinmesh dump reachable nodes\n           tinmesh dump graph | dot -Tsvg > mesh.svg\n\n\
+    One of them in detail: tinmesh info NODE"
+)]
 pub struct DumpOptions {
     /// What to list, with `reachable` in front of `nodes` if only those are wanted.
     #[arg(value_name = "WHAT", required = true)]
     pub what: Vec<String>,
-    /// Print a JSON array instead of text.
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub form: Form,
 }
 
 impl Network {
@@ -144,51 +177,12 @@ impl Network {
             config: self.config.clone(),
             net: self.net.clone(),
             pid_file: self.pidfile.clone(),
+            batch: self.batch,
+            force: self.force,
             command,
-            ..TincOptions::default()
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory as _;
-
-    fn read(text: &str) -> Result<Cli, clap::Error> {
-        Cli::try_parse_from(text.split_ascii_whitespace())
-    }
-
-    #[test]
-    fn the_definition_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn nothing_but_the_name_is_a_call() {
-        assert!(read("tinmesh").unwrap().command.is_none());
-    }
-
-    #[test]
-    fn the_network_may_stand_before_or_after_the_command() {
-        for text in ["tinmesh -n vpn status --json", "tinmesh status --net vpn --json"] {
-            let cli = read(text).unwrap();
-            assert_eq!(cli.network.net.as_deref(), Some("vpn"));
-            assert!(matches!(cli.command, Some(Command::Status(StatusOptions { json: true, watch: false }))));
-        }
-    }
-
-    #[test]
-    fn other_words_are_commands_of_tinc() {
-        let Some(Command::Tinc(words)) = read("tinmesh -n vpn info bob").unwrap().command else {
-            panic!("tinc's command");
-        };
-        assert_eq!(words, ["info", "bob"]);
-    }
-
-    #[test]
-    fn misuse_is_told_from_failure_by_its_exit_code() {
-        assert_eq!(read("tinmesh join").unwrap_err().exit_code(), 2);
-        assert_eq!(read("tinmesh up --json --foreground").unwrap_err().exit_code(), 2);
-    }
-}
+mod tests;

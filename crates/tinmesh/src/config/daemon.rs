@@ -85,6 +85,8 @@ pub struct DaemonSettings {
     pub device: Option<PathBuf>,
     /// Variable `Interface`.
     pub interface: Option<String>,
+    /// Variables `DeviceOffload`, `SendOffload`, `ReceiveOffload`.
+    pub offloads: Offloads,
     /// Variable `DeviceStandby`.
     pub device_standby: bool,
     /// Variable `Ifconfig`.
@@ -129,6 +131,17 @@ pub struct DaemonSettings {
     pub listen: Vec<Listen>,
 }
 
+/// What may be left to the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offloads {
+    /// Large packets of the device.
+    pub device: bool,
+    /// Several datagrams in one send.
+    pub send: bool,
+    /// Several datagrams in one receive.
+    pub receive: bool,
+}
+
 /// The size of a socket's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buffer {
@@ -148,7 +161,6 @@ pub struct Listen {
 }
 
 pub(super) fn settings(reader: &mut Reader<'_>) -> Result<DaemonSettings, ConfigError> {
-    refuse_dangers(reader)?;
     let port = port(reader)?;
     let address_family = address_family(reader)?;
     let bound = endpoints(reader, "BindToAddress", port, address_family)?;
@@ -160,6 +172,11 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Result<DaemonSettings, Config
         device_type: device_type(reader)?,
         device: reader.text("Device").map(PathBuf::from),
         interface: owned(reader, "Interface"),
+        offloads: Offloads {
+            device: reader.bool("DeviceOffload").unwrap_or(true),
+            send: reader.bool("SendOffload").unwrap_or(true),
+            receive: reader.bool("ReceiveOffload").unwrap_or(true),
+        },
         device_standby: reader.bool("DeviceStandby").unwrap_or(false),
         ifconfig: reader.all("Ifconfig").map(interface_address).collect::<Result<_, _>>()?,
         routes: reader.all("Route").map(route).collect::<Result<_, _>>()?,
@@ -182,14 +199,6 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Result<DaemonSettings, Config
         invitation_expire: Duration::from_secs(expire.unwrap_or(DEFAULT_INVITATION_EXPIRE)),
         listen: listen(&bound, &also, port, address_family),
     })
-}
-
-/// What tinmesh cannot do yet and the operator relies on.
-fn refuse_dangers(reader: &mut Reader<'_>) -> Result<(), ConfigError> {
-    if reader.bool("ExperimentalProtocol") == Some(false) {
-        return Err(reader.unsupported("ExperimentalProtocol", "the node would not speak the protocol of tinc 1.0"));
-    }
-    Ok(())
 }
 
 fn device_type(reader: &Reader<'_>) -> Result<DeviceType, ConfigError> {

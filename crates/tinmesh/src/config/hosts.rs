@@ -12,6 +12,7 @@ use tinmesh_core::node::config::HostConfig;
 
 use super::daemon::AddressFamily;
 use super::kind::{self, Endpoint};
+use super::legacy;
 use super::reader::{self, Reader};
 use super::syntax::{self, Override, Settings};
 use crate::files::{self, cache, keys};
@@ -63,6 +64,7 @@ fn read_host(
     let tcp_only = reader.bool("TCPOnly").unwrap_or(false);
     Ok(HostConfig {
         key,
+        rsa: legacy::host_key(paths, name, &text, &mut reader),
         addresses: addresses(default_port, family, &mut reader),
         subnets: subnets(&mut reader),
         indirect: reader.bool("IndirectData").unwrap_or(false) || tcp_only,

@@ -32,6 +32,7 @@ pub(super) fn config(name: NodeName, port: u16, reader: &mut Reader<'_>) -> Resu
         link,
         mesh: mesh(reader)?,
         timing: timing(reader)?,
+        legacy: None,
         name,
     })
 }

@@ -10,6 +10,7 @@ use tinmesh_core::wire::address_cache;
 use super::*;
 use crate::paths::PathOptions;
 
+mod legacy;
 mod network;
 
 /// An instance in a directory of its own, with keys, called `me`.
@@ -218,10 +219,8 @@ fn values_that_make_no_sense_stop_the_start_with_tincs_words() {
 
 #[test]
 fn what_would_be_dangerous_to_ignore_stops_the_start() {
-    for line in ["DeviceType = vde", "ExperimentalProtocol = no"] {
-        let error = Instance::new(line, "").error();
-        assert!(error.contains("is not supported yet by tinmesh"), "{line}: {error}");
-    }
+    let error = Instance::new("DeviceType = vde", "").error();
+    assert!(error.contains("is not supported yet by tinmesh"), "{error}");
 }
 
 #[test]

@@ -59,8 +59,10 @@ pub struct Variable {
     pub kind: Kind,
     /// What counts if it is absent.
     pub default: &'static str,
-    /// What a reload does to it.
+    /// What a reload does to it with tinc.
     pub reload: Reload,
+    /// Whether a change counts only after a restart.
+    pub restart: bool,
     /// What tinmesh does with it.
     pub support: Support,
     /// Whether tinc knows it too.
@@ -72,7 +74,7 @@ pub struct Variable {
 const fn server(name: &'static str, kind: Kind, default: &'static str, about: &'static str) -> Variable {
     let class = Class { server: true, host: false, multiple: false, obsolete: false, safe: false };
     let (reload, support) = (Reload::No, Support::Honoured);
-    Variable { name, class, kind, default, reload, support, tinc: true, about }
+    Variable { name, class, kind, default, reload, restart: true, support, tinc: true, about }
 }
 
 const fn host(name: &'static str, kind: Kind, default: &'static str, about: &'static str) -> Variable {
@@ -90,6 +92,11 @@ impl Variable {
         Self { class: Class { multiple: true, ..self.class }, ..self }
     }
 
+    /// Old, but read as ever.
+    const fn old(self) -> Self {
+        Self { class: Class { obsolete: true, ..self.class }, ..self }
+    }
+
     const fn obsolete(self) -> Self {
         Self { class: Class { obsolete: true, ..self.class }, support: Support::Pointless, ..self }
     }
@@ -99,7 +106,17 @@ impl Variable {
     }
 
     const fn reload(self, reload: Reload) -> Self {
-        Self { reload, ..self }
+        Self { reload, restart: false, ..self }
+    }
+
+    /// Counts after a reload, though it needs a restart with tinc.
+    const fn live(self) -> Self {
+        Self { restart: false, ..self }
+    }
+
+    /// Counts after a restart, though sockets that tinc makes later have it at once.
+    const fn restarts(self) -> Self {
+        Self { restart: true, ..self }
     }
 
     const fn later(self) -> Self {
@@ -157,7 +174,7 @@ pub static VARIABLES: &[Variable] = &[
     server("AddressFamily", Kind::Word(&["ipv4", "ipv6", "any"]), "any", "Family of addresses to listen on and to dial.").safe().reload(Reload::Keep),
     server("AutoConnect", Kind::Bool, "yes", "Whether the node makes connections by its own choice.").safe().reload(Reload::Yes),
     server("BindToAddress", Kind::Endpoint, "", "Address to listen on, and to dial from.").multiple(),
-    server("BindToInterface", Kind::Text, "", "Interface that all sockets are bound to.").reload(Reload::Use),
+    server("BindToInterface", Kind::Text, "", "Interface that all sockets are bound to.").reload(Reload::Use).restarts(),
     server("Broadcast", Kind::Word(&["no", "mst", "yes", "direct"]), "mst", "How broadcast packets are spread.").safe().reload(Reload::Keep),
     server("BroadcastSubnet", Kind::Subnet, "", "Another subnet that means everyone.").multiple().safe().reload(Reload::Yes),
     server("ConnectTo", Kind::Node, "", "Node to keep a connection to.").multiple().safe().reload(Reload::Yes),
@@ -181,25 +198,25 @@ pub static VARIABLES: &[Variable] = &[
     server("LocalDiscovery", Kind::Bool, "yes", "Whether peers are looked for on the local network.").safe().reload(Reload::Keep),
     server("LogLevel", Kind::Int, "0", "Debug level, unless the command line has one."),
     server("MACExpire", Kind::Int, "600", "Seconds for which a learnt MAC address is kept.").safe().reload(Reload::Yes),
-    server("MaxConnectionBurst", Kind::Int, "10", "Accepted connections at once, before new ones have to wait.").safe(),
-    server("MaxOutputBufferSize", Kind::Int, "15180", "Bytes that may wait on a connection before packets are dropped.").safe(),
+    server("MaxConnectionBurst", Kind::Int, "10", "Accepted connections at once, before new ones have to wait.").safe().live(),
+    server("MaxOutputBufferSize", Kind::Int, "15180", "Bytes that may wait on a connection before packets are dropped.").safe().live(),
     server("MaxTimeout", Kind::Int, "900", "Longest pause between attempts to connect, in seconds.").safe().reload(Reload::Yes),
     server("Mode", Kind::Word(&["router", "switch", "hub"]), "router", "Whether packets are sent by IP address, by MAC address, or to all.").safe().reload(Reload::Keep),
     server("MTUInfoInterval", Kind::Int, "5", "Seconds between messages that tell a peer its MTU.").safe().reload(Reload::Keep),
     server("Name", Kind::Text, "", "This node's name, or $VARIABLE of the environment."),
-    server("PingInterval", Kind::Int, "60", "Seconds of silence before a neighbour is asked whether it is there.").safe(),
-    server("PingTimeout", Kind::Int, "5", "Seconds that a neighbour has to answer.").safe(),
+    server("PingInterval", Kind::Int, "60", "Seconds of silence before a neighbour is asked whether it is there.").safe().live(),
+    server("PingTimeout", Kind::Int, "5", "Seconds that a neighbour has to answer.").safe().live(),
     server("PriorityInheritance", Kind::Bool, "no", "Whether the type of service of packets is copied to the outside.").reload(Reload::Keep),
-    server("PrivateKey", Kind::Text, "", "Private key of tinc 1.0, as a number.").obsolete(),
-    server("PrivateKeyFile", Kind::Text, "rsa_key.priv", "File with the private key of tinc 1.0.").later(),
+    server("PrivateKey", Kind::Text, "", "Private key of tinc 1.0, as a number.").old(),
+    server("PrivateKeyFile", Kind::Text, "rsa_key.priv", "File with the private key of tinc 1.0."),
     server("ProcessPriority", Kind::Word(&["low", "normal", "high"]), "", "Priority of the daemon among processes."),
     server("Proxy", Kind::Text, "none", "Proxy through which connections are made.").reload(Reload::Keep),
-    server("ReplayWindow", Kind::Int, "16", "Bytes of the window in which late packets are accepted; 0: accept everything.").safe(),
+    server("ReplayWindow", Kind::Int, "16", "Bytes of the window in which late packets are accepted; 0: accept everything.").safe().live(),
     server("Sandbox", Kind::Word(&["off", "normal", "high"]), "off", "How much the daemon takes rights away from itself."),
     server("ScriptsExtension", Kind::Text, "", "What is put behind the names of scripts.").reload(Reload::Yes),
     server("ScriptsInterpreter", Kind::Text, "", "Program that runs scripts.").reload(Reload::Yes),
-    server("StrictSubnets", Kind::Bool, "no", "Whether only subnets in host files count.").safe(),
-    server("TunnelServer", Kind::Bool, "no", "Whether nodes are kept from learning of each other.").safe(),
+    server("StrictSubnets", Kind::Bool, "no", "Whether only subnets in host files count.").safe().live(),
+    server("TunnelServer", Kind::Bool, "no", "Whether nodes are kept from learning of each other.").safe().live(),
     server("UDPDiscovery", Kind::Bool, "yes", "Whether it is tested if UDP works.").safe().reload(Reload::Keep),
     server("UDPDiscoveryInterval", Kind::Int, "2", "Seconds between tests while UDP does not work.").safe().reload(Reload::Keep),
     server("UDPDiscoveryKeepaliveInterval", Kind::Int, "10", "Seconds between tests while UDP works.").safe().reload(Reload::Keep),
@@ -213,24 +230,28 @@ pub static VARIABLES: &[Variable] = &[
     server("VDEGroup", Kind::Text, "", "Group of a VDE switch.").later(),
     server("VDEPort", Kind::Int, "0", "Port of a VDE switch.").later(),
     host("Address", Kind::Endpoint, "", "Where to dial the node: address or host name, and port.").multiple().reload(Reload::Use),
-    both("Cipher", Kind::Text, "aes-256-cbc", "Cipher of tinc 1.0.").later(),
+    both("Cipher", Kind::Text, "aes-256-cbc", "Cipher of packets in the protocol of tinc 1.0."),
     both("ClampMSS", Kind::Bool, "yes", "Whether TCP inside the tunnel is told to send packets that fit.").safe().reload(Reload::On),
     both("Compression", LEVELS, "0", "Compression that this node wants to receive, 0 to 12.").safe(),
-    both("Digest", Kind::Text, "sha256", "Digest of tinc 1.0.").later(),
+    both("Digest", Kind::Text, "sha256", "Digest of packets in the protocol of tinc 1.0."),
     host("Ed25519PublicKey", Kind::Key, "", "The node's public key.").reload(Reload::Use),
     both("Ed25519PublicKeyFile", Kind::Text, "", "File with the node's public key.").reload(Reload::Use),
     both("IndirectData", Kind::Bool, "no", "Whether others reach the node only through its neighbours.").safe().reload(Reload::On),
-    both("MACLength", Kind::Int, "4", "Bytes of a digest in tinc 1.0.").later(),
+    both("MACLength", Kind::Int, "4", "Bytes of each digest that are sent in the protocol of tinc 1.0."),
     both("PMTU", Kind::Int, "1518", "Largest frame, in bytes.").reload(Reload::Use),
     both("PMTUDiscovery", Kind::Bool, "yes", "Whether the largest packet that arrives is found out.").reload(Reload::On),
     host("Port", Kind::Text, "655", "TCP and UDP port; 0: any."),
-    host("PublicKey", Kind::Text, "", "Public key of tinc 1.0, as a number.").obsolete(),
-    both("PublicKeyFile", Kind::Text, "", "File with the public key of tinc 1.0.").obsolete(),
+    host("PublicKey", Kind::Text, "", "Public key of tinc 1.0, as a number.").old().reload(Reload::Use),
+    both("PublicKeyFile", Kind::Text, "", "File with the public key of tinc 1.0.").old().reload(Reload::Use),
     host("Subnet", Kind::Subnet, "", "Addresses that the node owns.").multiple().safe().reload(Reload::Yes),
     both("TCPOnly", Kind::Bool, "no", "Whether packets travel only inside meta connections.").safe().reload(Reload::On),
     host("Weight", Kind::Int, "", "Weight of the node's connections; measured by default.").safe().reload(Reload::Use),
+    server("DeviceOffload", Kind::Bool, "yes", "Whether large packets are exchanged with the tun/tap device.").ours(),
     server("HostsFile", Kind::Bool, "no", "Whether names of members are put into /etc/hosts.").safe().ours(),
     server("Ifconfig", Kind::Interface, "", "Address of the interface, with the length of the network's prefix.").multiple().safe().ours(),
     server("InterfaceMTU", Kind::Number { min: 576, max: 65_535 }, "", "Largest packet of the interface, in bytes.").safe().ours(),
+    server("LegacyWeakCiphers", Kind::Bool, "no", "Whether weak ciphers of tinc 1.0 are used.").ours(),
+    server("ReceiveOffload", Kind::Bool, "yes", "Whether several UDP packets are received as one.").ours(),
     server("Route", Kind::Route, "", "Addresses behind the interface, and a gateway if there is one.").multiple().safe().ours(),
+    server("SendOffload", Kind::Bool, "yes", "Whether several UDP packets are sent as one.").ours(),
 ];

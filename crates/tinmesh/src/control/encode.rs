@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 
+use tinmesh_core::legacy::cipher::Cipher;
+use tinmesh_core::legacy::digest::Digest;
 use tinmesh_core::name::{ConnId, NodeName};
 use tinmesh_core::node::io::{ConnectionInfo, EdgeInfo, NodeInfo};
 use tinmesh_core::subnet::Subnet;
@@ -37,7 +39,11 @@ fn node_line(node: &NodeInfo, local: &Local<'_>, out: &mut String) -> std::fmt::
     let (mtu, min_mtu, max_mtu) = node.mtu;
     let changed = node.changed.map_or(0, local.unix_seconds);
     let rtt = node.rtt.map_or(-1, |rtt| i64::try_from(rtt.as_micros()).unwrap_or(i64::MAX));
-    write!(out, "{} {} {address} 0 0 0 {} ", node.name, node.node_id, node.compression)?;
+    write!(out, "{} {} {address} ", node.name, node.node_id)?;
+    let suite = node.legacy.as_ref();
+    let cipher = suite.and_then(|suite| suite.cipher).map_or(0, Cipher::id);
+    let digest = suite.and_then(|suite| suite.digest).map_or(0, Digest::id);
+    write!(out, "{cipher} {digest} {} {} ", suite.map_or(0, |suite| suite.mac_length), node.compression)?;
     write!(out, "{} {:x} {} {} ", node.options, node.status, name(&node.nexthop), name(&node.via))?;
     write!(out, "{} {mtu} {min_mtu} {max_mtu} {changed} {rtt} ", node.distance)?;
     traffic_words(node, out)

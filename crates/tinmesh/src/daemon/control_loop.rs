@@ -365,7 +365,7 @@ impl ControlLoop {
                 true
             }
             Err(cause) => {
-                error!("Unable to reread the configuration, the old one stays in force: {cause}");
+                error!("Unable to reread configuration file, the old one stays in force: {cause}");
                 false
             }
         }

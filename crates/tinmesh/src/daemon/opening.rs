@@ -165,6 +165,8 @@ fn open_udp(address: SocketAddr, settings: &DaemonSettings) -> std::io::Result<U
         mark: settings.fwmark,
         interface: settings.bind_to_interface.clone(),
         dont_fragment: true,
+        one_by_one: !settings.offloads.send,
+        apart: !settings.offloads.receive,
     };
     let socket = UdpSocket::bind(address, &options)?;
     let (received, sent) = socket.buffer_sizes()?;
@@ -207,7 +209,7 @@ fn open_descriptor(settings: &DaemonSettings) -> Result<(Link, String, String)> 
 fn open_interface(kind: Kind, settings: &DaemonSettings, paths: &Paths) -> Result<(Link, String, String)> {
     let path = settings.device.clone().unwrap_or_else(|| "/dev/net/tun".into());
     let name = settings.interface.clone().or_else(|| paths.netname.clone());
-    let options = DeviceOptions { path: Some(path.clone()), name, kind };
+    let options = DeviceOptions { path: Some(path.clone()), name, kind, offloads: settings.offloads.device };
     let device = Device::open(&options).with_context(|| {
         format!("Could not create a tun/tap interface from {}; it needs root and the kernel module tun", path.display())
     })?;

@@ -3,8 +3,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use tinmesh_core::dataplane::batch::Batch;
 use tinmesh_core::dataplane::verdict::Verdict;
-use tinmesh_core::packet::Packet;
 use tracing::debug;
 
 use crate::daemon::log::PACKETS;
@@ -20,20 +20,21 @@ pub fn want(wanted: bool) {
 }
 
 /// Tells of a batch, if that is wanted. The content of packets is nobody's business.
-pub fn tell(packets: &[Packet], verdicts: &[Option<Verdict>]) {
+pub fn tell(batch: &Batch) {
     if WANTED.load(Relaxed) {
-        packets.iter().zip(verdicts).for_each(|(packet, verdict)| tell_one(packet.len(), verdict.as_ref()));
+        let ends = batch.packets().iter().zip(batch.outcomes());
+        ends.filter_map(|(packet, outcome)| Some((packet.len(), outcome.as_ref()?.verdict)))
+            .for_each(|(len, verdict)| tell_one(len, &verdict));
     }
 }
 
-fn tell_one(len: usize, verdict: Option<&Verdict>) {
+fn tell_one(len: usize, verdict: &Verdict) {
     match verdict {
-        Some(Verdict::Transmit(target)) => {
+        Verdict::Transmit(target) => {
             debug!(target: PACKETS, "Sending packet of {len} bytes to {} port {}", target.to.ip(), target.to.port());
         }
-        Some(Verdict::Deliver) => debug!(target: PACKETS, "Writing packet of {len} bytes to the device"),
-        Some(Verdict::Punt(_)) => debug!(target: PACKETS, "Packet of {len} bytes is for the node itself to decide on"),
-        Some(Verdict::Drop(reason)) => debug!(target: PACKETS, "Dropping packet of {len} bytes: {}", reason.label()),
-        None => {}
+        Verdict::Deliver => debug!(target: PACKETS, "Writing packet of {len} bytes to the device"),
+        Verdict::Punt(_) => debug!(target: PACKETS, "Packet of {len} bytes is for the node itself to decide on"),
+        Verdict::Drop(reason) => debug!(target: PACKETS, "Dropping packet of {len} bytes: {}", reason.label()),
     }
 }

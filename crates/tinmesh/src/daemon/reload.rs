@@ -6,6 +6,7 @@ use std::time::Duration;
 use tinmesh_core::dataplane::fib::{Frames, Mode};
 
 use crate::config::syntax::Settings;
+use crate::config::variables::{Support, VARIABLES};
 use crate::config::{self, ConfigError, DaemonSettings, Loaded, Override, Reread};
 use crate::daemon::log::NOTICE;
 use crate::daemon::scripts::ScriptSettings;
@@ -23,7 +24,10 @@ pub struct Reload {
     /// What the device carries, if there is one.
     frames: Option<Frames>,
     invitation_expire: Duration,
+    /// The settings that were read last.
     settings: Settings,
+    /// Those of the start.
+    started: Settings,
 }
 
 impl Reload {
@@ -40,6 +44,7 @@ impl Reload {
             frames,
             invitation_expire: loaded.daemon.invitation_expire,
             settings: loaded.settings.clone(),
+            started: loaded.settings.clone(),
         }
     }
 
@@ -64,17 +69,12 @@ impl Reload {
     /// What is wrong with it; nothing changes then.
     pub fn read(&mut self) -> Result<Reread, ConfigError> {
         let mut loaded = config::reread(&self.paths, &self.overrides, Some(&self.settings))?;
-        if loaded.node.name.as_str() != self.name {
-            loaded.warnings.push(format!("Name needs a restart: still {}", self.name));
-            if let Ok(name) = tinmesh_core::name::NodeName::parse(&self.name) {
-                loaded.node.name = name;
-            }
+        loaded.warnings.extend(unheeded(&self.started, &loaded.settings));
+        if let Ok(name) = tinmesh_core::name::NodeName::parse(&self.name) {
+            loaded.node.name = name;
         }
         // Peers go on sending at the level that they were told with the keys.
-        let level = std::mem::replace(&mut loaded.node.policy.compression, self.compression);
-        if level != self.compression {
-            loaded.warnings.push(format!("Compression needs a restart: still {}", self.compression));
-        }
+        loaded.node.policy.compression = self.compression;
         loaded.node.policy.frames = self.frames.unwrap_or_default();
         if self.frames == Some(Frames::Ip) && loaded.node.policy.mode != Mode::Router {
             loaded.warnings.push("Mode needs a restart: the interface has no Ethernet frames, still router".to_owned());
@@ -102,4 +102,15 @@ impl Reload {
         }
         old.clone()
     }
+}
+
+/// Tells of every variable that is not as it was at the start, but would have to be for it to count.
+fn unheeded(started: &Settings, now: &Settings) -> Vec<String> {
+    let differs = |name: &str| {
+        let [then, now] = [started, now].map(|settings| settings.all(name).map(|setting| &setting.value));
+        !then.eq(now)
+    };
+    let changed = VARIABLES.iter().filter(|variable| variable.restart && variable.support == Support::Honoured);
+    let changed = changed.filter(|variable| differs(variable.name));
+    changed.map(|variable| format!("{} needs a restart: what it was at the start counts", variable.name)).collect()
 }

@@ -37,6 +37,13 @@ pub enum KeyError {
     },
 }
 
+impl KeyError {
+    /// Whether there is no file at all.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Unreadable { cause, .. } if cause.kind() == io::ErrorKind::NotFound)
+    }
+}
+
 /// What a key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {

@@ -57,7 +57,8 @@ fn export_one(tool: &Tool<'_>, name: &NodeName, out: &mut dyn Write) -> Result<(
     let path = tool.paths.host_file(name);
     let text = files::read(&path).map_err(|cause| cannot_open(&path, &cause))?;
     print(out, format_args!("Name = {name}\n"))?;
-    for line in syntax::lines(&text) {
+    for line in text.split_inclusive(|&byte| byte == b'\n') {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
         if syntax::split(&String::from_utf8_lossy(line)).0 != "Name" {
             out.write_all(line)?;
             out.write_all(b"\n")?;
@@ -77,7 +78,7 @@ pub(super) fn import(tool: &Tool<'_>) -> Result<()> {
     let (mut host, mut imported, mut junk) = (None::<Incoming>, 0_usize, false);
     let mut line = Vec::new();
     while input.read_until(b'\n', &mut line)? > 0 {
-        let bare = syntax::lines(&line).next().unwrap_or_default();
+        let bare = line.strip_suffix(b"\n").unwrap_or(&line);
         match name_in(bare) {
             Some(name) => {
                 imported += host.take().map_or(Ok(0), |host| write(tool, host))?;

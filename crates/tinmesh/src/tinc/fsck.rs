@@ -1,6 +1,7 @@
 //! `fsck`: looks for mistakes in the files of an instance, and mends what can be mended (spec: cli B.13).
 
 mod keys;
+mod report;
 mod scripts;
 mod variables;
 
@@ -12,7 +13,9 @@ use anyhow::{Result, bail};
 use rustix::process::geteuid;
 use tinmesh_core::name::NodeName;
 
-use super::{Told, ask, is_interactive, own_name, tell};
+use self::report::{Finding, Report};
+use super::{Told, ask, is_interactive, own_name};
+use crate::cli::tinc::TincOptions;
 use crate::config::edit;
 use crate::config::syntax::{self, Setting};
 use crate::files;
@@ -22,6 +25,7 @@ use crate::tinc_daemon::Tool;
 struct Check<'a> {
     tool: &'a Tool<'a>,
     name: NodeName,
+    report: &'a mut Report,
     /// Whether something keeps the node from working.
     failed: bool,
 }
@@ -30,11 +34,27 @@ pub(super) fn run(tool: &Tool<'_>, arguments: &[String]) -> Result<()> {
     if !arguments.is_empty() {
         bail!("Too many arguments!");
     }
-    require_configuration(tool)?;
-    let Some(name) = name(tool) else {
-        bail!("ERROR: tinc cannot run without a valid Name.");
+    examine(tool, &mut Report::Told)
+}
+
+/// The same for programs, without questions: what was found, and whether the node can work.
+pub fn findings(tool: &Tool<'_>) -> (Vec<Finding>, Result<()>) {
+    let options = TincOptions { batch: true, ..tool.options.clone() };
+    let mut report = Report::Kept(Vec::new());
+    let outcome = examine(&Tool { options: &options, ..*tool }, &mut report);
+    match report {
+        Report::Kept(findings) => (findings, outcome),
+        Report::Told => (Vec::new(), outcome),
+    }
+}
+
+fn examine(tool: &Tool<'_>, report: &mut Report) -> Result<()> {
+    require_configuration(tool, report)?;
+    let Some(name) = name(tool, report) else {
+        report.error("tinc cannot run without a valid Name.");
+        bail!(Told);
     };
-    let mut check = Check { tool, name, failed: false };
+    let mut check = Check { tool, name, report, failed: false };
     if let Some(own) = check.own_settings() {
         keys::check(&mut check, &own);
     }
@@ -44,22 +64,22 @@ pub(super) fn run(tool: &Tool<'_>, arguments: &[String]) -> Result<()> {
 }
 
 /// Without a main file there is nothing to check, but something to say.
-fn require_configuration(tool: &Tool<'_>) -> Result<()> {
+fn require_configuration(tool: &Tool<'_>, report: &mut Report) -> Result<()> {
     let path = tool.paths.tinc_conf();
     let Err(cause) = File::open(&path) else { return Ok(()) };
-    error(format_args!("cannot read {}: {}", path.display(), files::reason(&cause)));
+    report.error(format_args!("cannot read {}: {}", path.display(), files::reason(&cause)));
     if cause.kind() == io::ErrorKind::NotFound {
-        tell(format_args!("No tinc configuration found. Create a new one with:\n\n{}", command(tool, "init")));
+        report.note(format_args!("No tinc configuration found. Create a new one with:\n\n{}", command(tool, "init")));
     } else if cause.kind() == io::ErrorKind::PermissionDenied && geteuid().is_root() {
-        tell(format_args!("Check the permissions of each component of the path {}.", path.display()));
+        report.note(format_args!("Check the permissions of each component of the path {}.", path.display()));
     } else if cause.kind() == io::ErrorKind::PermissionDenied {
-        tell("You are currently not running tinc as root. Use sudo?");
+        report.note("You are currently not running tinc as root. Use sudo?");
     }
     bail!(Told)
 }
 
 /// This node's name. A mistake elsewhere in the files is not its fault.
-fn name(tool: &Tool<'_>) -> Option<NodeName> {
+fn name(tool: &Tool<'_>, report: &mut Report) -> Option<NodeName> {
     let path = tool.paths.tinc_conf();
     let text = files::read(&path).ok()?;
     let written = edit::values(&text, "Name");
@@ -70,14 +90,14 @@ fn name(tool: &Tool<'_>) -> Option<NodeName> {
         Some(_) => own_name(tool.paths).map_err(|error| format!("{error:#}")),
         None => own_name(tool.paths).map_err(|_| format!("Could not find Name in {}.", path.display())),
     };
-    name.map_err(tell).ok()
+    name.map_err(|problem| report.note(problem)).ok()
 }
 
 impl Check<'_> {
     /// The settings of this node, in order of files; nothing if one of the files has a mistake.
     fn own_settings(&mut self) -> Option<Vec<Setting>> {
         let files = self.server_files().into_iter().chain([self.tool.paths.host_file(&self.name)]);
-        let read: Vec<_> = files.map(|path| parse(&path)).collect();
+        let read: Vec<_> = files.map(|path| self.parse(&path)).collect();
         let whole: Option<Vec<_>> = read.into_iter().collect();
         self.failed |= whole.is_none();
         whole.map(|settings| settings.into_iter().flatten().collect())
@@ -100,13 +120,43 @@ impl Check<'_> {
         let mut paths: Vec<_> = match entries {
             Ok(entries) => entries.into_iter().map(|entry| entry.path()).collect(),
             Err(cause) => {
-                tell(format!("Could not read directory {}: {}", directory.display(), files::reason(&cause)));
+                self.report.note(format_args!(
+                    "Could not read directory {}: {}",
+                    directory.display(),
+                    files::reason(&cause)
+                ));
                 self.failed = true;
                 Vec::new()
             }
         };
         paths.sort();
         paths
+    }
+
+    /// Reads another node's host file, or tells what is wrong with it; the daemon can run without it.
+    fn parse_of_other(&mut self, path: &Path) -> Option<Vec<Setting>> {
+        if let Err(cause) = files::read(path) {
+            self.report.error(format_args!("cannot read {}: {}", path.display(), files::reason(&cause)));
+            return None;
+        }
+        self.parse(path)
+    }
+
+    /// Reads a file, or tells what is wrong with it. A file that cannot be read at all has no settings.
+    fn parse(&mut self, path: &Path) -> Option<Vec<Setting>> {
+        let Ok(text) = files::read(path) else { return Some(Vec::new()) };
+        let parsed = syntax::parse(&text, path);
+        if let Err(mistake) = &parsed {
+            self.report.error(mistake);
+        }
+        if let Some(line) = syntax::unclosed_block(&text) {
+            let path = path.display();
+            self.report.error(format_args!(
+                "the block that begins on line {line} of {path} has no end: what follows is ignored."
+            ));
+            return None;
+        }
+        parsed.ok()
     }
 
     /// Whether to mend what was told last.
@@ -124,21 +174,6 @@ impl Check<'_> {
     }
 }
 
-/// Reads a file, or tells what is wrong with it. A file that cannot be read at all has no settings.
-fn parse(path: &Path) -> Option<Vec<Setting>> {
-    let Ok(text) = files::read(path) else { return Some(Vec::new()) };
-    let parsed = syntax::parse(&text, path);
-    if let Err(mistake) = &parsed {
-        error(mistake);
-    }
-    if let Some(line) = syntax::unclosed_block(&text) {
-        let path = path.display();
-        error(format_args!("the block that begins on line {line} of {path} has no end: what follows is ignored."));
-        return None;
-    }
-    parsed.ok()
-}
-
 /// A command line for this instance.
 fn command(tool: &Tool<'_>, command: &str) -> String {
     let program = tool.program;
@@ -147,12 +182,4 @@ fn command(tool: &Tool<'_>, command: &str) -> String {
         (Some(netname), false) => format!("{program} -n {netname} {command}"),
         (None, false) => format!("{program} {command}"),
     }
-}
-
-fn warning(text: impl std::fmt::Display) {
-    tell(format_args!("WARNING: {text}"));
-}
-
-fn error(text: impl std::fmt::Display) {
-    tell(format_args!("ERROR: {text}"));
 }

@@ -12,13 +12,18 @@ use crate::tinc_daemon::Tool;
 /// `help`, `help VARIABLE`, `help variables`; as in tinc, other words do not matter.
 pub(super) fn run(tool: &Tool<'_>, arguments: &[String], out: &mut dyn Write) -> Result<()> {
     let topic = arguments.first().map(String::as_str).unwrap_or_default();
+    if describe_variables(topic, out)? { Ok(()) } else { print(out, usage(tool.program)) }
+}
+
+/// Tells of the variable `topic`, of all if it is `variables`; says whether there is such a variable.
+pub fn describe_variables(topic: &str, out: &mut dyn Write) -> Result<bool> {
     if topic.eq_ignore_ascii_case("variables") {
-        return VARIABLES.iter().try_for_each(|variable| print(out, format_args!("{}\n", describe(variable))));
+        VARIABLES.iter().try_for_each(|variable| print(out, format_args!("{}\n", describe(variable))))?;
+        return Ok(true);
     }
-    match Variable::find(topic) {
-        Some(variable) => print(out, describe(variable)),
-        None => print(out, usage(tool.program)),
-    }
+    let found = Variable::find(topic);
+    found.map(describe).iter().try_for_each(|text| print(out, text))?;
+    Ok(found.is_some())
 }
 
 fn describe(variable: &Variable) -> String {

@@ -9,30 +9,53 @@ use tinmesh_core::wire::options::Options;
 use tinmesh_os::local_time;
 
 use super::{Tool, print_line};
+use crate::control::client::Client;
 use crate::control::dump::{EdgeLine, NodeLine, SubnetLine, status};
 
-pub(super) fn run(tool: &Tool<'_>, item: &str, out: &mut dyn Write) -> Result<()> {
-    let mut client = tool.connect()?;
+/// What a question was about.
+pub enum Found {
+    /// A node, with all edges and subnets of the mesh.
+    Node {
+        /// The node.
+        node: Box<NodeLine>,
+        /// Edges.
+        edges: Vec<EdgeLine>,
+        /// Subnets.
+        subnets: Vec<SubnetLine>,
+    },
+    /// Subnets that are the asked one, or hold the address.
+    Subnets(Vec<SubnetLine>),
+}
+
+/// Looks for a node, a subnet, or the owners of an address.
+///
+/// # Errors
+/// If `item` is none of these, or not known.
+pub fn find(client: &mut Client, item: &str) -> Result<Found> {
     if NodeName::parse(item).is_ok() {
-        let nodes = client.nodes()?;
-        let found = nodes.iter().find(|node| node.name == item);
-        let node = found.ok_or_else(|| anyhow!("Unknown node {item}."))?;
-        let (edges, subnets) = (client.edges()?, client.subnets()?);
-        return Ok(write!(out, "{}", describe(node, &edges, &subnets))?);
+        let found = client.nodes()?.into_iter().find(|node| node.name == item);
+        let node = Box::new(found.ok_or_else(|| anyhow!("Unknown node {item}."))?);
+        return Ok(Found::Node { node, edges: client.edges()?, subnets: client.subnets()? });
     }
     if !item.contains(['.', ':']) {
         bail!("Argument is not a node name, subnet or address.");
     }
     let wanted = Wanted::parse(item)?;
-    let subnets = client.subnets()?;
-    let mut hits = subnets.iter().filter(|line| wanted.matches(line)).peekable();
-    if hits.peek().is_none() {
+    let mut subnets = client.subnets()?;
+    subnets.retain(|line| wanted.matches(line));
+    if subnets.is_empty() {
         bail!("Unknown {} {item}.", if item.contains('/') { "subnet" } else { "address" });
     }
-    for hit in hits {
-        print_line(out, format_args!("Subnet: {}\nOwner:  {}", hit.subnet, hit.owner))?;
+    Ok(Found::Subnets(subnets))
+}
+
+pub(super) fn run(tool: &Tool<'_>, item: &str, out: &mut dyn Write) -> Result<()> {
+    match find(&mut *tool.connect()?, item)? {
+        Found::Node { node, edges, subnets } => Ok(write!(out, "{}", describe(&node, &edges, &subnets))?),
+        Found::Subnets(subnets) => subnets
+            .iter()
+            .try_for_each(|hit| print_line(out, format_args!("Subnet: {}\nOwner:  {}", hit.subnet, hit.owner))),
     }
-    Ok(())
 }
 
 /// The answer to `info NODE`.

@@ -22,7 +22,9 @@ pub(super) fn start(tool: &Tool<'_>, arguments: &[String]) -> Result<()> {
     }
     let mut words = tool.options.daemon_words();
     words.extend_from_slice(arguments);
-    Launch::beside(tool.program, words)?.run(&mut std::io::stderr())
+    // Where tinc is installed beside tinmesh, its daemon is not ours.
+    let launch = if tool.program == "tinmesh" { Launch::own(words) } else { Launch::beside(tool.program, words) };
+    launch?.run(&mut std::io::stderr())
 }
 
 /// Stops the daemon and waits until it is gone.

@@ -1,7 +1,7 @@
 //! Following the daemon: its log and the packets that it routes (spec: cli B.7).
 
 use std::io::{self, IsTerminal as _, Write};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use tinmesh_os::signals::Interrupts;
@@ -17,7 +17,7 @@ const DEFAULT_SNAP_LEN: u32 = 9018;
 pub(super) fn log(tool: &Tool<'_>, level: Option<&str>, out: &mut dyn Write) -> Result<()> {
     let request = ControlRequest::Log {
         level: level.map_or(-1, lenient_number),
-        colour: io::stdout().is_terminal() && crate::user::colour_wanted(),
+        colour: tool.colour.unwrap_or_else(|| io::stdout().is_terminal() && crate::user::colour_wanted()),
     };
     let print = |line: &[u8]| out.write_all(&[line, b"\n"].concat()).and_then(|()| out.flush()).is_ok();
     let mut client = tool.connect()?;
@@ -35,14 +35,24 @@ pub(super) fn pcap(tool: &Tool<'_>, snap_len: Option<&str>, out: &mut dyn Write)
     let mut client = tool.connect()?;
     out.write_all(&capture_header(if snap_len == 0 { DEFAULT_SNAP_LEN } else { snap_len }))?;
     out.flush()?;
-    client.follow(&ControlRequest::Pcap { snap_len }, None, |packet| {
+    // Whole packets are asked for and cut here: a daemon does not tell how long they were.
+    client.follow(&ControlRequest::Pcap { snap_len: 0 }, None, |packet| {
         let arrival = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let len = u32::try_from(packet.len()).unwrap_or(u32::MAX);
-        let seconds = u32::try_from(arrival.as_secs()).unwrap_or(u32::MAX);
-        let header = [seconds, arrival.subsec_micros(), len, len].map(u32::to_ne_bytes).concat();
-        out.write_all(&header).and_then(|()| out.write_all(packet)).and_then(|()| out.flush()).is_ok()
+        let record = capture_record(packet, snap_len, arrival);
+        out.write_all(&record).and_then(|()| out.flush()).is_ok()
     })?;
     Ok(())
+}
+
+/// A packet with its record header: time, length here, length on its way.
+fn capture_record(packet: &[u8], snap_len: u32, arrival: Duration) -> Vec<u8> {
+    let limit = if snap_len == 0 { DEFAULT_SNAP_LEN } else { snap_len };
+    let shown = packet.get(..usize::try_from(limit).unwrap_or(usize::MAX)).unwrap_or(packet);
+    let seconds = u32::try_from(arrival.as_secs()).unwrap_or(u32::MAX);
+    let [kept, whole] = [shown, packet].map(|bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+    let mut record = [seconds, arrival.subsec_micros(), kept, whole].map(u32::to_ne_bytes).concat();
+    record.extend_from_slice(shown);
+    record
 }
 
 /// Magic number, version 2.4, no zone, no accuracy, snapshot length, Ethernet.
@@ -64,5 +74,13 @@ mod tests {
         assert_eq!(header.len(), 24);
         assert_eq!(header[16..20], 96_u32.to_ne_bytes());
         assert_eq!(header[20..], 1_u32.to_ne_bytes());
+    }
+
+    #[test]
+    fn a_record_keeps_the_length_that_the_packet_had() {
+        let record = capture_record(&[7; 100], 60, Duration::from_micros(5_000_001));
+        let head = [5_u32, 1, 60, 100].map(u32::to_ne_bytes).concat();
+        assert_eq!((&record[..16], record.len()), (&head[..], 76));
+        assert_eq!(capture_record(&[7; 100], 0, Duration::ZERO).len(), 116);
     }
 }

@@ -40,11 +40,38 @@ pub(super) fn run(place: &Place, out: &mut dyn Write) -> Result<()> {
 
 fn wait_for_end(pid: u32) -> Result<()> {
     let end = Instant::now() + PATIENCE;
-    while i32::try_from(pid).is_ok_and(process::process_exists) {
+    while still_runs(pid) {
         if Instant::now() > end {
             bail!("The daemon still runs, as process {pid}: see its log, or end it with `sudo kill -9 {pid}`");
         }
         sleep(INTERVAL);
     }
     Ok(())
+}
+
+/// Whether the process does anything still; one that only waits for its parent to take notice of its end does not.
+fn still_runs(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let state = status.lines().find_map(|line| line.strip_prefix("State:"));
+    state.is_some_and(|state| !state.trim_start().starts_with(['Z', 'X']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn a_process_whose_parent_does_not_look_has_ended_all_the_same() {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let pid = child.id();
+        assert!(still_runs(pid));
+
+        drop(child.stdin.take());
+        wait_for_end(pid).unwrap();
+
+        assert!(process::process_exists(i32::try_from(pid).unwrap()), "it is a zombie now");
+        child.wait().unwrap();
+        assert!(!still_runs(pid));
+    }
 }

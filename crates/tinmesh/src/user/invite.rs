@@ -10,6 +10,7 @@ use tinmesh_core::invite::url::DEFAULT_PORT;
 use tinmesh_core::name::NodeName;
 use tinmesh_core::subnet::Subnet;
 
+use super::json::print;
 use super::outside::{self, Reach};
 use super::place::Place;
 use crate::cli::tinmesh::InviteOptions;
@@ -63,7 +64,7 @@ pub(super) fn run(place: &Place, options: &InviteOptions, out: &mut dyn Write) -
     place.require_root("invite")?;
     let made = make(place, options.name.as_deref(), options.address.as_deref())?;
     if options.json {
-        return Ok(writeln!(out, "{}", serde_json::to_string_pretty(&made)?)?);
+        return print(&made, out);
     }
     let who = made.name.as_ref().map_or_else(|| "one other machine".to_owned(), |name| format!("the new node {name}"));
     eprintln!("On {who}, type this; it works once, within a week:\n");

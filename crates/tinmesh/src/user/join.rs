@@ -38,7 +38,7 @@ pub(super) fn run(place: &Place, options: &JoinOptions, out: &mut dyn Write) -> 
         );
     }
     let wanted = options.name.as_deref().map(parse_name).transpose()?;
-    let (joined, inviter) = become_member(place, &url, wanted, options.force)?;
+    let (joined, inviter) = become_member(place, &url, wanted, place.options.force)?;
     for note in &joined.notes {
         eprintln!("{note}");
     }

@@ -2,31 +2,49 @@
 
 use std::io::Write;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
+use super::json::print;
 use super::place::Place;
 use crate::control::dump::{ConnectionLine, EdgeLine, NodeLine, SubnetLine};
-use crate::tinc_daemon::dump::What;
+use crate::files::invitations::{Outstanding, outstanding};
+use crate::tinc_daemon::dump::{What, is_of_files};
 
-/// Prints a list as a JSON array.
+/// Prints a list as a JSON array, and a graph as an object with two of them.
 pub(super) fn run(place: &Place, words: &[String], out: &mut dyn Write) -> Result<()> {
+    if is_of_files(words) {
+        return print(&invitations(place)?, out);
+    }
     let what = What::parse("tinmesh", words)?;
     let mut client = place.connect()?;
-    let values: Vec<Value> = match what {
+    let value: Value = match what {
         What::Nodes { reachable } => {
-            let nodes = client.nodes()?;
-            nodes.iter().filter(|node| node.is_reachable() || !reachable).map(node).collect()
+            client.nodes()?.iter().filter(|node| node.is_reachable() || !reachable).map(node).collect()
         }
         What::Edges => client.edges()?.iter().map(edge).collect(),
         What::Subnets => client.subnets()?.iter().map(subnet).collect(),
         What::Connections => client.connections()?.iter().map(connection).collect(),
-        What::Graph(_) => bail!("A graph has no JSON form: list nodes and edges"),
+        What::Graph(_) => {
+            let nodes: Value = client.nodes()?.iter().map(node).collect();
+            json!({ "nodes": nodes, "edges": client.edges()?.iter().map(edge).collect::<Value>() })
+        }
     };
-    Ok(writeln!(out, "{}", serde_json::to_string_pretty(&values)?)?)
+    print(&value, out)
 }
 
-fn node(node: &NodeLine) -> Value {
+fn invitations(place: &Place) -> Result<Value> {
+    let directory = place.paths.invitations();
+    let outstanding = outstanding(&place.paths).with_context(|| format!("Could not read {}", directory.display()))?;
+    let invitation = |found: &Outstanding| {
+        let node = found.node.as_ref().map(ToString::to_string);
+        json!({ "node": node, "file": directory.join(&found.file_name) })
+    };
+    Ok(outstanding.iter().map(invitation).collect())
+}
+
+/// A node as all commands show it.
+pub(super) fn node(node: &NodeLine) -> Value {
     let known = |name: &String| Some(name).filter(|name| *name != "-").cloned();
     let traffic = &node.traffic;
     json!({
@@ -60,7 +78,8 @@ fn edge(edge: &EdgeLine) -> Value {
     })
 }
 
-fn subnet(line: &SubnetLine) -> Value {
+/// A subnet as all commands show it.
+pub(super) fn subnet(line: &SubnetLine) -> Value {
     let owner = Some(&line.owner).filter(|owner| *owner != "(broadcast)");
     json!({ "subnet": line.subnet, "owner": owner })
 }
@@ -79,7 +98,12 @@ mod tests {
     fn listed(replies: &[&str], text: &str) -> Result<Value> {
         let daemon = FakeDaemon::answering(replies);
         let dir = daemon.paths().confbase;
-        let network = Network { config: Some(dir.clone()), net: Some(String::new()), pidfile: Some(dir.join("pid")) };
+        let network = Network {
+            config: Some(dir.clone()),
+            net: Some(String::new()),
+            pidfile: Some(dir.join("pid")),
+            ..Network::default()
+        };
         let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
         let mut out = Vec::new();
         run(&Place::named(&network).unwrap(), &words, &mut out)?;

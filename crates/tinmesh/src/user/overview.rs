@@ -66,8 +66,12 @@ mod tests {
     use crate::control::fake_daemon::FakeDaemon;
 
     fn place_in(dir: &std::path::Path) -> Place {
-        let network =
-            Network { config: Some(dir.to_owned()), net: Some(String::new()), pidfile: Some(dir.join("pid")) };
+        let network = Network {
+            config: Some(dir.to_owned()),
+            net: Some(String::new()),
+            pidfile: Some(dir.join("pid")),
+            ..Network::default()
+        };
         Place::named(&network).unwrap()
     }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, anyhow, bail};
+use clap::ColorChoice;
 
 use crate::cli::tinc::TincOptions;
 use crate::cli::tinmesh::Network;
@@ -17,6 +18,8 @@ pub(crate) struct Place {
     pub(crate) options: TincOptions,
     /// Where everything is.
     pub(crate) paths: Paths,
+    /// Whether to use colours.
+    pub(crate) color: ColorChoice,
 }
 
 impl Place {
@@ -45,13 +48,13 @@ impl Place {
         let options = network.tinc_options(Vec::new());
         let paths = Paths::for_control(&options.path_options())?;
         let net = options.net.clone().or_else(|| paths.netname.clone());
-        Ok(Self { options: TincOptions { net, ..options }, paths })
+        Ok(Self { options: TincOptions { net, ..options }, paths, color: network.color })
     }
 
     /// The same, where an invitation chose the network's name.
     pub(crate) fn moved_to(&self, paths: &Paths) -> Self {
         let options = TincOptions { net: paths.netname.clone(), ..self.options.clone() };
-        Self { options, paths: paths.clone() }
+        Self { options, paths: paths.clone(), color: self.color }
     }
 
     /// Whether the network exists on this machine.

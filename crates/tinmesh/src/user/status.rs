@@ -74,6 +74,19 @@ pub struct Peer {
     pub sent: Amount,
     /// Whether it says that it is tinmesh.
     pub tinmesh: bool,
+    /// In which protocol it is spoken to; `null` if it is not.
+    pub protocol: Option<Protocol>,
+}
+
+/// How packets to a node are protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Protocol {
+    /// That of tinc 1.1.
+    #[serde(rename = "sptps")]
+    Sptps,
+    /// That of tinc 1.0, which is weak.
+    #[serde(rename = "tinc-1.0")]
+    Legacy,
 }
 
 /// How packets get to a node.
@@ -196,8 +209,16 @@ impl Peer {
             received: Amount { packets: in_packets, bytes: in_bytes },
             sent: Amount { packets: out_packets, bytes: out_bytes },
             tinmesh: Options(node.options).has(Options::TINMESH),
+            protocol: Protocol::read(node),
             path,
         }
+    }
+}
+
+impl Protocol {
+    fn read(node: &NodeLine) -> Option<Self> {
+        let spoken = if node.has(status::SPTPS) { Self::Sptps } else { Self::Legacy };
+        node.is_reachable().then_some(spoken)
     }
 }
 

@@ -10,6 +10,7 @@ use tinmesh_os::netlink::Link;
 use tinmesh_os::process::hostname;
 
 use super::invite::{self, Made, parse_address, parse_name};
+use super::json::print;
 use super::place::Place;
 use super::status::{Status, render};
 use super::{start, watch};
@@ -54,8 +55,7 @@ pub(super) fn run(place: &Place, options: &UpOptions, out: &mut dyn Write) -> Re
     }
     let status = watch::read(place)?;
     if options.json {
-        let report = report(place, status, was_running, new);
-        return Ok(writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?);
+        return print(&report(place, status, was_running, new), out);
     }
     let text = match &new {
         Some((founded, made)) => founded_text(place, founded, made),
@@ -123,14 +123,29 @@ fn founded_text(place: &Place, founded: &Founded, made: &Made) -> String {
 
 fn up_text(place: &Place, status: &Status, was_running: bool) -> String {
     let first = if was_running { "Already up.\n\n" } else { "" };
-    let shown = render(status, tinmesh_os::clock::unix_seconds(), None, super::colour_on_stdout());
+    let shown = render(status, tinmesh_os::clock::unix_seconds(), None, super::colour_on_stdout(place.color));
     format!("{first}{shown}\nTo let another machine in: {}\n", place.sudo("invite"))
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::user::invite::tests::founded_in;
+
+    /// What is reported of a network that was made with this invitation, and of one that was there.
+    pub(in crate::user) fn reports(made: &Made) -> Vec<serde_json::Value> {
+        let report = |network: Option<&str>, invitation| Report {
+            node: "alice".to_owned(),
+            network: network.map(str::to_owned),
+            config: "/etc/tinc".to_owned(),
+            founded: true,
+            was_running: false,
+            addresses: vec![[10, 9, 0, 1].into()],
+            invitation,
+        };
+        let reports = [report(None, Some(made.clone())), report(Some("vpn"), None)];
+        reports.iter().map(|report| serde_json::to_value(report).unwrap()).collect()
+    }
 
     #[test]
     fn a_new_network_is_described_with_the_line_for_the_next_machine() {

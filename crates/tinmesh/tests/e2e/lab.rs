@@ -93,8 +93,17 @@ fn stand_in(name: &str) -> PathBuf {
 
 /// Debian's tinc 1.1, as `cargo xtask peers` leaves it.
 pub(crate) fn tinc11(program: &str) -> PathBuf {
+    peer("tinc-1.1", program)
+}
+
+/// Debian's tinc 1.0; it has no `tinc`.
+pub(crate) fn tinc10() -> PathBuf {
+    peer("tinc-1.0", "tincd")
+}
+
+fn peer(version: &str, program: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the directory lies in the target directory");
-    let path = target.join("peers/tinc-1.1/bin").join(program);
+    let path = target.join("peers").join(version).join("bin").join(program);
     assert!(path.exists(), "\n\n  {} is missing: run `cargo xtask peers` first\n\n", path.display());
     path
 }

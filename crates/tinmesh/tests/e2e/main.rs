@@ -4,20 +4,28 @@
 
 mod blackbox;
 mod compression;
+mod control_protocol;
+mod control_tools;
 mod devices;
+mod differences;
+mod forms;
 mod harness;
 mod hostile;
+mod inherited;
 mod invitations;
 #[path = "../spec_invitations/inviter.rs"]
 mod inviter;
 mod key_files;
 mod lab;
+mod legacy;
 mod lifecycle;
 mod mixed;
 mod nats;
 mod netnames;
+mod offloads;
 mod proxies;
 mod relaying;
+mod reloads;
 mod restarts;
 mod roaming;
 mod robust;

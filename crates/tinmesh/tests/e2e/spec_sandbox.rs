@@ -57,11 +57,13 @@ fn section_10_1_at_level_normal_scripts_run_as_before_and_the_daemon_itself_is_c
     wait_until(secs(10), "the script of bob's subnet ran", || read(&lab.path("runs")).contains("subnet-up bob"));
     // The log is opened anew in a directory into which the daemon itself cannot write, and the configuration read.
     fs::rename(&log, lab.path("log.1")).expect("it is there");
-    alice.daemon.host("Subnet = 10.9.0.0/16").config("ScriptsInterpreter = /bin/false");
+    alice.daemon.host("Subnet = 10.9.0.0/16").config("ScriptsInterpreter = /bin/false").config("ScriptsExtension = .x");
     alice.daemon.tinc(&["debug", "4"]);
     running.signal("HUP");
     wait_until(secs(10), "the new log is there", || {
-        read(&log).contains("Not changing ScriptsInterpreter because of sandbox.")
+        ["Interpreter", "Extension"]
+            .iter()
+            .all(|what| read(&log).contains(&format!("Not changing Scripts{what} because of sandbox.")))
     });
     wait_until(secs(10), "the new subnet is up", || {
         read(&lab.path("runs")).contains("subnet-up alice 10.9.0.0/16 4 as root")

@@ -17,12 +17,13 @@ const OURS: Kind = Kind::Ours;
 const THEIRS: Kind = Kind::Tinc11;
 
 /// A site: its daemon and its wire.
-struct Site {
-    daemon: Daemon,
-    wire: Segment,
+pub(crate) struct Site {
+    pub(crate) daemon: Daemon,
+    pub(crate) wire: Segment,
 }
 
-fn site(lab: &Lab, wan: &Segment, number: usize, kind: Kind) -> Site {
+/// Site `number`, whose daemon does not run yet.
+pub(crate) fn site(lab: &Lab, wan: &Segment, number: usize, kind: Kind) -> Site {
     let address = format!("192.0.2.{number}");
     let host = wan.host("node", &[&format!("{address}/24")]);
     let wire = Segment::new("wire");

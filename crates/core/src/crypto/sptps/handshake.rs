@@ -13,12 +13,12 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::crypto::aead::Cipher;
 use crate::crypto::agreement::agree;
 use crate::crypto::keys::{PublicKey, SecretKey};
 use crate::crypto::prf;
 use crate::crypto::rng::Rng;
 use crate::crypto::sptps::{Params, Role, SessionKeys, SptpsError};
+use tinmesh_cipher::Key;
 
 /// Length of a KEX message: version, nonce, key.
 const KEX: usize = 65;
@@ -180,7 +180,7 @@ impl Handshake {
             Role::Initiator => (from_initiator, from_responder),
             Role::Responder => (from_responder, from_initiator),
         };
-        Ok(SessionKeys { sending: Cipher::new(sending), receiving: Cipher::new(receiving) })
+        Ok(SessionKeys { sending: Key::new(sending), receiving: Key::new(receiving) })
     }
 }
 

@@ -7,10 +7,10 @@
 //!
 //! Numbers are not on the wire; each side counts. A wrong length makes the tag fail. Source: spec sptps 9.1, 13, 17.
 
-use crate::crypto::aead::{Cipher, TAG};
 use crate::crypto::rng::Rng;
 use crate::crypto::sptps::handshake::{Change, Handshake, Step};
 use crate::crypto::sptps::{HANDSHAKE, Params, SptpsError};
+use tinmesh_cipher::{Key, TAG};
 
 /// Records that one key may number before a nonce would repeat.
 const NUMBERS: u64 = 1 << 32;
@@ -39,7 +39,7 @@ pub struct Stream {
     handshake: Handshake,
     outbound: Direction,
     inbound: Direction,
-    coming: Option<Cipher>,
+    coming: Option<Key>,
     partial: Vec<u8>,
     output: Vec<u8>,
 }
@@ -47,7 +47,7 @@ pub struct Stream {
 /// The records of one direction.
 #[derive(Debug, Default)]
 struct Direction {
-    key: Option<Cipher>,
+    key: Option<Key>,
     next: u64,
     since: u64,
 }
@@ -62,7 +62,7 @@ impl Direction {
         Ok(number)
     }
 
-    fn set_key(&mut self, key: Cipher) {
+    fn set_key(&mut self, key: Key) {
         self.key = Some(key);
         self.since = self.next;
     }

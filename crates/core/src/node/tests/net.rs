@@ -87,6 +87,7 @@ impl Net {
             link: LinkPolicy::default(),
             mesh: MeshPolicy { auto_connect: false, ..MeshPolicy::default() },
             timing: Timing::default(),
+            legacy: None,
         }
     }
 

@@ -55,15 +55,20 @@ fn distance_counts_single_letters() {
     assert_eq!(distance("abc", "abc"), 0);
 }
 
-/// What `docs/configuration.md` says of a variable: where it may stand, its default and its state.
-fn documented() -> Vec<(&'static str, [&'static str; 3])> {
+/// What `docs/configuration.md` says of a variable: where it may stand, its default, what a reload does, and its state.
+fn documented() -> Vec<(&'static str, [&'static str; 4])> {
     let text = include_str!("../../../../../docs/configuration.md");
     let section = text.split("\n## ").find(|section| section.starts_with("Variables\n")).unwrap();
     let tables = section.split("\n### ").skip(1);
     let rows = tables.flat_map(str::lines).filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
     let cells = rows.map(|row| row.split(" | ").collect::<Vec<_>>()).filter(|cells| cells.len() == 6);
     let variables = cells.filter(|cells| !["variable", "---"].contains(&cells[0]));
-    variables.map(|cells| (cells[0], [cells[1], cells[2], cells[4]])).collect()
+    variables.map(|cells| (cells[0], [cells[1], cells[2], reload_class(cells[3]), cells[4]])).collect()
+}
+
+/// The table of variables does not tell whether a change counts for what is there already.
+fn reload_class(told: &'static str) -> &'static str {
+    if told == "new" { "yes" } else { told }
 }
 
 #[test]
@@ -81,7 +86,7 @@ fn the_document_tells_of_every_variable_what_the_table_tells() {
 }
 
 /// The same of a variable of the table, in the document's words.
-fn facts(variable: &Variable) -> [String; 3] {
+fn facts(variable: &Variable) -> [String; 4] {
     let class = &variable.class;
     let letters =
         [("T", class.server), ("H", class.host), ("M", class.multiple), ("I", class.safe), ("O", class.obsolete)];
@@ -92,7 +97,12 @@ fn facts(variable: &Variable) -> [String; 3] {
         Support::Later => "later",
         Support::Pointless => "none",
     };
-    [place, default, state.to_owned()]
+    let reload = match (variable.support, variable.restart) {
+        (Support::Later | Support::Pointless, _) => "-",
+        (Support::Honoured, true) => "no",
+        (Support::Honoured, false) => "yes",
+    };
+    [place, default, reload.to_owned(), state.to_owned()]
 }
 
 /// The second table of the document names a test for each variable; it must be there.

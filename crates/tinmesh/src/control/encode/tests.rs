@@ -6,6 +6,7 @@ use tinmesh_core::wire::options::Options;
 
 use super::*;
 use crate::control::dump::{ConnectionLine, EdgeLine, Line as _, NodeLine};
+use tinmesh_core::legacy::session::Suite;
 
 fn numeric(address: SocketAddr) -> String {
     format!("{} port {}", address.ip(), address.port())
@@ -30,6 +31,7 @@ fn alice() -> NodeInfo {
         changed: Some(Instant::from_micros(2_000_000)),
         rtt: None,
         compression: 0,
+        legacy: None,
         stats: Arc::new(PeerStats::default()),
     }
 }
@@ -88,6 +90,13 @@ fn a_client_reads_of_another_node_what_the_daemon_knows() {
 fn a_node_without_address_is_unknown() {
     let nowhere = NodeInfo { address: None, ..bob() };
     assert!(dump(&[nowhere]).starts_with(&format!("18 3 bob {} unknown port unknown 0 0 0 11 ", name("bob").id())));
+}
+
+#[test]
+fn a_node_with_a_key_of_tinc_1_0_shows_its_cipher_digest_and_length_of_codes() {
+    let suite = Suite { cipher: Cipher::by_id(427), digest: Digest::by_id(672), mac_length: 4, compression: 11 };
+    let old = NodeInfo { legacy: Some(suite), ..bob() };
+    assert!(dump(&[old]).contains(" port 6002 427 672 4 11 "));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use tinmesh_core::crypto::keys::SecretKey;
 use tinmesh_core::legacy::rsa::{self, RsaKeyError};
 use zeroize::Zeroizing;
 
-use super::{Check, command, error, tell, warning};
+use super::{Check, command};
 use crate::config::syntax::Setting;
 use crate::files;
 use crate::files::keys::{self, Algorithm};
@@ -37,15 +37,15 @@ pub(super) fn check(check: &mut Check<'_>, own: &[Setting]) {
     let ed25519 =
         private_key(check, own, Algorithm::Ed25519, |text| SecretKey::parse_file(text).map_err(|_| Fault::Unusable));
     if rsa.is_none() && ed25519.is_none() && !check.failed {
-        error("Neither RSA or Ed25519 private key found.");
-        tell(format_args!("You can generate new keys with:\n\n{}", command(check.tool, "generate-keys")));
+        check.report.error("Neither RSA or Ed25519 private key found.");
+        check.report.note(format_args!("You can generate new keys with:\n\n{}", command(check.tool, "generate-keys")));
         check.failed = true;
         return;
     }
     let host_file = check.tool.paths.host_file(&check.name);
     let text = files::read(&host_file);
     if text.is_err() {
-        warning(format_args!("cannot read {}", host_file.display()));
+        check.report.warning(format_args!("cannot read {}", host_file.display()));
     }
     let text = text.unwrap_or_default();
     check_rsa(check, own, rsa.as_ref(), &text);
@@ -123,8 +123,8 @@ fn private_key<K>(
     let key = parse(&Zeroizing::new(String::from_utf8_lossy(&text).into_owned()));
     match &key {
         Ok(_) => return key.ok(),
-        Err(Fault::Unusable) => error(format_args!("No key or unusable key found in {}.", path.display())),
-        Err(Fault::DoesNotWork) => error(format_args!("private {} key does not work.", algorithm.name())),
+        Err(Fault::Unusable) => check.report.error(format_args!("No key or unusable key found in {}.", path.display())),
+        Err(Fault::DoesNotWork) => check.report.error(format_args!("private {} key does not work.", algorithm.name())),
     }
     hint(check, algorithm);
     check.failed = true;
@@ -138,39 +138,43 @@ fn read_private(check: &mut Check<'_>, path: &Path) -> Option<Zeroizing<Vec<u8>>
         Ok(read) => read,
         Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return None,
         Err(cause) => {
-            error(format_args!("could not open {}: {}", path.display(), files::reason(&cause)));
+            check.report.error(format_args!("could not open {}: {}", path.display(), files::reason(&cause)));
             check.failed = true;
             return None;
         }
     };
     if status.mode() & 0o077 != 0 {
-        warning(format_args!("unsafe file permissions on {}.", path.display()));
+        check.report.warning(format_args!("unsafe file permissions on {}.", path.display()));
         if status.uid() != getuid().as_raw() {
             let program = check.tool.program;
-            tell(format_args!("You are not running {program} as the same uid as {}.", path.display()));
+            check.report.note(format_args!("You are not running {program} as the same uid as {}.", path.display()));
         } else if check.may_fix() {
-            fix_mode(path, status.mode() & 0o7700);
+            fix_mode(check, path, status.mode() & 0o7700);
         }
     }
     Some(text)
 }
 
-fn fix_mode(path: &Path, mode: u32) {
+fn fix_mode(check: &mut Check<'_>, path: &Path, mode: u32) {
     match fs::set_permissions(path, fs::Permissions::from_mode(mode)) {
-        Ok(()) => tell(format_args!("Fixed permissions of {}.", path.display())),
+        Ok(()) => check.report.note(format_args!("Fixed permissions of {}.", path.display())),
         Err(cause) => {
-            tell(format_args!("Could not fix permissions of {}: {}", path.display(), files::reason(&cause)));
+            check.report.note(format_args!(
+                "Could not fix permissions of {}: {}",
+                path.display(),
+                files::reason(&cause)
+            ));
         }
     }
 }
 
-fn hint(check: &Check<'_>, algorithm: Algorithm) {
+fn hint(check: &mut Check<'_>, algorithm: Algorithm) {
     let word = match algorithm {
         Algorithm::Rsa => "generate-rsa-keys",
         Algorithm::Ed25519 => "generate-ed25519-keys",
     };
     let name = algorithm.name();
-    tell(format_args!("You can generate a new {name} key with:\n\n{}", command(check.tool, word)));
+    check.report.note(format_args!("You can generate a new {name} key with:\n\n{}", command(check.tool, word)));
 }
 
 /// Says what is wrong with a pair of keys; `block` is the public half of the private one, to mend it with.
@@ -179,19 +183,19 @@ fn judge(check: &mut Check<'_>, algorithm: Algorithm, pair: Pair, block: Option<
     match pair {
         Pair::Sound => return,
         Pair::NoPrivate => {
-            warning(format_args!("A public {name} key was found but no private key is known."));
+            check.report.warning(format_args!("A public {name} key was found but no private key is known."));
             if algorithm == Algorithm::Ed25519 {
                 hint(check, algorithm);
             }
             return;
         }
         Pair::Lengths => {
-            error(format_args!("public and private {name} key lengths do not match."));
+            check.report.error(format_args!("public and private {name} key lengths do not match."));
             check.failed = true;
             return;
         }
-        Pair::Mismatch => error(format_args!("public and private {name} keys do not match.")),
-        Pair::NoPublic => warning(format_args!("No (usable) public {name} key found.")),
+        Pair::Mismatch => check.report.error(format_args!("public and private {name} keys do not match.")),
+        Pair::NoPublic => check.report.warning(format_args!("No (usable) public {name} key found.")),
     }
     if let (Some(block), true) = (block, check.may_fix()) {
         write_public(check, algorithm, &block);
@@ -203,12 +207,12 @@ fn write_public(check: &mut Check<'_>, algorithm: Algorithm, block: &str) {
     match keys::append(&path, algorithm, block.as_bytes(), 0o644) {
         Ok(disabled) => {
             if disabled {
-                tell("Warning: old key(s) found and disabled.");
+                check.report.note("Warning: old key(s) found and disabled.");
             }
-            tell(format_args!("Wrote {} public key to {}.", algorithm.name(), path.display()));
+            check.report.note(format_args!("Wrote {} public key to {}.", algorithm.name(), path.display()));
         }
         Err(cause) => {
-            tell(format_args!("Could not write to {}: {}", path.display(), files::reason(&cause)));
+            check.report.note(format_args!("Could not write to {}: {}", path.display(), files::reason(&cause)));
             check.failed = true;
         }
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::fs::{Access, access};
 
-use super::{Check, tell, warning};
+use super::Check;
 use crate::files;
 
 const KNOWN: [&str; 3] = ["tinc", "host", "subnet"];
@@ -20,10 +20,10 @@ pub(super) fn check(check: &mut Check<'_>) {
             check_mode(check, &path);
             continue;
         }
-        warning(format_args!("Unknown script {} found.", path.display()));
+        check.report.warning(format_args!("Unknown script {} found.", path.display()));
         if !std::mem::replace(&mut explained, true) {
-            tell(format_args!("The only scripts in {} executed by tinc are:", directory.display()));
-            tell("tinc-up, tinc-down, host-up, host-down, subnet-up and subnet-down.");
+            check.report.note(format_args!("The only scripts in {} executed by tinc are:", directory.display()));
+            check.report.note("tinc-up, tinc-down, host-up, host-down, subnet-up and subnet-down.");
         }
     }
     for path in check.entries(&check.tool.paths.hosts()) {
@@ -41,12 +41,12 @@ fn kind(path: &Path) -> Option<String> {
     }
 }
 
-fn check_mode(check: &Check<'_>, path: &Path) {
+fn check_mode(check: &mut Check<'_>, path: &Path) {
     let Err(cause) = access(path, Access::READ_OK | Access::EXEC_OK) else { return };
-    warning(format_args!("cannot read and execute {}: {}", path.display(), files::reason(&cause.into())));
+    check.report.warning(format_args!("cannot read and execute {}: {}", path.display(), files::reason(&cause.into())));
     if check.may_fix()
         && let Err(cause) = fs::set_permissions(path, fs::Permissions::from_mode(0o755))
     {
-        tell(format_args!("Could not fix permissions of {}: {}", path.display(), files::reason(&cause)));
+        check.report.note(format_args!("Could not fix permissions of {}: {}", path.display(), files::reason(&cause)));
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tinmesh_core::name::NodeName;
 
-use super::{Check, parse, tell, warning};
+use super::Check;
 use crate::config::syntax::{self, Setting};
 use crate::config::variables::Variable;
 use crate::files;
@@ -21,46 +21,46 @@ pub(super) fn check(check: &mut Check<'_>) {
     // What is wrong with these files as a whole is told already.
     let read = |path: &Path| syntax::parse(&files::read(path).ok()?, path).ok();
     let server: Vec<Setting> = check.server_files().iter().filter_map(|path| read(path)).flatten().collect();
-    check_settings(&server, Side::Server, "tinc.conf");
+    check_settings(check, &server, Side::Server, "tinc.conf");
     for path in check.entries(&check.tool.paths.hosts()) {
         let Some(name) = path.file_name().and_then(|name| NodeName::parse(name.to_str()?).ok()) else { continue };
-        let settings = if name == check.name { read(&path) } else { parse(&path) };
-        check_settings(&settings.unwrap_or_default(), Side::Host, name.as_str());
+        let settings = if name == check.name { read(&path) } else { check.parse_of_other(&path) };
+        check_settings(check, &settings.unwrap_or_default(), Side::Host, name.as_str());
     }
 }
 
-fn check_settings(settings: &[Setting], side: Side, file: &str) {
+fn check_settings(check: &mut Check<'_>, settings: &[Setting], side: Side, file: &str) {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for Setting { variable, place, .. } in settings {
         if variable.is_empty() {
-            warning(format_args!("the line begins with a blank and is ignored: {place}"));
+            check.report.warning(format_args!("the line begins with a blank and is ignored: {place}"));
             continue;
         }
         let Some(known) = Variable::find(variable) else {
-            warning(format_args!("unknown variable {variable} in {place}"));
+            check.report.warning(format_args!("unknown variable {variable} in {place}"));
             if let Some(like) = Variable::like(variable) {
-                tell(format_args!("Did you mean {}?", like.name));
+                check.report.note(format_args!("Did you mean {}?", like.name));
             }
             continue;
         };
         *counts.entry(known.name).or_default() += 1;
         if known.class.obsolete {
-            warning(format_args!("obsolete variable {variable} in {place}"));
+            check.report.warning(format_args!("obsolete variable {variable} in {place}"));
         }
         // The blanks at the end are tinc's.
         match side {
             Side::Server if !known.class.server => {
-                warning(format_args!("host variable {variable} found in server config {place} "));
+                check.report.warning(format_args!("host variable {variable} found in server config {place} "));
             }
             Side::Host if !known.class.host => {
-                warning(format_args!("server variable {variable} found in host config {place} "));
+                check.report.warning(format_args!("server variable {variable} found in host config {place} "));
             }
             Side::Server | Side::Host => {}
         }
     }
     for (variable, count) in counts {
         if count > 1 && Variable::find(variable).is_some_and(|known| !known.class.multiple) {
-            warning(format_args!("multiple instances of variable {variable} in {file}"));
+            check.report.warning(format_args!("multiple instances of variable {variable} in {file}"));
         }
     }
 }

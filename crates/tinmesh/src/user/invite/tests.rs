@@ -5,7 +5,12 @@ use crate::files::found::{Founding, found};
 
 /// A network that was founded in `dir`, by alice.
 pub(in crate::user) fn founded_in(dir: &std::path::Path) -> Place {
-    let network = Network { config: Some(dir.to_owned()), net: Some(String::new()), pidfile: Some(dir.join("pid")) };
+    let network = Network {
+        config: Some(dir.to_owned()),
+        net: Some(String::new()),
+        pidfile: Some(dir.join("pid")),
+        ..Network::default()
+    };
     let place = Place::named(&network).unwrap();
     let founding = Founding { name: NodeName::parse("alice").unwrap(), in_use: &[], address: None };
     found(&place.paths, &founding, &mut files::rng().unwrap()).unwrap();

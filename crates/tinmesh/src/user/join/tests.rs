@@ -7,7 +7,12 @@ use crate::user::exchange::tests::{Mood, inviter};
 use crate::user::invite::{make, tests as invitations};
 
 fn place_in(dir: &FilePath) -> Place {
-    let network = Network { config: Some(dir.to_owned()), net: Some(String::new()), pidfile: Some(dir.join("pid")) };
+    let network = Network {
+        config: Some(dir.to_owned()),
+        net: Some(String::new()),
+        pidfile: Some(dir.join("pid")),
+        ..Network::default()
+    };
     Place::named(&network).unwrap()
 }
 
@@ -60,7 +65,7 @@ fn a_member_does_not_use_up_an_invitation() {
     let dir = tempfile::tempdir().unwrap();
     let place = invitations::founded_in(dir.path());
     let url = format!("192.0.2.1/{}", "A".repeat(48));
-    let options = JoinOptions { url, name: None, force: false };
+    let options = JoinOptions { url, name: None };
 
     let error = run(&place, &options, &mut Vec::new()).unwrap_err();
 
@@ -70,7 +75,7 @@ fn a_member_does_not_use_up_an_invitation() {
 #[test]
 fn a_text_that_is_no_invitation_is_refused_at_once() {
     let dir = tempfile::tempdir().unwrap();
-    let options = JoinOptions { url: "hello".to_owned(), name: None, force: false };
+    let options = JoinOptions { url: "hello".to_owned(), name: None };
     let error = run(&place_in(dir.path()), &options, &mut Vec::new()).unwrap_err();
     assert!(error.to_string().starts_with("Invalid invitation URL"), "{error}");
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Path, Peer, Status};
+use super::{Path, Peer, Protocol, Status};
 use crate::user::units;
 
 /// Bytes per second from and to each node, between two looks.
@@ -48,6 +48,12 @@ impl Colour {
     }
 }
 
+/// Behind the path of nodes that are spoken to in the protocol of tinc 1.0.
+const LEGACY_MARK: &str = " (tinc 1.0)";
+/// What that means.
+const LEGACY_NOTE: &str =
+    "\n(tinc 1.0): spoken to in the weak protocol of tinc 1.0; tinc 1.1 or tinmesh there ends that.\n";
+
 /// The whole text. `now` is in seconds since 1970; with `rates`, traffic is shown per second.
 pub(crate) fn render(status: &Status, now: u64, rates: Option<&Rates>, colour: bool) -> String {
     let mut text = head(status, colour);
@@ -66,6 +72,9 @@ pub(crate) fn render(status: &Status, now: u64, rates: Option<&Rates>, colour: b
     for (peer, row) in status.peers.iter().zip(&rows) {
         text.push_str(&path_colour(&peer.path).paint(&line(row, &widths), colour));
         text.push('\n');
+    }
+    if status.peers.iter().any(is_legacy) {
+        text.push_str(LEGACY_NOTE);
     }
     text
 }
@@ -124,7 +133,17 @@ fn row(peer: &Peer, now: u64, rates: Option<&Rates>) -> [String; 7] {
     ]
 }
 
+/// Whether a node is spoken to in the protocol of tinc 1.0.
+fn is_legacy(peer: &Peer) -> bool {
+    peer.protocol == Some(Protocol::Legacy)
+}
+
 fn path_text(peer: &Peer, now: u64) -> String {
+    let path = bare_path_text(peer, now);
+    if is_legacy(peer) { format!("{path}{LEGACY_MARK}") } else { path }
+}
+
+fn bare_path_text(peer: &Peer, now: u64) -> String {
     match &peer.path {
         Path::Udp { address: Some(address) } => format!("direct, UDP {address}"),
         Path::Udp { address: None } => "direct, UDP".to_owned(),

@@ -131,9 +131,30 @@ fn json_has_the_documented_fields() {
         "name": "bob", "reachable": true, "path": "udp", "address": "10.0.0.2:655", "hops": 1, "rtt_ms": 0.247,
         "mtu": 1500, "since": 1_795_352_583, "addresses": ["10.9.0.2"], "subnets": ["10.9.0.2"],
         "received": { "packets": 3, "bytes": 4260 }, "sent": { "packets": 4, "bytes": 1_234_567 }, "tinmesh": true,
+        "protocol": "sptps",
     });
     assert_eq!(status["peers"][0], bob);
     assert_eq!(status["peers"][1]["by"], "bob");
     assert_eq!(status["connections"], serde_json::json!([{ "node": "bob", "address": "10.0.0.2:655" }]));
     assert_eq!(status["addresses"], serde_json::json!(["10.9.0.1", "fd00::1"]));
+}
+
+#[test]
+fn nodes_that_are_spoken_to_in_the_protocol_of_tinc_1_0_are_marked() {
+    let mut lists = lists();
+    lists.nodes.push(node(
+        "old 0416a26ba554 10.0.0.9 port 655 427 672 4 0 c 9a old old 1 1451 1451 1451 1795352583 -1 3 4260 4 1234567",
+    ));
+    let status = empty().fill(lists);
+
+    let text = render(&status, 0, None, false);
+    let json = serde_json::to_value(&status).unwrap();
+
+    assert!(text.contains("direct, UDP 10.0.0.9:655 (tinc 1.0)"), "{text}");
+    assert!(text.contains("\n(tinc 1.0): spoken to in the weak protocol of tinc 1.0"), "{text}");
+    assert_eq!(text.matches("(tinc 1.0)").count(), 2, "{text}");
+    let protocol = |name: &str| json["peers"].as_array().unwrap().iter().find(|peer| peer["name"] == name).unwrap();
+    assert_eq!(protocol("old")["protocol"], "tinc-1.0");
+    assert_eq!(protocol("bob")["protocol"], "sptps");
+    assert!(protocol("dave")["protocol"].is_null(), "nobody speaks to what cannot be reached");
 }

@@ -86,11 +86,17 @@ fn orders() -> Vec<Case> {
     ]
 }
 
-/// `log` and `pcap` as shells see them: ended by SIGINT, or by a reader that has enough.
+/// `log` and `pcap` as shells see them: ended by SIGINT, or by a reader that has enough. Without `--foreground`, `timeout`
+/// may send the signal twice.
 fn streams() -> Vec<Case> {
     vec![
-        same("timeout --preserve-status -s INT 4 tinc log 0; echo $?").fresh(),
-        same("timeout --preserve-status -s INT 4 tinc log; echo $?").fresh(),
+        same("timeout --foreground --preserve-status -s INT 4 tinc log 0; echo $?").fresh(),
+        same("timeout --foreground --preserve-status -s INT 4 tinc log; echo $?").fresh(),
+        same("timeout --foreground --preserve-status -s INT 4 tinc pcap > /run/caught; echo $?; od -An -tx1 -N24 /run/caught")
+            .fresh(),
+        same("timeout --foreground --preserve-status -s INT 4 tinc pcap 96 > /run/caught; od -An -tx1 -N24 /run/caught").fresh(),
+        same("timeout --foreground --preserve-status -s INT 4 tinc pcap x > /run/caught; od -An -tx1 -N24 /run/caught").fresh(),
+        same("TERM=nothing tinc top; echo $?").fresh().differs("top-terminal", &[Aspect::Err]),
     ]
 }
 

@@ -3,7 +3,26 @@
 use super::case::{Aspect, Case, all_same, same};
 
 pub(super) fn cases() -> Vec<Case> {
-    [absent(), lives()].concat()
+    [absent(), lives(), found()].concat()
+}
+
+/// Those in which a tool starts the daemon that it finds, which need not be its own.
+pub(super) fn starts() -> Vec<Case> {
+    [lives(), found()].concat()
+}
+
+/// Which `tincd` is started: the one beside `tinc` if that is called with a directory, else the first on the path.
+fn found() -> Vec<Case> {
+    all_same([
+        "tinc start >/dev/null 2>&1; echo $?; cmp /proc/$(tinc pid)/exe /etc/bin/tincd && echo it is; tinc stop",
+        "/etc/bin/tinc start >/dev/null 2>&1; cmp /proc/$(tinc pid)/exe /etc/bin/tincd && echo it is; tinc stop",
+        "cd /etc/bin; ./tinc start >/dev/null 2>&1; cmp /proc/$(tinc pid)/exe tincd && echo it is; tinc stop",
+        "mkdir x; ln -s /etc/bin/tinc x/tinc; ln -s /etc/theirs/tincd x/tincd; x/tinc start >/dev/null 2>&1; \
+         cmp /proc/$(tinc pid)/exe /etc/theirs/tincd && echo it is; tinc stop; rm -r x",
+        "mkdir x; ln -s /etc/theirs/tincd x/tincd; PATH=$PWD/x:$PATH tinc start >/dev/null 2>&1; \
+         cmp /proc/$(tinc pid)/exe /etc/theirs/tincd && echo it is; tinc stop; rm -r x",
+        "tinc restart >/dev/null 2>&1; cmp /proc/$(tinc pid)/exe /etc/bin/tincd && echo it is; tinc stop",
+    ])
 }
 
 /// No daemon: each command says so.

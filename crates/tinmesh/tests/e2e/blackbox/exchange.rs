@@ -33,6 +33,8 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend(inputs.map(|input| same("tinc import").input(input)));
     let unended = same("tinc import").input("Name = dave\nPort = 5");
     cases.push(unended.differs("import-newline", &[Aspect::Files]));
+    // The order is that of the directory.
+    cases.push(same("tinc export-all | sort").differs("export-separator", &[Aspect::Out]));
     cases.push(same("tinc --force import").input("Name = bob\nPort = 5\n"));
     cases.push(same("tinc exchange").input("Name = dave\nPort = 5\n"));
     cases.push(same("tinc exchange").input(""));

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use super::namespace::Namespace;
 use super::status::NodeStatus;
-use super::{Lab, run, secs, tinc11, wait_until};
+use super::{Lab, run, secs, tinc10, tinc11, wait_until};
 
 /// How much of a log is shown when a test fails, in bytes. `TINMESH_SHOW_LOGS=1` shows it also when all is well.
 const LOG_SHOWN: usize = 40_000;
@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Ours,
     /// Debian's tinc 1.1~pre18.
     Tinc11,
+    /// Debian's tinc 1.0.36, which has only `tincd`; the files are made by our `tinc`.
+    Tinc10,
 }
 
 impl Kind {
@@ -30,6 +32,8 @@ impl Kind {
         match self {
             Self::Ours => lab.ours(name),
             Self::Tinc11 => tinc11(name),
+            Self::Tinc10 if name == "tincd" => tinc10(),
+            Self::Tinc10 => lab.ours(name),
         }
     }
 }
@@ -131,13 +135,13 @@ impl Daemon {
         let mut command = self.tincd_command(&["-D", "-d5"]);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("an open file")).stderr(log);
         self.child = Some(command.spawn().expect("the program is there"));
-        let (socket, name) = (self.socket(), self.name.clone());
+        let (socket, pidfile, kind, name) = (self.socket(), self.pidfile(), self.kind, self.name.clone());
         let child = self.child.as_mut().expect("just started");
         wait_until(secs(10), &format!("{name} listens on its control socket"), || {
             if let Some(status) = child.try_wait().expect("our child") {
                 panic!("{name} ended at once with {status}");
             }
-            UnixStream::connect(&socket).is_ok()
+            if kind == Kind::Tinc10 { pidfile.exists() } else { UnixStream::connect(&socket).is_ok() }
         });
     }
 

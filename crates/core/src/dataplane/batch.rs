@@ -1,0 +1,207 @@
+//! Batches: what one read of a worker gave, worked together, because sealing and opening many packets at once is several
+//! times cheaper than one after the other.
+//!
+//! ```text
+//! outbound: route each ─► seal all
+//! inbound:  find the sender of each ─► open all ─► route each ─► seal what goes on
+//! ```
+//!
+//! Every packet ends as it would alone.
+
+use std::array;
+use std::net::SocketAddr;
+
+use arrayvec::ArrayVec;
+use tinmesh_cipher as cipher;
+
+use crate::dataplane::fib::Fib;
+use crate::dataplane::inbound::Step;
+use crate::dataplane::scratch::Scratch;
+use crate::dataplane::verdict::Verdict;
+use crate::name::PeerId;
+use crate::packet::Packet;
+
+/// Most packets of a batch.
+pub const BATCH: usize = 64;
+
+/// A packet that is framed and has to be sealed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unsealed {
+    /// Whose session seals it.
+    pub(super) peer: PeerId,
+    /// Bytes in front of what that session framed.
+    pub(super) front: usize,
+}
+
+/// Up to [`BATCH`] packets, where they came from and what became of them.
+#[derive(Debug)]
+pub struct Batch {
+    packets: Vec<Packet>,
+    sources: [Option<SocketAddr>; BATCH],
+    outcomes: [Option<Outcome>; BATCH],
+    len: usize,
+}
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Its end.
+    pub verdict: Verdict,
+    /// Type of service or traffic class that it is to have outside; 0: none.
+    pub priority: u8,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new() -> Self {
+        let packets = (0..BATCH).map(|_| Packet::new()).collect();
+        Self { packets, sources: [None; BATCH], outcomes: [None; BATCH], len: 0 }
+    }
+
+    /// How many packets it holds.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it holds none.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many more it takes.
+    pub const fn room(&self) -> usize {
+        BATCH - self.len
+    }
+
+    /// Whether it holds all it can.
+    pub const fn is_full(&self) -> bool {
+        self.len == BATCH
+    }
+
+    /// Empties it.
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// The packet that comes next, to be filled and then [kept](Self::keep); `None` if the batch is full.
+    pub fn space(&mut self) -> Option<&mut Packet> {
+        self.packets.get_mut(self.len)
+    }
+
+    /// Keeps the next packet, which came from `source` if it is a datagram.
+    pub fn keep(&mut self, source: Option<SocketAddr>) {
+        if let (Some(own), Some(outcome)) = (self.sources.get_mut(self.len), self.outcomes.get_mut(self.len)) {
+            *own = source;
+            *outcome = None;
+            self.len += 1;
+        }
+    }
+
+    /// The packets.
+    pub fn packets(&self) -> &[Packet] {
+        &self.packets[..self.len]
+    }
+
+    /// The packets, to change.
+    pub fn packets_mut(&mut self) -> &mut [Packet] {
+        &mut self.packets[..self.len]
+    }
+
+    /// What became of each packet.
+    pub fn outcomes(&self) -> &[Option<Outcome>] {
+        &self.outcomes[..self.len]
+    }
+}
+
+impl Fib {
+    /// Decides what becomes of packets that the device gave, as [`outbound`](Self::outbound) does for each.
+    pub fn outbound_batch(&self, batch: &mut Batch, scratch: &mut Scratch) {
+        let mut unsealed = [None; BATCH];
+        let count = batch.len;
+        scratch.defers = true;
+        for ((packet, outcome), unsealed) in
+            batch.packets.iter_mut().zip(&mut batch.outcomes).zip(&mut unsealed).take(count)
+        {
+            let verdict = self.outbound(packet, scratch);
+            *unsealed = scratch.unsealed.take();
+            *outcome = Some(Outcome { verdict, priority: scratch.priority });
+        }
+        scratch.defers = false;
+        self.seal_all(batch.packets_mut(), &unsealed);
+    }
+
+    /// Decides what becomes of UDP datagrams, as [`inbound`](Self::inbound) does for each.
+    pub fn inbound_batch(&self, batch: &mut Batch, scratch: &mut Scratch) {
+        let count = batch.len;
+        let mut steps: [Option<Step<'_>>; BATCH] = array::from_fn(|_| None);
+        let arrived = batch.packets.iter_mut().zip(&batch.sources).zip(&mut steps).take(count);
+        for ((packet, source), step) in arrived {
+            *step = source.map(|from| self.arrive(from, packet, scratch));
+        }
+        let genuine = open_all(&mut batch.packets[..count], &steps);
+        let mut unsealed = [None; BATCH];
+        scratch.defers = true;
+        let rest = batch.packets.iter_mut().zip(&mut batch.outcomes).zip(&mut unsealed);
+        for (((packet, outcome), unsealed), (step, genuine)) in rest.zip(steps.iter().zip(genuine)).take(count) {
+            scratch.priority = 0;
+            let verdict = match step {
+                None => continue,
+                Some(Step::Done(verdict)) => *verdict,
+                Some(Step::Open { origin, session, arrival }) => {
+                    let opened = session.finish_open(packet, genuine);
+                    self.finish_open(origin, *arrival, opened, packet, scratch)
+                }
+            };
+            scratch.counters.count(&verdict);
+            *unsealed = scratch.unsealed.take();
+            *outcome = Some(Outcome { verdict, priority: scratch.priority });
+        }
+        scratch.defers = false;
+        self.seal_all(batch.packets_mut(), &unsealed);
+    }
+
+    /// Seals the packets that are framed only.
+    fn seal_all(&self, packets: &mut [Packet], unsealed: &[Option<Unsealed>]) {
+        let mut records = ArrayVec::<_, BATCH>::new();
+        let mut tags = ArrayVec::<_, BATCH>::new();
+        for (packet, unsealed) in packets.iter_mut().zip(unsealed) {
+            let Some(unsealed) = unsealed else { continue };
+            let session = self.peer(unsealed.peer).and_then(|entry| entry.session.as_deref());
+            let datagram = packet.payload_mut().get_mut(unsealed.front..).unwrap_or_default();
+            if let Some((record, tag)) = session.and_then(|session| session.to_seal(datagram)) {
+                records.push(record);
+                tags.push(tag);
+            }
+        }
+        cipher::seal(&mut records);
+        for (record, tag) in records.iter().zip(tags) {
+            *tag = record.tag;
+        }
+    }
+}
+
+/// Opens the packets that have to be opened, and tells of each packet whether that went well.
+fn open_all(packets: &mut [Packet], steps: &[Option<Step<'_>>; BATCH]) -> [bool; BATCH] {
+    let mut records = ArrayVec::<_, BATCH>::new();
+    let mut places = ArrayVec::<_, BATCH>::new();
+    for (at, (packet, step)) in packets.iter_mut().zip(steps).enumerate() {
+        if let Some(Step::Open { session, .. }) = step
+            && let Some(record) = session.to_open(packet.payload_mut())
+        {
+            records.push(record);
+            places.push(at);
+        }
+    }
+    cipher::open(&mut records);
+    let mut genuine = [false; BATCH];
+    for (record, at) in records.iter().zip(places) {
+        genuine[at] = record.genuine;
+    }
+    genuine
+}

@@ -1,0 +1,158 @@
+//! The line of a worker: a batch, and all that its packets pass.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::SyncSender;
+
+use tinmesh_core::dataplane::batch::{BATCH, Batch};
+use tinmesh_core::dataplane::fib::UdpTarget;
+use tinmesh_core::dataplane::scratch::Scratch;
+use tinmesh_core::dataplane::verdict::{DropReason, Verdict};
+use tinmesh_core::time::Instant;
+use tinmesh_os::clock;
+use tinmesh_os::udp::UdpSocket;
+
+use super::delivery::Delivery;
+use crate::daemon::packet_log;
+use crate::daemon::shared::{FromWorker, Shared, is_too_big};
+
+/// A batch on its way, and where its packets go.
+pub(super) struct Line {
+    pub(super) shared: Arc<Shared>,
+    pub(super) queue: SyncSender<FromWorker>,
+    pub(super) batch: Batch,
+    scratch: Scratch,
+    delivery: Delivery,
+}
+
+impl Line {
+    pub(super) fn new(shared: Arc<Shared>, queue: SyncSender<FromWorker>) -> Self {
+        let delivery = Delivery::new(&shared.link);
+        Self { shared, queue, batch: Batch::new(), scratch: Scratch::new(), delivery }
+    }
+
+    /// Works a batch of the device, and empties it.
+    pub(super) fn work_outbound(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        self.scratch.now = Instant::from_micros(clock::now_micros());
+        self.shared.fib.load().outbound_batch(&mut self.batch, &mut self.scratch);
+        self.tell_strangers();
+        self.finish();
+    }
+
+    /// Works a batch of datagrams, and empties it.
+    pub(super) fn work_inbound(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        self.scratch.now = Instant::from_micros(clock::now_micros());
+        self.shared.fib.load().inbound_batch(&mut self.batch, &mut self.scratch);
+        self.finish();
+    }
+
+    fn tell_captured(&mut self) {
+        let frames = self.scratch.capture.take();
+        if !frames.is_empty() {
+            self.shared.tell(&self.queue, FromWorker::Captured(frames));
+            self.shared.control.wake();
+        }
+        self.scratch.capture.want(self.shared.captures.load(Relaxed));
+    }
+
+    fn tell_strangers(&mut self) {
+        if self.scratch.strangers.is_empty() {
+            return;
+        }
+        for mac in self.scratch.strangers.take() {
+            self.shared.tell(&self.queue, FromWorker::Learnt(mac));
+        }
+        self.shared.control.wake();
+    }
+
+    /// Carries out the verdicts of the batch.
+    fn finish(&mut self) {
+        self.tell_captured();
+        packet_log::tell(&self.batch);
+        let mut punted = false;
+        let mut transmits = 0_u64;
+        for (at, outcome) in self.batch.outcomes().iter().enumerate() {
+            let Some(outcome) = outcome else { continue };
+            match outcome.verdict {
+                Verdict::Transmit(target) => transmits |= 1 << (target.socket & 63),
+                Verdict::Deliver => self.delivery.add(at, self.batch.packets()),
+                Verdict::Punt(punt) => {
+                    let payload = self.batch.packets()[at].payload().into();
+                    self.shared.tell(&self.queue, FromWorker::Punt { punt, payload });
+                    punted = true;
+                }
+                Verdict::Drop(reason) => self.shared.count_drops(reason, 1),
+            }
+        }
+        let refused = self.delivery.send(&self.shared.link, self.batch.packets_mut());
+        if refused > 0 {
+            self.shared.count_drops(DropReason::SendFailed, refused);
+        }
+        if transmits != 0 {
+            punted |= self.transmit(transmits);
+        }
+        if punted {
+            self.shared.control.wake();
+        }
+        self.shared.note_activity();
+        self.batch.clear();
+    }
+
+    /// Where packet number `at` goes, if it is sent.
+    fn target(&self, at: usize) -> Option<UdpTarget> {
+        match self.batch.outcomes().get(at).copied().flatten()?.verdict {
+            Verdict::Transmit(target) => Some(target),
+            Verdict::Deliver | Verdict::Punt(_) | Verdict::Drop(_) => None,
+        }
+    }
+
+    fn priority(&self, at: usize) -> u8 {
+        self.batch.outcomes().get(at).copied().flatten().map_or(0, |outcome| outcome.priority)
+    }
+
+    /// Sends what is to be sent, socket by socket; tells whether the node has to be woken.
+    fn transmit(&self, sockets: u64) -> bool {
+        let mut told = false;
+        for (index, socket) in self.shared.sockets.iter().enumerate().filter(|(index, _)| sockets >> index & 1 == 1) {
+            let chosen = |at: &usize| self.target(*at).is_some_and(|target| usize::from(target.socket) == index);
+            let mut places = [0_usize; BATCH];
+            let mut used = 0;
+            for at in (0..self.batch.len()).filter(chosen) {
+                places[used] = at;
+                used += 1;
+            }
+            for alike in places[..used].chunk_by(|&a, &b| self.priority(a) == self.priority(b)) {
+                // Without it the packets go all the same.
+                socket.set_priority(self.priority(alike[0])).ok();
+                told |= self.send_alike(socket, alike);
+            }
+        }
+        told
+    }
+
+    /// Sends the packets at these places, which have the same priority; tells whether the node has to be woken.
+    fn send_alike(&self, socket: &UdpSocket, places: &[usize]) -> bool {
+        let mut told = false;
+        let datagrams = places.iter().filter_map(|&at| Some((self.batch.packets()[at].payload(), self.target(at)?.to)));
+        socket.send_batch(datagrams, |nth, error| told |= self.on_refused(places[nth], &error));
+        told
+    }
+
+    fn on_refused(&self, at: usize, error: &io::Error) -> bool {
+        let Some(target) = self.target(at) else { return false };
+        self.shared.count_drops(DropReason::SendFailed, 1);
+        let too_big = is_too_big(error);
+        if too_big {
+            let len = self.batch.packets()[at].len();
+            self.shared.tell(&self.queue, FromWorker::TooBig { to: target.to, len });
+        }
+        too_big
+    }
+}

@@ -1,0 +1,1 @@
+../../../../crates/tinmesh/src/daemon/errands/request.rs

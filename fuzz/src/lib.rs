@@ -15,6 +15,7 @@ mod daemon {
         pub mod request;
     }
 }
+mod legacy;
 mod mesh;
 #[allow(dead_code, unused_imports, reason = "the targets use a part of the program")]
 mod paths;
@@ -22,7 +23,7 @@ mod text;
 
 /// Runs the target of this name.
 pub fn run(name: &str, data: &[u8]) {
-    let mut targets = mesh::TARGETS.iter().chain(&text::TARGETS);
+    let mut targets = mesh::TARGETS.iter().chain(&legacy::TARGETS).chain(&text::TARGETS);
     let (_, target) = targets.find(|(target, _)| *target == name).expect("a target of that name");
     target(data);
 }

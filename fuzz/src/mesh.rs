@@ -11,6 +11,8 @@ use tinmesh_core::crypto::sptps::datagram::Datagram;
 use tinmesh_core::crypto::sptps::stream::{Stream, StreamEvent};
 use tinmesh_core::crypto::sptps::{self, Params, Role};
 use tinmesh_core::dataplane::fib::{Fib, Forwarding, Mode, PeerEntry, Policy, UdpTarget};
+use tinmesh_core::dataplane::offload::segment::Segments;
+use tinmesh_core::dataplane::offload::{VNET_HEADER, VnetHeader};
 use tinmesh_core::dataplane::scratch::Scratch;
 use tinmesh_core::dataplane::session::Session;
 use tinmesh_core::dataplane::stats::PeerStats;
@@ -27,6 +29,7 @@ use tinmesh_core::node::io::{Input, Output};
 use tinmesh_core::packet::Packet;
 use tinmesh_core::subnet::{Subnet, SubnetTable};
 use tinmesh_core::time::Instant;
+use tinmesh_core::wire::hello::Hello;
 use tinmesh_core::wire::options::Options;
 use tinmesh_core::wire::probe::{self, Probe};
 use tinmesh_core::wire::request::Request;
@@ -36,7 +39,7 @@ use tinmesh_core::wire::{address_cache, datagram};
 pub(crate) type Target = fn(&[u8]);
 
 /// All targets of this module by name; `fuzz/corpus/NAME` holds the corpus of each.
-pub(crate) const TARGETS: [(&str, Target); 13] = [
+pub(crate) const TARGETS: [(&str, Target); 15] = [
     ("requests", requests),
     ("subnets", subnets),
     ("signed_files", signed_files),
@@ -50,7 +53,28 @@ pub(crate) const TARGETS: [(&str, Target); 13] = [
     ("connection", connection),
     ("gossip", gossip),
     ("proxy", proxy),
+    ("hellos", hellos),
+    ("large_packets", large_packets),
 ];
+
+/// A hello is read or refused, and what was read is written as it came.
+fn hellos(data: &[u8]) {
+    let Some(hello) = std::str::from_utf8(data).ok().and_then(Hello::decode) else { return };
+    assert_eq!(Hello::decode(&hello.encode()), Some(hello));
+}
+
+/// A header of a device with offloads and a packet: it is cut into as many pieces as were announced.
+fn large_packets(data: &[u8]) {
+    let Some((header, packet)) = data.split_first_chunk::<VNET_HEADER>() else { return };
+    let Some(header) = VnetHeader::decode(header) else { return };
+    for network in [0, 14, 18] {
+        let Ok(mut segments) = Segments::new(header, packet, network) else { continue };
+        let announced = segments.left(packet.len());
+        let mut piece = Packet::new();
+        let cut = std::iter::from_fn(|| segments.next_into(packet, &mut piece).then_some(())).count();
+        assert_eq!(cut, announced);
+    }
+}
 
 /// What a proxy says is read or refused, the first byte chooses its kind; it never counts for more than came.
 fn proxy(data: &[u8]) {
@@ -315,7 +339,7 @@ impl Neighbour {
 }
 
 /// All that the node writes on a connection; `None` if it closes it.
-fn sent(node: &mut Node, conn: ConnId) -> Option<Vec<u8>> {
+pub(crate) fn sent(node: &mut Node, conn: ConnId) -> Option<Vec<u8>> {
     let mut written = Some(Vec::new());
     while let Some(output) = node.poll_output() {
         if let Output::Send { conn: to, bytes } = &output
@@ -329,16 +353,16 @@ fn sent(node: &mut Node, conn: ConnId) -> Option<Vec<u8>> {
     written
 }
 
-fn accepted(conn: ConnId) -> Input<'static> {
+pub(crate) fn accepted(conn: ConnId) -> Input<'static> {
     let remote = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 2), 40_000));
     Input::Accepted { conn, remote, local: SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 655)) }
 }
 
-fn name(text: &str) -> NodeName {
+pub(crate) fn name(text: &str) -> NodeName {
     NodeName::parse(text).expect("a name")
 }
 
-fn key(number: u8) -> SecretKey {
+pub(crate) fn key(number: u8) -> SecretKey {
     SecretKey::from_seed(&[number; 32])
 }
 
@@ -452,7 +476,7 @@ fn policy() -> Policy {
     }
 }
 
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     let host = |key: Option<PublicKey>| HostConfig { key, ..HostConfig::default() };
     Config {
         legacy: None,

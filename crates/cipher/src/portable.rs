@@ -8,11 +8,10 @@ use chacha20::cipher::consts::U64;
 use chacha20::cipher::{KeyIvInit, StreamCipherCore};
 use chacha20::variants::Ietf;
 use chacha20::{ChaChaCore, R20};
-use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 use crate::poly1305::OneTimeKey;
-use crate::{Key, Record, TAG};
+use crate::{Key, Record, TAG, equal};
 
 /// Blocks that a vectorised ChaCha20 makes in one go.
 const LANES: usize = 4;
@@ -61,15 +60,12 @@ impl KeyStream {
     }
 
     fn one_time_key(&self) -> OneTimeKey {
-        let mut key = [0; 32];
-        key.copy_from_slice(&self.first[0][..32]);
-        let one_time = OneTimeKey::new(&key);
-        key.zeroize();
-        one_time
+        let (words, _) = self.first[0].as_chunks::<8>();
+        OneTimeKey::new([words[0], words[1], words[2], words[3]].map(u64::from_le_bytes))
     }
 
     fn is_genuine(&self, data: &[u8], tag: &[u8; TAG]) -> bool {
-        self.one_time_key().tag(data).ct_eq(tag).into()
+        equal(&self.one_time_key().tag(data), tag)
     }
 
     fn apply(mut self, data: &mut [u8]) {

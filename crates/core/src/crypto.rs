@@ -14,6 +14,7 @@ pub mod base64;
 pub mod key_file;
 pub mod keys;
 pub mod prf;
+pub mod record_key;
 pub mod replay;
 pub mod rng;
 pub mod signed_file;

@@ -7,8 +7,8 @@
 //!   └─ rsa              keys, their files, the raw operations
 //! ```
 //!
-//! These are the parts, each shown against tinc's own bytes; no node speaks the protocol with them so far, and tinc 1.0 is
-//! refused with a message. Only `rsa` is used: by the commands that make and check keys. Source: spec legacy-1.0.
+//! These are the parts, each shown against tinc's own bytes; what a node decides with them is in `node/legacy`, and how
+//! packets travel in `dataplane/legacy`. Without an RSA key nothing of it is used. Source: spec legacy-1.0.
 
 pub mod cipher;
 pub mod digest;

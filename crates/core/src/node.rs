@@ -17,6 +17,7 @@ pub mod config;
 mod connections;
 mod dialling;
 mod gossip;
+mod hello;
 mod infos;
 mod invitations;
 pub mod io;

@@ -1,5 +1,6 @@
 //! `Peer`: another node as seen from here.
 
+pub mod agreement;
 pub mod pmtu;
 pub mod tunnel;
 

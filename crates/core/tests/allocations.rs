@@ -6,11 +6,18 @@ mod keys;
 #[path = "packets/lab.rs"]
 mod lab;
 
+use std::sync::Arc;
+
 use lab::{ALICE, BOB, Lab, ME, NOBODY, address, id, v4, v6};
-use tinmesh_core::dataplane::verdict::{Punt, Verdict};
+use tinmesh_core::crypto::rng::Rng;
+use tinmesh_core::dataplane::verdict::{DropReason, Punt, Verdict};
+use tinmesh_core::legacy::cipher::Cipher;
+use tinmesh_core::legacy::digest::Digest;
+use tinmesh_core::legacy::session::{Session, Suite};
 use tinmesh_core::name::NodeId;
 use tinmesh_core::packet::Packet;
 use tinmesh_core::time::Instant;
+use tinmesh_core::wire::options::Options;
 
 fn allocations(work: impl FnOnce()) -> u64 {
     allocation_counter::measure(work).count_total
@@ -88,4 +95,43 @@ fn compressed_packets_allocate_nothing() {
         let count = allocations(|| (0..50).for_each(|_| round()));
         assert_eq!(count, 0, "level {level}");
     }
+}
+
+#[test]
+fn packets_of_tinc_1_0_allocate_nothing() {
+    for cipher in Cipher::all().filter(|cipher| cipher.is_for_packets()) {
+        let digest = Digest::ALL[cipher.id() as usize % Digest::ALL.len()];
+        for compression in [0, 1, 9, 10, 11] {
+            let suite = Suite { cipher: Some(cipher), digest: Some(digest), mac_length: 4, compression };
+            let (near, far) = old_pair(suite);
+            let [mut sender, mut receiver] = [near, far].map(|session| {
+                Lab::new().with(ALICE, |alice| {
+                    alice.session = None;
+                    alice.options = Options(0xc);
+                    alice.legacy = Some(session);
+                })
+            });
+            let payload = v4(ME, ALICE, 1300);
+            let mut packet = Packet::new();
+            let mut round = || {
+                packet.fill(&payload);
+                let sent = sender.fib.outbound(&mut packet, &mut sender.scratch);
+                assert!(matches!(sent, Verdict::Transmit(_)), "{suite:?}: {sent:?}");
+                let opened = receiver.fib.inbound(address(ALICE), &mut packet, &mut receiver.scratch);
+                // There it is for the one it came from: it was opened, and goes no further.
+                assert!(matches!(opened, Verdict::Drop(DropReason::LoopBack)), "{suite:?}: {opened:?}");
+            };
+            round();
+            let count = allocations(|| (0..20).for_each(|_| round()));
+            assert_eq!(count, 0, "{suite:?}");
+        }
+    }
+}
+
+/// Two ends that gave each other keys of tinc 1.0.
+fn old_pair(suite: Suite) -> (Arc<Session>, Arc<Session>) {
+    let end = |seed| Session::default().with_own_key(suite, 16, &mut Rng::from_seed([seed; 32])).expect("a suite");
+    let ((near, near_key), (far, far_key)) = (end(1), end(2));
+    let near = near.with_peers_key(suite, &far_key).expect("a key that fits");
+    (Arc::new(near), Arc::new(far.with_peers_key(suite, &near_key).expect("a key that fits")))
 }

@@ -1,19 +1,25 @@
 //! The fuzz targets of the mesh core on their corpora, and on mutations of them.
 
+#[path = "../../../fuzz/src/legacy.rs"]
+mod legacy;
 #[path = "../../../fuzz/src/mesh.rs"]
 mod mesh;
 #[path = "../../../fuzz/src/replay.rs"]
 #[expect(clippy::disallowed_methods, reason = "a test reads its corpora from disk; the core does not")]
 mod replay;
 
+fn targets() -> impl Iterator<Item = &'static (&'static str, mesh::Target)> {
+    mesh::TARGETS.iter().chain(&legacy::TARGETS)
+}
+
 #[test]
 fn every_piece_of_every_corpus_is_survived() {
-    mesh::TARGETS.iter().for_each(|(name, target)| replay::pieces(name, *target));
+    targets().for_each(|(name, target)| replay::pieces(name, *target));
 }
 
 #[test]
 fn mutations_of_every_piece_are_survived() {
-    mesh::TARGETS.iter().for_each(|(name, target)| replay::mutations(name, *target));
+    targets().for_each(|(name, target)| replay::mutations(name, *target));
 }
 
 #[test]
@@ -24,6 +30,6 @@ fn the_snapshot_of_the_datagram_target_delivers_what_is_genuine() {
 #[test]
 fn every_corpus_belongs_to_a_target() {
     for name in replay::corpora().iter().filter(|name| !name.starts_with("text_")) {
-        assert!(mesh::TARGETS.iter().any(|(target, _)| target == name), "no target named {name}");
+        assert!(targets().any(|(target, _)| target == name), "no target named {name}");
     }
 }

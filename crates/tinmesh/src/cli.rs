@@ -7,3 +7,4 @@ pub mod getopt;
 pub mod tinc;
 pub mod tincd;
 pub mod tinmesh;
+pub mod usage;

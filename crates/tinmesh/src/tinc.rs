@@ -23,7 +23,7 @@ use anyhow::{Result, anyhow, bail};
 use tinmesh_core::name::NodeName;
 
 pub use self::fsck::findings;
-pub use self::help::describe_variables;
+pub use self::help::{describe, describe_variables};
 
 use crate::cli::tinc::{self, TincCall, TincOptions};
 use crate::config::{self, ConfigError};

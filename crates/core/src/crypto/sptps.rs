@@ -3,9 +3,12 @@
 //! One handshake machine (`handshake`) serves both forms of records: [`stream`] for meta connections and invitations,
 //! [`datagram`] for sessions between nodes. Source: spec sptps 8 to 17.
 
+use std::fmt;
+
+use zeroize::Zeroizing;
+
 use crate::crypto::keys::{PublicKey, SecretKey};
 use crate::name::NodeName;
-use tinmesh_cipher::Key;
 
 pub mod datagram;
 mod handshake;
@@ -48,11 +51,16 @@ pub fn udp_label(initiator: &NodeName, responder: &NodeName) -> Vec<u8> {
     format!("tinc UDP key expansion {initiator} {responder}\0").into_bytes()
 }
 
-/// The keys of both directions.
-#[derive(Debug)]
+/// The keys of both directions, for whichever cipher.
 pub(crate) struct SessionKeys {
-    pub(crate) sending: Key,
-    pub(crate) receiving: Key,
+    pub(crate) sending: Zeroizing<[u8; 32]>,
+    pub(crate) receiving: Zeroizing<[u8; 32]>,
+}
+
+impl fmt::Debug for SessionKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionKeys(..)")
+    }
 }
 
 /// Why SPTPS refuses something.

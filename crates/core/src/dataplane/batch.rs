@@ -11,9 +11,7 @@
 use std::array;
 use std::net::SocketAddr;
 
-use arrayvec::ArrayVec;
-use tinmesh_cipher as cipher;
-
+use crate::crypto::record_key::Records;
 use crate::dataplane::fib::Fib;
 use crate::dataplane::inbound::Step;
 use crate::dataplane::scratch::Scratch;
@@ -154,7 +152,10 @@ impl Fib {
                 None => continue,
                 Some(Step::Done(verdict)) => *verdict,
                 Some(Step::Open { origin, session, arrival }) => {
-                    let opened = session.finish_open(packet, genuine);
+                    let opened = match genuine {
+                        Some(genuine) => session.finish_open(packet, genuine),
+                        None => session.open(packet),
+                    };
                     self.finish_open(origin, *arrival, opened, packet, scratch)
                 }
             };
@@ -168,40 +169,30 @@ impl Fib {
 
     /// Seals the packets that are framed only.
     fn seal_all(&self, packets: &mut [Packet], unsealed: &[Option<Unsealed>]) {
-        let mut records = ArrayVec::<_, BATCH>::new();
-        let mut tags = ArrayVec::<_, BATCH>::new();
-        for (packet, unsealed) in packets.iter_mut().zip(unsealed) {
+        let mut records = Records::default();
+        for (place, (packet, unsealed)) in packets.iter_mut().zip(unsealed).enumerate() {
             let Some(unsealed) = unsealed else { continue };
             let session = self.peer(unsealed.peer).and_then(|entry| entry.session.as_deref());
             let datagram = packet.payload_mut().get_mut(unsealed.front..).unwrap_or_default();
-            if let Some((record, tag)) = session.and_then(|session| session.to_seal(datagram)) {
-                records.push(record);
-                tags.push(tag);
+            if let Some(part) = session.and_then(|session| session.to_seal(datagram)) {
+                records.push(place, part);
             }
         }
-        cipher::seal(&mut records);
-        for (record, tag) in records.iter().zip(tags) {
-            *tag = record.tag;
-        }
+        records.seal();
     }
 }
 
-/// Opens the packets that have to be opened, and tells of each packet whether that went well.
-fn open_all(packets: &mut [Packet], steps: &[Option<Step<'_>>; BATCH]) -> [bool; BATCH] {
-    let mut records = ArrayVec::<_, BATCH>::new();
-    let mut places = ArrayVec::<_, BATCH>::new();
-    for (at, (packet, step)) in packets.iter_mut().zip(steps).enumerate() {
+/// Opens the packets that can be opened together, and tells of each of them whether that went well.
+fn open_all(packets: &mut [Packet], steps: &[Option<Step<'_>>; BATCH]) -> [Option<bool>; BATCH] {
+    let mut records = Records::default();
+    for (place, (packet, step)) in packets.iter_mut().zip(steps).enumerate() {
         if let Some(Step::Open { session, .. }) = step
-            && let Some(record) = session.to_open(packet.payload_mut())
+            && let Some(part) = session.to_open(packet.payload_mut())
         {
-            records.push(record);
-            places.push(at);
+            records.push(place, part);
         }
     }
-    cipher::open(&mut records);
-    let mut genuine = [false; BATCH];
-    for (record, at) in records.iter().zip(places) {
-        genuine[at] = record.genuine;
-    }
+    let mut genuine = [None; BATCH];
+    records.open(|place, found| genuine[place] = Some(found));
     genuine
 }

@@ -18,8 +18,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use tinmesh_cipher::{self as cipher, Record, TAG};
+use tinmesh_cipher::TAG;
 
+use crate::crypto::record_key::{Part, RecordKey, Suite};
 use crate::crypto::replay::{Refusal, ReplayWindow};
 use crate::crypto::sptps::{HANDSHAKE, SessionKeys};
 use crate::packet::Packet;
@@ -63,7 +64,7 @@ impl OpenError {
 pub struct Session {
     sending: Key,
     /// Takes over when the peer's ACK comes.
-    next_sending: Option<cipher::Key>,
+    next_sending: Option<RecordKey>,
     receiving: Key,
     coming: Option<Arc<Coming>>,
     /// Whether the peer's ACK came, so that most packets come under the `coming` key.
@@ -74,7 +75,7 @@ pub struct Session {
 /// A key and the first number it is used for.
 #[derive(Clone, Debug)]
 struct Key {
-    cipher: cipher::Key,
+    cipher: RecordKey,
     since: u64,
 }
 
@@ -102,26 +103,30 @@ enum Opener<'a> {
 
 impl Session {
     /// The session after the first handshake, whose records had the numbers below `next` in both directions.
-    pub(crate) fn new(keys: SessionKeys, next: u64, window_bytes: u16) -> Self {
+    pub(crate) fn new(keys: &SessionKeys, next: u64, window_bytes: u16) -> Self {
+        let key = |bytes: &[u8; 32]| Key { cipher: RecordKey::new(Suite::default(), bytes), since: next };
         Self {
-            sending: Key { cipher: keys.sending, since: next },
+            sending: key(&keys.sending),
             next_sending: None,
-            receiving: Key { cipher: keys.receiving, since: next },
+            receiving: key(&keys.receiving),
             coming: None,
             renewed: false,
             numbers: Arc::new(Numbers { out: AtomicU64::new(next), window: ReplayWindow::new(window_bytes, next) }),
         }
     }
 
-    /// The session after our ACK: it opens what came under either key, and seals with the new one unless it is `patient`.
-    pub(crate) fn after_own_ack(&self, keys: SessionKeys, patient: bool) -> Self {
+    /// The session after our ACK, with new keys for `suite`: it opens what came under either key, and seals with the new one
+    /// unless it is `patient`.
+    pub(crate) fn after_own_ack(&self, keys: &SessionKeys, suite: Suite, patient: bool) -> Self {
+        let new_sending = RecordKey::new(suite, &keys.sending);
+        let new_receiving = RecordKey::new(suite, &keys.receiving);
         let since = self.numbers.window.next();
         let (sending, next_sending) = if patient {
-            (self.sending.clone(), Some(keys.sending))
+            (self.sending.clone(), Some(new_sending))
         } else {
-            (self.key_from_here_on(keys.sending), None)
+            (self.key_from_here_on(new_sending), None)
         };
-        let coming = Coming { key: Key { cipher: keys.receiving, since }, lowest: AtomicU64::new(u64::MAX) };
+        let coming = Coming { key: Key { cipher: new_receiving, since }, lowest: AtomicU64::new(u64::MAX) };
         let receiving = self.newest().clone();
         Self { sending, next_sending, receiving, coming: Some(Arc::new(coming)), renewed: false, ..self.same() }
     }
@@ -138,6 +143,11 @@ impl Session {
         Some(Self { receiving: coming.key.clone(), coming: None, renewed: false, ..self.same() })
     }
 
+    /// The cipher of what is sent.
+    pub fn suite(&self) -> Suite {
+        self.sending.cipher.suite()
+    }
+
     fn same(&self) -> Self {
         Self {
             sending: self.sending.clone(),
@@ -149,7 +159,7 @@ impl Session {
         }
     }
 
-    fn key_from_here_on(&self, cipher: cipher::Key) -> Key {
+    fn key_from_here_on(&self, cipher: RecordKey) -> Key {
         Key { cipher, since: self.numbers.out.load(Relaxed) }
     }
 
@@ -163,9 +173,8 @@ impl Session {
     #[must_use]
     pub fn seal(&self, kind: u8, packet: &mut Packet) -> bool {
         let framed = self.frame(kind, packet);
-        if framed && let Some((mut record, tag)) = self.to_seal(packet.payload_mut()) {
-            cipher::seal(std::slice::from_mut(&mut record));
-            *tag = record.tag;
+        if framed && let Some(part) = self.to_seal(packet.payload_mut()) {
+            part.key.seal(part.number, part.sealed);
         }
         framed
     }
@@ -192,78 +201,73 @@ impl Session {
         true
     }
 
-    /// What has to be sealed of a framed datagram, and where its tag goes.
-    pub(super) fn to_seal<'a>(&'a self, datagram: &'a mut [u8]) -> Option<(Record<'a>, &'a mut [u8; TAG])> {
-        let (number, sealed) = datagram.split_first_chunk_mut::<4>()?;
-        let (data, tag) = sealed.split_last_chunk_mut::<TAG>()?;
-        let number = u32::from_be_bytes(*number);
-        Some((Record::new(&self.sending.cipher, number, data), tag))
+    /// What has to be sealed of a framed datagram.
+    pub(super) fn to_seal<'a>(&'a self, datagram: &'a mut [u8]) -> Option<Part<'a>> {
+        let (number, sealed) = split(datagram)?;
+        Some(Part { key: &self.sending.cipher, number, sealed })
     }
 
-    /// What has to be opened of a datagram, with the key that it most likely has.
-    pub(super) fn to_open<'a>(&'a self, datagram: &'a mut [u8]) -> Option<Record<'a>> {
-        let (number, data, tag) = split(datagram)?;
-        Some(Record { tag: *tag, ..Record::new(self.likely().0, number, data) })
+    /// What has to be opened of a datagram together with others; `None`: it has to be [opened](Self::open) alone, because
+    /// it may be under either of two keys.
+    pub(super) fn to_open<'a>(&'a self, datagram: &'a mut [u8]) -> Option<Part<'a>> {
+        let (number, sealed) = split(datagram)?;
+        let (key, _) = self.only_key(number)?;
+        Some(Part { key, number, sealed })
     }
 
-    /// Makes `packet`, whose record was [to open](Self::to_open), the data of that record; if it was not `genuine`, tries the
-    /// other key.
+    /// Makes `packet`, whose record was [to open](Self::to_open) and either was `genuine` or was not, the data of that record.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     pub(super) fn finish_open(&self, packet: &mut Packet, genuine: bool) -> Result<u8, OpenError> {
-        if !genuine {
-            return if self.coming.is_some() { self.open(packet) } else { Err(Self::no_opening(packet)) };
-        }
-        let (number, body, _) = split(packet.payload_mut()).ok_or(OpenError::TooShort)?;
-        let kind = body.first().copied().unwrap_or(u8::MAX);
-        self.admit(number, self.likely().1).map_err(|_| OpenError::Replayed)?;
+        let (number, sealed) = split(packet.payload_mut()).ok_or(OpenError::TooShort)?;
+        let (_, opener) = self.only_key(number).filter(|_| genuine).ok_or(OpenError::BadTag)?;
+        let kind = sealed.first().copied().unwrap_or(u8::MAX);
+        self.admit(number, opener).map_err(|_| OpenError::Replayed)?;
         strip(packet, kind)
     }
 
-    fn no_opening(packet: &mut Packet) -> OpenError {
-        if split(packet.payload_mut()).is_none() { OpenError::TooShort } else { OpenError::BadTag }
-    }
-
-    /// The key under which most packets come.
-    fn likely(&self) -> (&cipher::Key, Opener<'_>) {
-        match self.coming.as_deref().filter(|_| self.renewed) {
-            Some(coming) => (&coming.key.cipher, Opener::Coming(coming)),
-            None => (&self.receiving.cipher, Opener::Receiving),
-        }
+    /// The one key that record `number` can be under: the old one is not used behind the first record under the new one.
+    fn only_key(&self, number: u32) -> Option<(&RecordKey, Opener<'_>)> {
+        let Some(coming) = self.coming.as_deref() else {
+            return Some((&self.receiving.cipher, Opener::Receiving));
+        };
+        let passed = number.wrapping_sub(coming.key.since as u32);
+        let full = coming.key.since + u64::from(passed);
+        let is_new = passed < u32::MAX / 2 && full >= coming.lowest.load(Relaxed);
+        is_new.then_some((&coming.key.cipher, Opener::Coming(coming)))
     }
 
     /// Makes `packet`, which holds a datagram, the data of its record, and returns the record's type.
     ///
     /// # Errors
-    /// If it was not sealed for us, and the payload is then as it was; or its number is refused, and what is left of the
-    /// payload means nothing.
+    /// If it was not sealed for us, or its number is refused; what is left of the payload means nothing then.
     pub fn open(&self, packet: &mut Packet) -> Result<u8, OpenError> {
-        let (number, body, tag) = split(packet.payload_mut()).ok_or(OpenError::TooShort)?;
-        let opener = self.decrypt(number, body, tag).ok_or(OpenError::BadTag)?;
+        let (number, sealed) = split(packet.payload_mut()).ok_or(OpenError::TooShort)?;
+        let opener = self.decrypt(number, sealed).ok_or(OpenError::BadTag)?;
         self.admit(number, opener).map_err(|_| OpenError::Replayed)?;
-        let kind = body.first().copied().unwrap_or(u8::MAX);
+        let kind = sealed.first().copied().unwrap_or(u8::MAX);
         strip(packet, kind)
     }
 
     /// Whether `datagram` would open: who sent it, when the address does not tell (spec: datagrams 8.1).
     pub fn would_open(&self, datagram: &[u8]) -> bool {
         let Some((number, sealed)) = datagram.split_first_chunk::<4>() else { return false };
-        let Some((body, tag)) = sealed.split_last_chunk::<TAG>() else { return false };
         let number = u32::from_be_bytes(*number);
-        let since = match self.try_keys(|key| key.verify(number, body, tag)) {
+        let since = match self.try_keys(|key| key.verify(number, sealed)) {
             Some(Opener::Receiving) => self.receiving.since,
             Some(Opener::Coming(coming)) => coming.key.since,
             None => return false,
         };
-        !body.is_empty() && self.numbers.window.would_accept(number, since)
+        sealed.len() > TAG && self.numbers.window.would_accept(number, since)
     }
 
     /// Seals a record of the handshake that renews the keys; `None` if even the reserve of numbers is used up.
     pub(crate) fn seal_handshake(&self, data: &[u8]) -> Option<Vec<u8>> {
         let number = self.next_number(NUMBERS)?;
-        let mut datagram = [&[0, 0, 0, 0, HANDSHAKE], data, &[0; TAG]].concat();
-        seal_in_place(&self.sending.cipher, number, &mut datagram);
+        let mut datagram = [&number.to_be_bytes(), [HANDSHAKE].as_slice(), data, &[0; TAG]].concat();
+        let part = self.to_seal(&mut datagram)?;
+        part.key.seal(part.number, part.sealed);
         Some(datagram)
     }
 
@@ -272,13 +276,14 @@ impl Session {
     /// So it may be older than the window. That is safe: each key sees one handshake, and its order is checked.
     pub(crate) fn open_handshake(&self, datagram: &[u8]) -> Result<(u8, Vec<u8>), OpenError> {
         let mut datagram = datagram.to_vec();
-        let (number, body, tag) = split(&mut datagram).ok_or(OpenError::TooShort)?;
-        let opener = self.decrypt(number, body, tag).ok_or(OpenError::BadTag)?;
+        let (number, sealed) = split(&mut datagram).ok_or(OpenError::TooShort)?;
+        let opener = self.decrypt(number, sealed).ok_or(OpenError::BadTag)?;
         match self.admit(number, opener) {
             Ok(()) | Err(Refusal::TooOld | Refusal::FarAhead) => {}
             Err(Refusal::Seen) => return Err(OpenError::Replayed),
         }
-        let (kind, data) = body.split_first().ok_or(OpenError::TooShort)?;
+        let (record, _) = sealed.split_last_chunk::<TAG>().ok_or(OpenError::TooShort)?;
+        let (kind, data) = record.split_first().ok_or(OpenError::TooShort)?;
         Ok((*kind, data.to_vec()))
     }
 
@@ -292,12 +297,15 @@ impl Session {
     }
 
     /// Decrypts a record in place; which key opened it.
-    fn decrypt(&self, number: u32, body: &mut [u8], tag: &[u8; TAG]) -> Option<Opener<'_>> {
-        self.try_keys(|key| key.open(number, body, tag))
+    fn decrypt(&self, number: u32, sealed: &mut [u8]) -> Option<Opener<'_>> {
+        match self.only_key(number) {
+            Some((key, opener)) => key.open(number, sealed).then_some(opener),
+            None => self.try_keys(|key| key.try_open(number, sealed)),
+        }
     }
 
     /// The first key, the more likely one before the other, with which something goes well.
-    fn try_keys(&self, mut fits: impl FnMut(&cipher::Key) -> bool) -> Option<Opener<'_>> {
+    fn try_keys(&self, mut fits: impl FnMut(&RecordKey) -> bool) -> Option<Opener<'_>> {
         let Some(coming) = self.coming.as_deref() else {
             return fits(&self.receiving.cipher).then_some(Opener::Receiving);
         };
@@ -332,19 +340,10 @@ fn strip(packet: &mut Packet, kind: u8) -> Result<u8, OpenError> {
     if kind > HANDSHAKE { Err(OpenError::BadType(kind)) } else { Ok(kind) }
 }
 
-/// Number, sealed type and data, tag.
-fn split(datagram: &mut [u8]) -> Option<(u32, &mut [u8], &[u8; TAG])> {
+/// Number; type, data and tag, which are sealed.
+fn split(datagram: &mut [u8]) -> Option<(u32, &mut [u8])> {
     let (number, sealed) = datagram.split_first_chunk_mut::<4>()?;
-    let (body, tag) = sealed.split_last_chunk_mut::<TAG>()?;
-    (!body.is_empty()).then_some((u32::from_be_bytes(*number), body, tag))
-}
-
-/// Fills in number and tag of a datagram that has room for them, and encrypts what is between.
-fn seal_in_place(cipher: &cipher::Key, number: u32, datagram: &mut [u8]) {
-    let Some((front, sealed)) = datagram.split_first_chunk_mut::<4>() else { return };
-    let Some((body, tag)) = sealed.split_last_chunk_mut::<TAG>() else { return };
-    *front = number.to_be_bytes();
-    *tag = cipher.seal(number, body);
+    (sealed.len() > TAG).then_some((u32::from_be_bytes(*number), sealed))
 }
 
 #[cfg(test)]
@@ -471,7 +470,7 @@ mod tests {
         assert_eq!(one.open(&mut sealed(&other, b"new key")), Ok(0));
 
         assert_eq!(one.open(&mut late), Ok(0));
-        assert_eq!(one.open(&mut sealed(&old, b"old key after the new one")), Err(OpenError::Replayed));
+        assert_eq!(one.open(&mut sealed(&old, b"old key after the new one")), Err(OpenError::BadTag));
         let renewed = pair.tell_one(&ack).session.unwrap();
 
         assert_eq!(renewed.open(&mut later), Ok(0));

@@ -138,6 +138,12 @@ impl Cipher {
         matches!(self, Self::Block(family, _) if family.block_len() < 16)
     }
 
+    /// Whether tinc can protect packets with it. With the others its key stream goes on from one packet to the next, so
+    /// that nothing is understood any more after a packet that was lost.
+    pub const fn is_for_packets(self) -> bool {
+        !matches!(self, Self::Block(_, Mode::Ctr) | Self::ChaCha20)
+    }
+
     /// Whether packets under this cipher are badly protected.
     pub const fn is_weak(self) -> bool {
         !matches!(self, Self::Block(family, Mode::Cbc) if family.block_len() == 16)

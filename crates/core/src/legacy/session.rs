@@ -337,6 +337,38 @@ mod tests {
     }
 
     #[test]
+    fn codes_have_the_length_that_was_asked_for_and_every_bit_of_them_counts() {
+        for digest in Digest::ALL {
+            for mac_length in [1, 4, digest.size() as u8] {
+                let (sender, receiver) = pair(Suite { digest: Some(*digest), mac_length, ..SUITE });
+                let packet = sealed(&sender, &[7; 60]);
+                assert_eq!(packet.len(), 80 + usize::from(mac_length), "{digest}: 64 bytes are padded to 80");
+                for bit in 0..8 * usize::from(mac_length) {
+                    let mut forged = packet.clone();
+                    forged.payload_mut()[80 + bit / 8] ^= 1 << (bit % 8);
+                    assert_eq!(receiver.open(&mut forged), Err(OpenError::BadTag), "{digest} {bit}");
+                }
+                assert_eq!(receiver.open(&mut packet.clone()), Ok(()), "{digest}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_packet_that_was_cut_or_grew_does_not_open() {
+        for cipher in Cipher::all() {
+            let (sender, receiver) = pair(Suite { cipher: Some(cipher), mac_length: 16, ..SUITE });
+            let packet = sealed(&sender, &[7; 60]);
+            for len in 0..packet.len() {
+                let mut cut = Packet::from_payload(&packet.payload()[..len]);
+                assert!(receiver.open(&mut cut).is_err(), "{cipher} {len}");
+            }
+            let mut longer = Packet::from_payload(&[packet.payload(), &[0]].concat());
+            assert!(receiver.open(&mut longer).is_err(), "{cipher}");
+            assert_eq!(receiver.open(&mut packet.clone()), Ok(()), "{cipher}");
+        }
+    }
+
+    #[test]
     fn only_packets_with_a_code_tell_who_sent_them() {
         let (sender, receiver) = pair(SUITE);
         let packet = sealed(&sender, b"frame");

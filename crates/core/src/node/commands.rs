@@ -9,7 +9,7 @@ use crate::node::Node;
 use crate::node::config::{Config, HostConfig};
 use crate::node::io::{Command, ConnectionInfo, EdgeInfo, NodeInfo, Output, Reply};
 use crate::packet::MAX_FRAME;
-use crate::peer::tunnel::Keying;
+use crate::peer::tunnel::{Keying, Tunnel};
 use crate::subnet::Subnet;
 
 /// Bits of a node's status word (spec: cli B.4).
@@ -101,6 +101,7 @@ impl Node {
             rtt: tunnel.and_then(|tunnel| tunnel.probing.rtt),
             compression: tunnel.map_or(0, |tunnel| tunnel.compression),
             legacy: self.legacy_suite(peer),
+            suite: tunnel.and_then(Tunnel::session).map(|session| session.suite()),
             stats: std::sync::Arc::clone(&known.stats),
         })
     }

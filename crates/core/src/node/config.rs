@@ -12,6 +12,7 @@ use crate::legacy::session::Suite;
 use crate::meta::proxy::Protocol;
 use crate::name::NodeName;
 use crate::subnet::Subnet;
+use crate::wire::hello::Features;
 
 /// Settings of this node.
 #[derive(Clone, Debug)]
@@ -95,6 +96,8 @@ pub struct MeshPolicy {
     pub udp_discovery: bool,
     /// Variable `LocalDiscovery`.
     pub local_discovery: bool,
+    /// What may be agreed on with tinmesh nodes: variable `Extensions`.
+    pub extensions: Features,
     /// Variable `ReplayWindow`, in bytes.
     pub replay_window: u16,
     /// Variable `MaxConnectionBurst`.
@@ -111,6 +114,7 @@ impl Default for MeshPolicy {
             tunnel_server: false,
             udp_discovery: true,
             local_discovery: true,
+            extensions: Features::all(),
             replay_window: 16,
             max_connection_burst: 10,
             max_output_buffer: 15_180,

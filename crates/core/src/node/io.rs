@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::crypto::keys::PublicKey;
+use crate::crypto::record_key;
 use crate::dataplane::ethernet::Mac;
 use crate::dataplane::fib::{Fib, UdpTarget};
 use crate::dataplane::stats::PeerStats;
@@ -298,6 +299,8 @@ pub struct NodeInfo {
     pub compression: u8,
     /// How packets to it are protected, if under a key of tinc 1.0.
     pub legacy: Option<Suite>,
+    /// What else seals packets to it, if there is a session.
+    pub suite: Option<record_key::Suite>,
     /// Traffic.
     pub stats: Arc<PeerStats>,
 }

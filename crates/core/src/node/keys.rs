@@ -14,6 +14,7 @@ use crate::node::Node;
 use crate::node::gossip::Gossiped;
 use crate::node::io::{Event, Output, Persist};
 use crate::node::timers::Wake;
+use crate::peer::agreement::Agreement;
 use crate::peer::tunnel::{Keying, Tunnel};
 use crate::wire::address::WireAddress;
 use crate::wire::options::Options;
@@ -87,6 +88,7 @@ impl Node {
             handshake.be_patient();
         }
         let Some(tunnel) = self.open_tunnel(peer) else { return };
+        tunnel.agreement = Agreement::default();
         tunnel.keying = Keying::Waiting { handshake: Box::new(handshake), initiator };
         tunnel.last_start = Some(now);
         self.touch(peer);
@@ -151,6 +153,8 @@ impl Node {
                     self.on_datagram_over_tcp(origin, &datagram);
                 }
             }
+            KeyRequest::Hello(text) => self.on_hello(origin, &text),
+            KeyRequest::HelloAnswer(text) => self.on_hello_answer(origin, &text),
             KeyRequest::Legacy if self.is_legacy(origin) => self.give_legacy_key(origin),
             KeyRequest::Legacy | KeyRequest::Other(_) => {}
         }
@@ -314,6 +318,7 @@ impl Node {
             self.send_plain(peer, kept.source, kept.packet);
         }
         self.attend_soon(peer);
+        self.consider_hello(peer);
     }
 
     /// Renews the keys of all sessions (spec: sptps 15).

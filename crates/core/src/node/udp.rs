@@ -83,6 +83,7 @@ impl Node {
         }
         self.forget_old_key(peer);
         self.forget_answered(peer);
+        self.consider_hello(peer);
         self.attend(peer, used);
         let busy = used && self.tunnel(peer).is_some_and(|tunnel| !tunnel.confirmed || tunnel.pmtu.is_searching());
         let eager = self.tunnel(peer).is_some_and(Tunnel::is_eager);

@@ -12,6 +12,7 @@ use crate::dataplane::session::Session;
 use crate::legacy;
 use crate::name::PeerId;
 use crate::packet::Packet;
+use crate::peer::agreement::Agreement;
 use crate::peer::pmtu::Pmtu;
 use crate::time::Instant;
 
@@ -94,6 +95,8 @@ pub struct Tunnel {
     pub info_sent: (Option<Instant>, Option<Instant>),
     /// Packets that wait for the first handshake.
     pub waiting: VecDeque<Waiting>,
+    /// What goes beyond tinc.
+    pub agreement: Agreement,
     /// Sealed datagrams that overtook the end of the first handshake.
     pub early: VecDeque<Vec<u8>>,
 }
@@ -146,6 +149,7 @@ impl Tunnel {
             info_sent: (None, None),
             waiting: VecDeque::new(),
             early: VecDeque::new(),
+            agreement: Agreement::default(),
         }
     }
 

@@ -145,6 +145,10 @@ pub enum KeyRequest {
     Start(String),
     /// A sealed packet, in base64, for ways through old nodes.
     Datagram(String),
+    /// A tinmesh node asks what goes beyond tinc, in the form of [`Hello`](crate::wire::hello::Hello).
+    Hello(String),
+    /// The answer to that.
+    HelloAnswer(String),
     /// Something that nobody knows.
     Other(i32),
 }
@@ -293,6 +297,8 @@ impl fmt::Display for KeyRequest {
             Self::PublicKey(text) => write!(f, " 20 {text}"),
             Self::Start(text) => write!(f, " 15 {text}"),
             Self::Datagram(text) => write!(f, " 21 {text}"),
+            Self::Hello(text) => write!(f, " 100 {text}"),
+            Self::HelloAnswer(text) => write!(f, " 101 {text}"),
             Self::Other(number) => write!(f, " {number}"),
         }
     }

@@ -54,7 +54,8 @@ impl Engine {
             return;
         };
         let own = machine.config.name.id();
-        let relayed = packet.payload().get(6..12).is_some_and(|origin| *origin != own.0);
+        // Datagrams of tinc 1.0 have no ids, and are never relayed.
+        let relayed = packet.payload().get(6..12).is_some_and(|origin| *origin != own.0 && self.is_id(origin));
         let Some(mut datagram) = self.net.datagram(host, port, target.to, packet) else { return };
         if relayed {
             datagram.relays = self.relays_with(host);
@@ -64,6 +65,10 @@ impl Engine {
             assert!(!clear, "a test packet is readable in a datagram of {host:?}");
         }
         self.send(datagram);
+    }
+
+    fn is_id(&self, id: &[u8]) -> bool {
+        self.machines.iter().any(|machine| machine.config.name.id().0 == *id)
     }
 
     /// The relays of a datagram that `host` passes on.

@@ -230,9 +230,28 @@ const COMMANDS: [&str; 38] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::usage::entries;
+    use std::collections::HashMap;
+
+    #[test]
+    fn the_options_that_are_read_are_those_of_the_help() {
+        let read = SPECS.iter().map(|spec| (spec.long.to_owned(), (spec.short, spec.argument)));
+        let told = entries(&usage("tinc")).into_iter().filter_map(|entry| entry.option());
+        let told = told.map(|option| (option.long, (option.short, option.argument)));
+        assert_eq!(told.collect::<HashMap<_, _>>(), read.collect());
+    }
 
     fn call(text: &str) -> Result<TincCall, String> {
         parse("tinc", &text.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn every_command_is_in_the_help() {
+        let told: Vec<String> = entries(&usage("tinc")).into_iter().map(|entry| entry.term).collect();
+        // `connect` always fails.
+        for command in commands().filter(|command| *command != "connect") {
+            assert!(told.iter().any(|term| term.split([' ', '|']).any(|word| word == command)), "{command}");
+        }
     }
 
     #[test]

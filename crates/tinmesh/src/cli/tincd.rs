@@ -173,6 +173,16 @@ pub fn usage(program: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::usage::entries;
+    use std::collections::HashMap;
+
+    #[test]
+    fn the_options_that_are_read_are_those_of_the_help() {
+        let read = SPECS.iter().map(|spec| (spec.long.to_owned(), (spec.short, spec.argument)));
+        let told = entries(&usage("tincd")).into_iter().filter_map(|entry| entry.option());
+        let told = told.map(|option| (option.long, (option.short, option.argument)));
+        assert_eq!(told.collect::<HashMap<_, _>>(), read.collect());
+    }
 
     fn call(text: &str) -> Result<DaemonCall, String> {
         parse("tincd", &text.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>())

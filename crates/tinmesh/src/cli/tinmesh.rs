@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ColorChoice, Parser, Subcommand};
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueHint};
 
 use super::tinc::TincOptions;
 
@@ -18,7 +18,7 @@ use self::commands::{DaemonWords, Form, TincCommand};
     about = "A private network between your machines, wherever they are.",
     long_about = "A private network between your machines, wherever they are.\n\n\
         First machine:    sudo tinmesh up          makes a network and prints one line\n\
-        Other machines:   sudo tinmesh join …      that line\n\
+        Other machines:   sudo tinmesh join URL    with that line\n\
         Any time:         tinmesh status           who is reachable, and how",
     after_help = AFTER_HELP,
     disable_help_subcommand = true,
@@ -46,10 +46,10 @@ pub struct Network {
     #[arg(short, long, global = true, value_name = "NET")]
     pub net: Option<String>,
     /// Configuration directory, instead of /etc/tinc/NET.
-    #[arg(short, long, global = true, value_name = "DIR")]
+    #[arg(short, long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub config: Option<PathBuf>,
     /// Pid file of the daemon.
-    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub pidfile: Option<PathBuf>,
     /// Never ask.
     #[arg(short, long, global = true)]
@@ -58,7 +58,7 @@ pub struct Network {
     #[arg(long, global = true)]
     pub force: bool,
     /// Whether to use colours.
-    #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto, hide_short_help = true)]
+    #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
     pub color: ColorChoice,
 }
 
@@ -156,6 +156,9 @@ pub struct StatusOptions {
     pub watch: bool,
 }
 
+/// What can be listed.
+const LISTS: [&str; 8] = ["nodes", "reachable", "edges", "subnets", "connections", "graph", "digraph", "invitations"];
+
 /// Options of `tinmesh dump`.
 #[derive(Args, Clone, Debug, Default)]
 #[command(
@@ -164,7 +167,7 @@ pub struct StatusOptions {
 )]
 pub struct DumpOptions {
     /// What to list, with `reachable` in front of `nodes` if only those are wanted.
-    #[arg(value_name = "WHAT", required = true)]
+    #[arg(value_name = "WHAT", required = true, ignore_case = true, value_parser = LISTS)]
     pub what: Vec<String>,
     #[command(flatten)]
     pub form: Form,

@@ -56,7 +56,7 @@ pub(super) fn node_key(
 fn suite(compression: u8, reader: &mut Reader<'_>) -> Result<Suite, ConfigError> {
     let cipher = match reader.text("Cipher").unwrap_or("aes-256-cbc") {
         none if none.eq_ignore_ascii_case("none") => None,
-        name => Some(Cipher::by_name(name).ok_or_else(|| {
+        name => Some(Cipher::by_name(name).filter(|cipher| cipher.is_for_packets()).ok_or_else(|| {
             let right = "it is none, or a cipher of OpenSSL such as aes-256-cbc (docs/legacy.md)".to_owned();
             reader.invalid("Cipher", "Unrecognized cipher type!".to_owned(), right)
         })?),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tinmesh_core::dataplane::fib::{Broadcast, Forwarding, Frames, Mode, Policy};
 use tinmesh_core::name::NodeName;
 use tinmesh_core::node::config::{Config, LinkPolicy, MeshPolicy, Timing};
+use tinmesh_core::wire::hello::Features;
 
 use super::ConfigError;
 use super::reader::{self, Reader};
@@ -99,6 +100,29 @@ fn link(reader: &mut Reader<'_>) -> LinkPolicy {
     }
 }
 
+/// `no`, `yes`, or the names of those that are wanted.
+fn extensions(reader: &Reader<'_>) -> Result<Features, ConfigError> {
+    let Some(setting) = reader.setting("Extensions") else { return Ok(Features::all()) };
+    match setting.value.to_ascii_lowercase().as_str() {
+        "yes" => Ok(Features::all()),
+        "no" => Ok(Features::NONE),
+        names => {
+            let known = |name: &&str| Features::parse(name).is_empty();
+            match names.split_ascii_whitespace().find(known) {
+                None => Ok(Features::parse(names)),
+                Some(name) => {
+                    let message = format!("There is no extension {name}!");
+                    Err(reader.invalid(
+                        "Extensions",
+                        message,
+                        format!("it is yes, no, or some of: {}", Features::all()),
+                    ))
+                }
+            }
+        }
+    }
+}
+
 fn mesh(reader: &mut Reader<'_>) -> Result<MeshPolicy, ConfigError> {
     let default = MeshPolicy::default();
     let tunnel_server = reader.bool("TunnelServer").unwrap_or(default.tunnel_server);
@@ -113,6 +137,7 @@ fn mesh(reader: &mut Reader<'_>) -> Result<MeshPolicy, ConfigError> {
         }
     };
     Ok(MeshPolicy {
+        extensions: extensions(reader)?,
         auto_connect: reader.bool("AutoConnect").unwrap_or(default.auto_connect),
         strict_subnets: reader.bool("StrictSubnets").unwrap_or(default.strict_subnets) || tunnel_server,
         tunnel_server,

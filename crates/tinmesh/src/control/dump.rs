@@ -21,6 +21,9 @@ pub mod status {
     pub const CONTROL: u32 = 0x200;
 }
 
+/// OpenSSL's number of AES-256-GCM, which tinc 1.0 cannot have as a cipher.
+pub const AES_256_GCM: i32 = 901;
+
 /// Why a list could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("Unable to parse {0} dump from tincd.")]
@@ -116,7 +119,8 @@ pub struct NodeLine {
     pub id: String,
     /// Where UDP goes; host `MYSELF` for the daemon's own node.
     pub endpoint: Endpoint,
-    /// Numbers of the legacy cipher and digest, and the digest's length.
+    /// Numbers of the legacy cipher and digest, and the digest's length. The cipher is [`AES_256_GCM`] for a tinmesh node that
+    /// is spoken to under that.
     pub legacy: [i32; 3],
     /// Compression level towards it.
     pub compression: i32,

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 
+use tinmesh_core::crypto::record_key::Suite;
 use tinmesh_core::legacy::cipher::Cipher;
 use tinmesh_core::legacy::digest::Digest;
 use tinmesh_core::name::{ConnId, NodeName};
@@ -12,6 +13,7 @@ use tinmesh_core::subnet::Subnet;
 use tinmesh_core::time::Instant;
 use tinmesh_core::wire::address::WireAddress;
 
+use super::dump::AES_256_GCM;
 use super::request::{CONTROL, kind};
 
 /// How an address and its port are shown.
@@ -41,7 +43,8 @@ fn node_line(node: &NodeInfo, local: &Local<'_>, out: &mut String) -> std::fmt::
     let rtt = node.rtt.map_or(-1, |rtt| i64::try_from(rtt.as_micros()).unwrap_or(i64::MAX));
     write!(out, "{} {} {address} ", node.name, node.node_id)?;
     let suite = node.legacy.as_ref();
-    let cipher = suite.and_then(|suite| suite.cipher).map_or(0, Cipher::id);
+    let own = if node.suite == Some(Suite::Aes256Gcm) { AES_256_GCM } else { 0 };
+    let cipher = suite.and_then(|suite| suite.cipher).map_or(own, Cipher::id);
     let digest = suite.and_then(|suite| suite.digest).map_or(0, Digest::id);
     write!(out, "{cipher} {digest} {} {} ", suite.map_or(0, |suite| suite.mac_length), node.compression)?;
     write!(out, "{} {:x} {} {} ", node.options, node.status, name(&node.nexthop), name(&node.via))?;

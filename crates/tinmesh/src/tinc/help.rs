@@ -26,7 +26,8 @@ pub fn describe_variables(topic: &str, out: &mut dyn Write) -> Result<bool> {
     Ok(found.is_some())
 }
 
-fn describe(variable: &Variable) -> String {
+/// What is to be known of a variable.
+pub fn describe(variable: &Variable) -> String {
     let class = &variable.class;
     let place = match (class.server, class.host) {
         (true, true) => "tinc.conf or a host file",

@@ -12,7 +12,7 @@ use tinmesh_core::packet::ETHERNET_HEADER;
 use tinmesh_core::wire::options::Options;
 
 use crate::control::client::{Client, ClientError};
-use crate::control::dump::{ConnectionLine, NodeLine, SubnetLine, Traffic, status};
+use crate::control::dump::{AES_256_GCM, ConnectionLine, NodeLine, SubnetLine, Traffic, status};
 
 pub(super) use render::{Rates, render};
 
@@ -84,6 +84,9 @@ pub enum Protocol {
     /// That of tinc 1.1.
     #[serde(rename = "sptps")]
     Sptps,
+    /// That of tinc 1.1, with packets under AES-256-GCM.
+    #[serde(rename = "sptps-aes256gcm")]
+    SptpsAes,
     /// That of tinc 1.0, which is weak.
     #[serde(rename = "tinc-1.0")]
     Legacy,
@@ -217,7 +220,11 @@ impl Peer {
 
 impl Protocol {
     fn read(node: &NodeLine) -> Option<Self> {
-        let spoken = if node.has(status::SPTPS) { Self::Sptps } else { Self::Legacy };
+        let spoken = match node.legacy {
+            _ if !node.has(status::SPTPS) => Self::Legacy,
+            [AES_256_GCM, ..] => Self::SptpsAes,
+            _ => Self::Sptps,
+        };
         node.is_reachable().then_some(spoken)
     }
 }

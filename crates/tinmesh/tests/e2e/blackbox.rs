@@ -13,6 +13,7 @@ mod invitations;
 mod keys;
 mod normal;
 mod options;
+mod prompts;
 mod settings;
 mod signatures;
 mod world;
@@ -38,6 +39,7 @@ fn tables() -> Vec<Vec<Case>> {
         control::cases(),
         corners::cases(),
         options::cases(),
+        prompts::cases(),
     ]
 }
 
@@ -152,6 +154,11 @@ fn commands_on_signatures_equal_tincs() {
 #[test]
 fn odd_files_and_names_are_treated_as_tinc_treats_them() {
     compare(&corners::cases(), &[Pairing::OURS]);
+}
+
+#[test]
+fn questions_and_answers_equal_tincs() {
+    compare(&prompts::cases(), &[Pairing::OURS]);
 }
 
 #[test]

@@ -164,3 +164,33 @@ fn a_host_file_that_was_only_touched_does_not_end_the_connection_of_ours() {
         }
     }
 }
+
+#[test]
+fn what_is_switched_off_in_a_file_is_off_after_a_reload_of_ours() {
+    const TCP_ONLY: u32 = 2;
+    for kind in KINDS {
+        let lab = Lab::new();
+        let [mut alice, bob] = connected(&lab, kind);
+        let main = alice.dir.join("tinc.conf");
+        let text = fs::read_to_string(&main).expect("it runs");
+        alice.stop();
+        alice.config("TCPOnly = yes");
+        alice.start();
+        let is_set = || {
+            let edges = bob.tinc(&["dump", "edges"]);
+            let line = edges.lines().find(|line| line.starts_with(&format!("{} to {} ", alice.name, bob.name)))?;
+            let options = line.split_whitespace().skip_while(|word| *word != "options").nth(1).expect("a word follows");
+            Some(u32::from_str_radix(options, 16).expect("hexadecimal") & TCP_ONLY != 0)
+        };
+        wait_until(secs(15), "bob knows that alice speaks TCP only", || is_set() == Some(true));
+
+        fs::write(&main, &text).expect("the directory is there");
+        alice.tinc(&["reload"]);
+        alice.tinc(&["disconnect", &bob.name]);
+        wait_until(secs(15), "they part", || is_set().is_none());
+        alice.tinc(&["retry"]);
+
+        wait_until(secs(15), "they meet again", || is_set().is_some());
+        assert_eq!(is_set(), Some(kind != Kind::Ours), "{kind:?}");
+    }
+}

@@ -15,6 +15,7 @@ pub(crate) mod mesh;
 pub(crate) mod namespace;
 pub(crate) mod proxy;
 pub(crate) mod raw;
+pub(crate) mod raw_old;
 pub(crate) mod status;
 pub(crate) mod topology;
 pub(crate) mod traffic;

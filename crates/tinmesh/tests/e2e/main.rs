@@ -8,6 +8,7 @@ mod control_protocol;
 mod control_tools;
 mod devices;
 mod differences;
+mod extensions;
 mod forms;
 mod harness;
 mod hostile;
@@ -34,6 +35,7 @@ mod spec_configuration;
 mod spec_meta;
 mod spec_process;
 mod spec_sandbox;
+mod spec_syslog;
 mod switched;
 #[path = "../spec_cli_files/terminal.rs"]
 mod terminal;

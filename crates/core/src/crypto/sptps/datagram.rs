@@ -9,9 +9,10 @@
 
 use std::sync::Arc;
 
+use crate::crypto::record_key::Suite;
 use crate::crypto::rng::Rng;
 use crate::crypto::sptps::handshake::{Change, Handshake, Step};
-use crate::crypto::sptps::{HANDSHAKE, Params, SptpsError};
+use crate::crypto::sptps::{HANDSHAKE, Params, Role, SptpsError};
 use crate::dataplane::session::{OpenError, Session};
 
 /// Datagrams each side sends in the first handshake: KEX and SIG.
@@ -34,6 +35,8 @@ pub struct Datagram {
     handshake: Handshake,
     records: Records,
     patient: bool,
+    /// The cipher of the keys that the next handshake makes.
+    suite: Suite,
 }
 
 #[derive(Debug)]
@@ -47,15 +50,38 @@ impl Datagram {
     pub fn start(params: Params, window_bytes: u16, rng: &mut Rng) -> (Self, Vec<u8>) {
         let (handshake, kex) = Handshake::start(params, rng);
         let datagram = plain(0, &kex);
-        (
-            Self { handshake, records: Records::Plain { next_in: 0, next_out: 1, window_bytes }, patient: false },
-            datagram,
-        )
+        let records = Records::Plain { next_in: 0, next_out: 1, window_bytes };
+        (Self { handshake, records, patient: false, suite: Suite::default() }, datagram)
     }
 
     /// From now on renewed keys are used for sending only when the peer is known to have them; tinc does not wait.
     pub const fn be_patient(&mut self) {
         self.patient = true;
+    }
+
+    /// From the next handshake on keys are for `suite`; both sides must have agreed on it.
+    pub const fn change_suite(&mut self, suite: Suite) {
+        self.suite = suite;
+    }
+
+    /// The cipher of the keys that the next handshake makes.
+    pub const fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// Whether no handshake is under way.
+    pub const fn is_settled(&self) -> bool {
+        self.handshake.is_settled()
+    }
+
+    /// Our role in the first handshake.
+    pub const fn role(&self) -> Role {
+        self.handshake.role()
+    }
+
+    /// Both messages of the first key exchange, the initiator's before the other, once it is over: no two sessions share them.
+    pub fn exchange(&self) -> Option<&[u8]> {
+        self.handshake.exchange()
     }
 
     /// Forgets the receiving key before the present one; tells whether there was one, and the session changed.
@@ -113,9 +139,11 @@ impl Datagram {
         let established = matches!(step.change, Change::First(_) | Change::Receiving);
         let session = match (step.change, &self.records) {
             (Change::First(keys), Records::Plain { window_bytes, .. }) => {
-                Some(Session::new(keys, FIRST_HANDSHAKE, *window_bytes))
+                Some(Session::new(&keys, FIRST_HANDSHAKE, *window_bytes))
             }
-            (Change::Sending(keys), Records::Sealed(session)) => Some(session.after_own_ack(keys, self.patient)),
+            (Change::Sending(keys), Records::Sealed(session)) => {
+                Some(session.after_own_ack(&keys, self.suite, self.patient))
+            }
             (Change::Receiving, Records::Sealed(session)) => Some(session.after_peers_ack()),
             (Change::None | Change::First(_) | Change::Sending(_) | Change::Receiving, _) => None,
         };

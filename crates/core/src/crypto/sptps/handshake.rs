@@ -18,7 +18,6 @@ use crate::crypto::keys::{PublicKey, SecretKey};
 use crate::crypto::prf;
 use crate::crypto::rng::Rng;
 use crate::crypto::sptps::{Params, Role, SessionKeys, SptpsError};
-use tinmesh_cipher::Key;
 
 /// Length of a KEX message: version, nonce, key.
 const KEX: usize = 65;
@@ -30,7 +29,8 @@ const VERSION: u8 = 0;
 pub(super) struct Handshake {
     params: Params,
     state: State,
-    keyed: bool,
+    /// Both messages of the first key exchange, the initiator's before the other, once keys were made.
+    exchange: Option<[[u8; KEX]; 2]>,
 }
 
 enum State {
@@ -83,7 +83,22 @@ impl Handshake {
     pub(super) fn start(params: Params, rng: &mut Rng) -> (Self, Vec<u8>) {
         let offer = Offer::draw(rng);
         let kex = offer.message.to_vec();
-        (Self { params, state: State::Kex(offer), keyed: false }, kex)
+        (Self { params, state: State::Kex(offer), exchange: None }, kex)
+    }
+
+    /// Both messages of the first key exchange, once it is over.
+    pub(super) fn exchange(&self) -> Option<&[u8]> {
+        self.exchange.as_ref().map(|messages| messages.as_flattened())
+    }
+
+    /// Whether no handshake is under way.
+    pub(super) const fn is_settled(&self) -> bool {
+        matches!(self.state, State::Settled)
+    }
+
+    /// Our role.
+    pub(super) const fn role(&self) -> Role {
+        self.params.role
     }
 
     /// Starts renewing the keys; returns our KEX.
@@ -145,12 +160,15 @@ impl Handshake {
         if self.params.role == Role::Responder {
             send.push(self.sign(offer, theirs));
         }
-        if self.keyed {
+        if self.exchange.is_some() {
             send.push(Vec::new());
             self.state = State::Ack;
             return Ok(Step { send, change: Change::Sending(keys) });
         }
-        self.keyed = true;
+        self.exchange = Some(match self.params.role {
+            Role::Initiator => [offer.message, *theirs],
+            Role::Responder => [*theirs, offer.message],
+        });
         self.state = State::Settled;
         Ok(Step { send, change: Change::First(keys) })
     }
@@ -180,7 +198,7 @@ impl Handshake {
             Role::Initiator => (from_initiator, from_responder),
             Role::Responder => (from_responder, from_initiator),
         };
-        Ok(SessionKeys { sending: Key::new(sending), receiving: Key::new(receiving) })
+        Ok(SessionKeys { sending: Zeroizing::new(*sending), receiving: Zeroizing::new(*receiving) })
     }
 }
 
@@ -243,7 +261,8 @@ mod tests {
         let (mut settled, _) = start(role);
         settled.on_message(&kex, rng).unwrap();
         settled.on_message(&sig, rng).unwrap();
-        let acknowledging = Handshake { state: State::Ack, keyed: true, params: start(role).0.params };
+        let acknowledging =
+            Handshake { state: State::Ack, exchange: Some([[0; KEX]; 2]), params: start(role).0.params };
         let all = vec![start(role).0, waiting_sig, acknowledging, settled];
         (all, [("KEX", kex), ("SIG", sig), ("ACK", Vec::new())])
     }

@@ -163,13 +163,13 @@ impl Stream {
         match step.change {
             Change::None => {}
             Change::First(keys) => {
-                self.outbound.set_key(keys.sending);
-                self.inbound.set_key(keys.receiving);
+                self.outbound.set_key(Key::new(&keys.sending));
+                self.inbound.set_key(Key::new(&keys.receiving));
                 return Ok(StreamEvent::Done);
             }
             Change::Sending(keys) => {
-                self.outbound.set_key(keys.sending);
-                self.coming = Some(keys.receiving);
+                self.outbound.set_key(Key::new(&keys.sending));
+                self.coming = Some(Key::new(&keys.receiving));
             }
             Change::Receiving => {
                 if let Some(key) = self.coming.take() {

@@ -89,6 +89,10 @@ impl Node {
             let what = format!("cipher {cipher}, digest {digest} and MACLength {mac_length}, which do not exist here");
             return self.refuse_legacy_key(peer, &what);
         };
+        if let Some(cipher) = suite.cipher.filter(|cipher| !cipher.is_for_packets()) {
+            let what = format!("{cipher}, with which tinc cannot read on after a lost packet: change Cipher there");
+            return self.refuse_legacy_key(peer, &what);
+        }
         if let Some(weakness) = suite.weakness().filter(|&weakness| !may_use(&legacy, weakness)) {
             return self.refuse_legacy_key(peer, &remedy(weakness));
         }

@@ -181,6 +181,8 @@ impl<'a, I: Iterator<Item = &'a str>> Words<I> {
             (19, _) => KeyRequest::PublicKeyWanted,
             (20, Some(text)) => KeyRequest::PublicKey(text),
             (21, Some(text)) => KeyRequest::Datagram(text),
+            (100, Some(text)) => KeyRequest::Hello(text),
+            (101, Some(text)) => KeyRequest::HelloAnswer(text),
             (number, _) => KeyRequest::Other(number),
         };
         Ok(Request::ReqKey { from, to, kind })

@@ -31,6 +31,7 @@ fn alice() -> NodeInfo {
         changed: Some(Instant::from_micros(2_000_000)),
         rtt: None,
         compression: 0,
+        suite: None,
         legacy: None,
         stats: Arc::new(PeerStats::default()),
     }

@@ -217,6 +217,6 @@ fn read_more(stream: &mut TcpStream, input: &mut Vec<u8>) -> bool {
 }
 
 /// Nothing came in time, or a signal did.
-fn is_passing(error: &std::io::Error) -> bool {
+pub(super) fn is_passing(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }

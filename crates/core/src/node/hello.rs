@@ -1,0 +1,131 @@
+//! What goes beyond tinc, between two tinmesh nodes: asked for once a session is there, agreed on, and then used.
+//!
+//! ```text
+//!  asker (who started the session)                answerer
+//!    session established ──── REQ_KEY 100 ──────►  believes it, takes what both want
+//!    takes what both want ◄── REQ_KEY 101 ───────
+//!    renews the keys ─────────────────────────►   keys of that handshake are for the agreed cipher
+//! ```
+//!
+//! What is agreed holds for the session: a new one, as with a node that became tinc again, begins without. Source:
+//! docs/protocol.md, "Extensions".
+
+use std::time::Duration;
+
+use crate::crypto::keys::PublicKey;
+use crate::crypto::record_key::Suite;
+use crate::crypto::sptps::Role;
+use crate::name::{NodeName, PeerId};
+use crate::node::Node;
+use crate::node::io::Event;
+use crate::peer::tunnel::Keying;
+use crate::wire::hello::{Bond, Feature, Features, Hello};
+use crate::wire::options::Options;
+use crate::wire::request::{KeyRequest, Request};
+
+/// Hellos that come faster than this are not looked at: each costs a signature.
+const MOST_OFTEN: Duration = Duration::from_millis(500);
+
+/// Names and keys of both sides, and the key exchange of their session.
+struct Sides {
+    names: [NodeName; 2],
+    keys: [PublicKey; 2],
+    exchange: Vec<u8>,
+}
+
+impl Sides {
+    fn bond(&self) -> Bond<'_> {
+        let ([asker, answerer], [one, other]) = (&self.names, &self.keys);
+        Bond { asker, answerer, keys: [one, other], exchange: &self.exchange }
+    }
+}
+
+impl Node {
+    /// Says hello to a tinmesh node if this node started the session with it and they have not agreed yet.
+    pub(super) fn consider_hello(&mut self, peer: PeerId) {
+        let (now, wanted) = (self.now, self.config.mesh.extensions);
+        if wanted.is_empty() || !self.options_of(peer).has(Options::TINMESH) {
+            return;
+        }
+        let Some(sides) = self.sides(peer, Role::Initiator) else { return };
+        let Some(tunnel) = self.tunnel_mut(peer) else { return };
+        if !tunnel.agreement.take_turn(now) {
+            return;
+        }
+        let hello = Hello::ask(&sides.bond(), wanted, &self.key);
+        self.send_extension(peer, KeyRequest::Hello(hello.encode()));
+        if let Some(tunnel) = self.tunnel_mut(peer) {
+            tunnel.agreement.asked = Some(hello);
+        }
+    }
+
+    pub(super) fn on_hello(&mut self, origin: PeerId, text: &str) {
+        let (now, wanted) = (self.now, self.config.mesh.extensions);
+        if wanted.is_empty() {
+            return;
+        }
+        let Some(sides) = self.sides(origin, Role::Responder) else { return };
+        let Some(tunnel) = self.tunnel_mut(origin) else { return };
+        if tunnel.agreement.last.is_some_and(|last| now.since(last) < MOST_OFTEN) {
+            return;
+        }
+        tunnel.agreement.last = Some(now);
+        let Some(hello) = Hello::decode(text).filter(|hello| hello.is_asked(&sides.bond())) else { return };
+        let answer = Hello::answer(&sides.bond(), &hello, wanted, &self.key);
+        self.agree(origin, wanted.both(hello.features()));
+        self.send_extension(origin, KeyRequest::HelloAnswer(answer.encode()));
+    }
+
+    pub(super) fn on_hello_answer(&mut self, origin: PeerId, text: &str) {
+        let Some(sides) = self.sides(origin, Role::Initiator) else { return };
+        let wanted = self.config.mesh.extensions;
+        let Some(asked) = self.tunnel_mut(origin).and_then(|tunnel| tunnel.agreement.asked.take()) else { return };
+        let Some(answer) = Hello::decode(text) else { return };
+        if !answer.is_answer(&sides.bond(), &asked) {
+            return;
+        }
+        let features = wanted.both(answer.features());
+        self.agree(origin, features);
+        if features.has(Feature::Aes256Gcm) {
+            self.rekey(origin);
+        }
+    }
+
+    fn agree(&mut self, peer: PeerId, features: Features) {
+        let suite = if features.has(Feature::Aes256Gcm) { Suite::Aes256Gcm } else { Suite::default() };
+        let Some(tunnel) = self.tunnel_mut(peer) else { return };
+        tunnel.agreement.features = features;
+        tunnel.agreement.done = true;
+        match &mut tunnel.keying {
+            Keying::Ready(handshake) => handshake.change_suite(suite),
+            Keying::Absent | Keying::Waiting { .. } => {}
+        }
+        if let Some(name) = self.name_of(peer) {
+            self.event(Event::Note(format!("{name} and this node agreed on: {features}")));
+        }
+    }
+
+    /// Both sides of a session in which this node has `role`, which is that of who asks for initiators; nothing while keys
+    /// are being made.
+    fn sides(&self, peer: PeerId, role: Role) -> Option<Sides> {
+        let known = self.peer(peer)?;
+        let Keying::Ready(handshake) = &known.tunnel.as_deref()?.keying else { return None };
+        if handshake.role() != role || !handshake.is_settled() {
+            return None;
+        }
+        let exchange = handshake.exchange()?.to_vec();
+        let (own, other) = ((self.config.name.clone(), self.key.public()), (known.name.clone(), known.key?));
+        let [asker, answerer] = match role {
+            Role::Initiator => [own, other],
+            Role::Responder => [other, own],
+        };
+        Some(Sides { names: [asker.0, answerer.0], keys: [asker.1, answerer.1], exchange })
+    }
+
+    fn send_extension(&mut self, peer: PeerId, kind: KeyRequest) {
+        let (from, to) = (self.config.name.clone(), self.name_of(peer));
+        if let Some(to) = to {
+            self.send_routed(peer, &Request::ReqKey { from, to, kind });
+        }
+    }
+}

@@ -324,6 +324,8 @@ impl When {
 }
 
 #[cfg(test)]
+mod coalitions;
+#[cfg(test)]
 mod oracle;
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,11 @@
 
 use tinmesh_cipher::{Backend, Key, Record, TAG, open_with, seal_with};
 
+/// A target's body.
+type Target = fn(&[u8]);
+
 /// All targets of this module by name.
-pub(crate) const TARGETS: [(&str, fn(&[u8])); 1] = [("batches", batches)];
+pub(crate) const TARGETS: [(&str, Target); 1] = [("batches", batches)];
 
 /// Longest record: two passes of eight blocks, and some.
 const LONGEST: usize = 1700;
@@ -24,7 +27,7 @@ fn batches(input: &[u8]) {
     let plans: Vec<Plan> = pieces.iter().take(70).map(plan).collect();
     let plain: Vec<Outcome> = plans.iter().map(|plan| (data(plan), [0; TAG], false)).collect();
     let sealed = all_alike(&plans, &plain, seal_with);
-    let mut received = sealed.clone();
+    let mut received = sealed;
     for ((bytes, tag, _), plan) in received.iter_mut().zip(&plans).filter(|(_, plan)| plan.changed != 0) {
         let at = usize::from(plan.changed) % (bytes.len() + TAG);
         *bytes.iter_mut().chain(tag).nth(at).expect("a place within") ^= plan.changed;

@@ -247,7 +247,7 @@ pub static VARIABLES: &[Variable] = &[
     both("TCPOnly", Kind::Bool, "no", "Whether packets travel only inside meta connections.").safe().reload(Reload::On),
     host("Weight", Kind::Int, "", "Weight of the node's connections; measured by default.").safe().reload(Reload::Use),
     server("DeviceOffload", Kind::Bool, "yes", "Whether large packets are exchanged with the tun/tap device.").ours(),
-    server("Extensions", Kind::Text, "yes", "What is used with tinmesh nodes beyond tinc's protocol: yes, no, or names.").ours(),
+    server("Extensions", Kind::Text, "yes", "What is used with tinmesh nodes beyond tinc's protocol: yes, no, or names.").ours().live(),
     server("HostsFile", Kind::Bool, "no", "Whether names of members are put into /etc/hosts.").safe().ours(),
     server("Ifconfig", Kind::Interface, "", "Address of the interface, with the length of the network's prefix.").multiple().safe().ours(),
     server("InterfaceMTU", Kind::Number { min: 576, max: 65_535 }, "", "Largest packet of the interface, in bytes.").safe().ours(),

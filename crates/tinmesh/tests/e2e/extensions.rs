@@ -39,7 +39,9 @@ fn two_nodes_change_to_aes_by_themselves_and_lose_nothing() {
 fn keys_are_renewed_under_aes_with_traffic() {
     let lab = Lab::new();
     let mut mesh = mesh::pair(&lab, [Kind::Ours, Kind::Ours]);
-    mesh.iter().for_each(|daemon| drop(daemon.config("KeyExpire = 2")));
+    for daemon in &mesh {
+        daemon.config("KeyExpire = 2");
+    }
     mesh::start(&mut mesh);
     let [alice, bob] = &mesh;
     wait_for_direct(alice, "bob", &v4(2));

@@ -38,6 +38,14 @@ fn a_relay_that_was_killed_comes_back() {
     }
 }
 
+#[test]
+fn the_end_of_a_line_that_was_killed_comes_back() {
+    for kinds in [[OLD, OURS, OLD], [OURS, OLD, OURS]] {
+        let lab = Lab::new();
+        comes_back(mesh::parted_line(&lab, kinds), &[2, 0]);
+    }
+}
+
 /// The first and the last talk while keys expire every two seconds.
 fn keys_are_renewed<const N: usize>(mut mesh: [Daemon; N]) {
     for daemon in &mesh {

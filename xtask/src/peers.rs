@@ -196,7 +196,7 @@ impl PrivateApt {
         let _ = fs::remove_dir_all(&download);
         fs::create_dir_all(&download)?;
         output(self.command("apt-get").args(["download", package]).current_dir(&download))?;
-        Ok(fs::read_dir(&download)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?)
+        fs::read_dir(&download)?.map(|entry| Ok(entry?.path())).collect()
     }
 
     /// Downloads one package and unpacks it below `tree`.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::apt;
-use crate::shell::{cargo, command, output, run, say, target};
+use crate::shell::{cargo, command, output, run, run_isolated, say, target};
 use world::World;
 
 /// The namespaces' and the kernel's tools.
@@ -30,18 +30,9 @@ pub(crate) fn run_all() -> Result<()> {
     say("building tinmesh (the first time this takes a minute or two)");
     run(&mut cargo(&["build", "--release", "--quiet", "--package", "tinmesh"]))?;
     let program = target().join("release/tinmesh");
-    let itself = std::env::current_exe().context("cannot find this program")?;
-    // The kernel ends what is inside when unshare ends, and unshare when we end.
-    let mut inside = command("setpriv", &["--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork"]);
-    // The shell is the first process in there, and buries daemons that ended.
-    inside.args(["--kill-child", "--mount-proc", "sh", "-c", "\"$@\"; exit $?", "sh"]);
-    inside.arg(itself).arg("demo-inside").arg(program);
-    let status = inside.status().context("cannot run unshare")?;
+    let done = run_isolated(&["demo-inside", &program.to_string_lossy()], "the demonstration");
     say("all of it is gone: machines, interfaces, processes, files");
-    if !status.success() {
-        bail!("the demonstration did not succeed");
-    }
-    Ok(())
+    done
 }
 
 /// The demonstration itself, inside its namespaces.

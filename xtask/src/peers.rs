@@ -1,7 +1,7 @@
-//! Fetches Debian's tinc, as single packages that are unpacked and never installed, to test against.
+//! Fetches other people's programs, as single Debian packages that are unpacked and never installed, to test against.
 //!
-//! tinc 1.1~pre18 is in the suite `experimental`, tinc 1.0.36 in `bookworm`. The mirror is the one this machine uses.
-//! A router's daemon, `miniupnpd`, comes with them: it opens ports when it is asked (UPnP).
+//! tinc 1.1~pre18 is in the suite `experimental`, tinc 1.0.36 in `bookworm`; wireguard-go and nebula of `sid` are for the
+//! benchmark. The mirror is the one this machine uses. A router's daemon, `miniupnpd`, opens ports when it is asked (UPnP).
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fs;
@@ -14,57 +14,101 @@ use anyhow::{Context, Result, bail};
 use crate::apt;
 use crate::shell::{command, output, say, target};
 
-/// A version of tinc: directory, suite, and the start of its version number.
-const VERSIONS: [(&str, &str, &str); 2] =
-    [("tinc-1.1", "experimental", "1.1~pre18"), ("tinc-1.0", "bookworm", "1.0.36")];
+/// What is taken from a package.
+struct Peer {
+    /// Its directory below `target/peers`.
+    dir: &'static str,
+    package: &'static str,
+    suite: &'static str,
+    /// Each becomes `bin/PROGRAM`.
+    programs: &'static [&'static str],
+    /// What the first program must say to `--version`; empty if any version will do.
+    version: &'static str,
+}
 
-/// The router's daemon: directory and package.
-const ROUTER: (&str, &str) = ("miniupnpd", "miniupnpd-nftables/bookworm");
+/// What the tests want.
+const TESTED: [Peer; 3] = [
+    Peer {
+        dir: "tinc-1.1",
+        package: "tinc",
+        suite: "experimental",
+        programs: &["tincd", "tinc"],
+        version: "1.1~pre18",
+    },
+    Peer { dir: "tinc-1.0", package: "tinc", suite: "bookworm", programs: &["tincd"], version: "1.0.36" },
+    Peer { dir: "miniupnpd", package: "miniupnpd-nftables", suite: "bookworm", programs: &["miniupnpd"], version: "" },
+];
 
-/// Fetches what is missing and returns the directory that holds one directory for each version.
+/// What only the benchmark wants.
+const RACED: [Peer; 2] = [
+    Peer { dir: "wireguard-go", package: "wireguard-go", suite: "sid", programs: &["wireguard-go"], version: "" },
+    Peer { dir: "nebula", package: "nebula", suite: "sid", programs: &["nebula", "nebula-cert"], version: "" },
+];
+
+/// Where the programs of `dir` are, once fetched.
+pub(crate) fn programs(dir: &str) -> PathBuf {
+    target().join("peers").join(dir).join("bin")
+}
+
+/// Fetches what is missing for the tests and returns the directory that holds one directory for each.
 pub(crate) fn fetch() -> Result<PathBuf> {
+    fetch_all(&TESTED.iter().collect::<Vec<_>>())?;
     let peers = target().join("peers");
-    let router = peers.join(ROUTER.0);
-    let complete = VERSIONS.iter().all(|(dir, ..)| peers.join(dir).join("bin/tincd").exists());
-    if complete && router.join("bin/miniupnpd").exists() {
-        say(&format!("tinc 1.1 and 1.0 are in {}", peers.display()));
-        return Ok(peers);
-    }
-    apt::need(&[("apt-get", "apt"), ("dpkg", "dpkg")])?;
-    say("fetching tinc 1.1~pre18 (experimental) and 1.0.36 (bookworm) from this machine's Debian mirror");
-    let apt = PrivateApt::new(&peers.join("apt"))?;
-    unpack(&apt, &router, ROUTER.1, &["miniupnpd"]).context("miniupnpd")?;
-    for (dir, suite, version) in VERSIONS {
-        unpack_tinc(&apt, &peers.join(dir), suite, version).with_context(|| format!("tinc {version}"))?;
-        say(&format!("tinc {version} is in {}", peers.join(dir).display()));
-    }
+    say(&format!("tinc 1.1 and 1.0 are in {}", peers.display()));
     Ok(peers)
 }
 
 /// The packages of each version of tinc as they come, fetched if they are missing.
 pub(crate) fn packages() -> Result<Vec<PathBuf>> {
-    let peers = target().join("peers");
-    let wanted: Vec<PathBuf> = VERSIONS.iter().map(|(dir, ..)| peers.join(format!("packages/{dir}.deb"))).collect();
-    if wanted.iter().all(|path| path.exists()) {
-        return Ok(wanted);
+    let directory = target().join("peers/packages");
+    let versions: Vec<&Peer> = TESTED.iter().filter(|peer| peer.package == "tinc").collect();
+    let path = |peer: &Peer| directory.join(format!("{}.deb", peer.dir));
+    if !versions.iter().all(|peer| path(peer).exists()) {
+        fs::create_dir_all(&directory)?;
+        let suites: Vec<&str> = versions.iter().map(|peer| peer.suite).collect();
+        let apt = PrivateApt::new(&target().join("peers/apt"), &suites)?;
+        for peer in &versions {
+            let fetched = apt.download(&format!("{}/{}", peer.package, peer.suite))?;
+            let [package] = &fetched[..] else { bail!("{} is not one package: {fetched:?}", peer.dir) };
+            fs::copy(package, path(peer))?;
+        }
     }
-    fs::create_dir_all(peers.join("packages"))?;
-    let apt = PrivateApt::new(&peers.join("apt"))?;
-    for ((_, suite, version), path) in VERSIONS.iter().zip(&wanted) {
-        let fetched = apt.download(&format!("tinc/{suite}"))?;
-        let [package] = &fetched[..] else { bail!("tinc {version} is not one package: {fetched:?}") };
-        fs::copy(package, path)?;
-    }
-    Ok(wanted)
+    Ok(versions.into_iter().map(path).collect())
 }
 
-/// Unpacks tinc of `suite` below `dir`.
-fn unpack_tinc(apt: &PrivateApt, dir: &Path, suite: &str, version: &str) -> Result<()> {
-    unpack(apt, dir, &format!("tinc/{suite}"), &["tincd", "tinc"])?;
-    let said = output(Command::new(dir.join("bin/tincd")).arg("--version"))?;
-    if !said.contains(version) {
-        bail!("the package has another version: {}", said.lines().next().unwrap_or_default());
+/// Fetches what is missing of these directories, for the benchmark.
+pub(crate) fn fetch_some(dirs: &[&str]) -> Result<()> {
+    fetch_all(&TESTED.iter().chain(&RACED).filter(|peer| dirs.contains(&peer.dir)).collect::<Vec<_>>())
+}
+
+fn fetch_all(wanted: &[&Peer]) -> Result<()> {
+    let is_here = |peer: &Peer| peer.programs.iter().all(|program| programs(peer.dir).join(program).exists());
+    let missing: Vec<&&Peer> = wanted.iter().filter(|peer| !is_here(peer)).collect();
+    if missing.is_empty() {
+        return Ok(());
     }
+    apt::need(&[("apt-get", "apt"), ("dpkg", "dpkg")])?;
+    let suites: BTreeSet<&str> = missing.iter().map(|peer| peer.suite).collect();
+    let names: Vec<&str> = missing.iter().map(|peer| peer.dir).collect();
+    let from: Vec<&str> = suites.iter().copied().collect();
+    say(&format!("fetching {} from this machine's Debian mirror ({})", names.join(", "), from.join(", ")));
+    let apt = PrivateApt::new(&target().join("peers/apt"), &from)?;
+    for peer in missing {
+        fetch_one(&apt, peer).with_context(|| peer.dir.to_owned())?;
+    }
+    Ok(())
+}
+
+fn fetch_one(apt: &PrivateApt, peer: &Peer) -> Result<()> {
+    let dir = target().join("peers").join(peer.dir);
+    unpack(apt, &dir, &format!("{}/{}", peer.package, peer.suite), peer.programs)?;
+    if let (Some(first), false) = (peer.programs.first(), peer.version.is_empty()) {
+        let said = output(Command::new(dir.join("bin").join(first)).arg("--version"))?;
+        if !said.contains(peer.version) {
+            bail!("the package has another version: {}", said.lines().next().unwrap_or_default());
+        }
+    }
+    say(&format!("{} of {} is in {}", peer.dir, peer.suite, dir.display()));
     Ok(())
 }
 
@@ -87,10 +131,8 @@ fn unpack(apt: &PrivateApt, dir: &Path, package: &str, programs: &[&str]) -> Res
 
 /// A script `bin/PROGRAM` that runs the unpacked program with the unpacked libraries.
 fn write_wrapper(dir: &Path, tree: &Path, program: &str) -> Result<()> {
-    let real = tree.join("usr/sbin").join(program);
-    if !real.exists() {
-        return Ok(());
-    }
+    let places = ["usr/sbin", "usr/bin"].map(|place| tree.join(place).join(program));
+    let real = places.iter().find(|path| path.exists()).with_context(|| format!("the package has no {program}"))?;
     let libraries = [libraries(&tree.join("usr/lib")), libraries(&tree.join("lib"))].concat().join(":");
     let script = format!("#!/bin/sh\nLD_LIBRARY_PATH='{libraries}' exec '{}' \"$@\"\n", real.display());
     let path = dir.join("bin").join(program);
@@ -120,13 +162,13 @@ struct PrivateApt {
 }
 
 impl PrivateApt {
-    fn new(dir: &Path) -> Result<Self> {
+    fn new(dir: &Path, suites: &[&str]) -> Result<Self> {
         for part in ["lists/partial", "archives/partial"] {
             fs::create_dir_all(dir.join(part))?;
         }
         let apt = Self { dir: dir.to_owned() };
         let mirror = mirror()?;
-        let sources: String = VERSIONS.iter().map(|(_, suite, _)| format!("deb {mirror} {suite} main\n")).collect();
+        let sources: String = suites.iter().map(|suite| format!("deb {mirror} {suite} main\n")).collect();
         fs::write(dir.join("sources.list"), sources)?;
         output(apt.command("apt-get").arg("update")).context("reading the package lists")?;
         Ok(apt)
@@ -153,7 +195,7 @@ impl PrivateApt {
         let _ = fs::remove_dir_all(&download);
         fs::create_dir_all(&download)?;
         output(self.command("apt-get").args(["download", package]).current_dir(&download))?;
-        Ok(fs::read_dir(&download)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?)
+        fs::read_dir(&download)?.map(|entry| Ok(entry?.path())).collect()
     }
 
     /// Downloads one package and unpacks it below `tree`.

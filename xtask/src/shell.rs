@@ -42,6 +42,20 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Runs this program with `words` in mount and process namespaces of its own: the kernel ends all that is left inside.
+pub(crate) fn run_isolated(words: &[&str], what: &str) -> Result<()> {
+    let itself = std::env::current_exe().context("cannot find this program")?;
+    // The kernel ends what is inside when unshare ends, and unshare when we end.
+    let mut inside = command("setpriv", &["--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork"]);
+    // The shell is the first process in there, and buries daemons that ended.
+    inside.args(["--kill-child", "--mount-proc", "sh", "-c", "\"$@\"; exit $?", "sh"]);
+    let status = inside.arg(itself).args(words).status().context("cannot run unshare")?;
+    if !status.success() {
+        bail!("{what} did not succeed");
+    }
+    Ok(())
+}
+
 /// Runs a command silently and returns what it printed; fails with its messages if it fails.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {}", line(command)))?;

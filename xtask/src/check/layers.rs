@@ -31,7 +31,12 @@ struct Layer {
     forbidden: fn(&str) -> bool,
 }
 
-const LAYERS: [Layer; 5] = [
+const LAYERS: [Layer; 6] = [
+    Layer {
+        name: "fides",
+        rule: "depends on no other part and on nothing with access to the system",
+        forbidden: is_system_or_ours,
+    },
     Layer { name: "tinmesh-cipher", rule: "knows bytes and keys only", forbidden: is_system_or_ours },
     Layer { name: "tinmesh-core", rule: "depends on nothing with access to the system", forbidden: is_system },
     Layer { name: "tinmesh-os", rule: "knows no protocol", forbidden: |name| name == "tinmesh-core" },

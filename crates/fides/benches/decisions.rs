@@ -1,0 +1,4 @@
+//! Nanoseconds per decision.
+fn main() {
+    divan::main();
+}

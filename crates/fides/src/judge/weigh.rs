@@ -1,0 +1,237 @@
+//! One moment of judging: which statements about a question count, and how.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::ballot::Ballot;
+use crate::judge::{Memory, Question};
+use crate::key::Key;
+use crate::ledger::{Ledger, Said, Standing};
+use crate::policy::{Answer, Rule, Topic};
+use crate::statement::{Sign, Statement, Subject};
+use crate::time::Moment;
+use crate::trust::{Rules, Trust, When};
+use crate::word::Word;
+
+/// How a statement counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Weight {
+    pub(crate) sign: Sign,
+    pub(crate) voice: Key,
+}
+
+/// Why a statement does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Ignored {
+    /// It neither allows nor denies.
+    #[error("it says \"don't care\"")]
+    DontCare,
+    /// It has not begun.
+    #[error("it has not begun to hold")]
+    NotYet,
+    /// It has ended.
+    #[error("it has expired")]
+    Over,
+    /// It is about a group.
+    #[error("the key is not in that group")]
+    NotMember,
+    /// It is about other things.
+    #[error("it is about something else")]
+    TooNarrow,
+    /// It grants less than is asked.
+    #[error("it grants less than that")]
+    TooLittle,
+    /// Its issuer is not trusted.
+    #[error("its issuer is not trusted in this topic")]
+    Untrusted,
+    /// Its issuer is contested.
+    #[error("its issuer is contested, and may only object")]
+    Contested,
+    /// Its issuer has contradicted itself.
+    #[error("its issuer contradicted itself in this topic and has not been pardoned")]
+    Muted,
+    /// Its issuer gives what it does not have.
+    #[error("its issuer may not do that itself, so it cannot hand it on")]
+    NotTheirs,
+    /// Only founders vote on this.
+    #[error("its issuer is no founder, and only founders vote on this")]
+    NotFounder,
+}
+
+/// A judge at one moment.
+pub(crate) struct Sitting<'a> {
+    rules: &'a Rules,
+    ledger: &'a Ledger,
+    moment: Moment,
+    memory: &'a mut Memory,
+    /// Who may hand on what, found out on the way.
+    owners: BTreeMap<Question, bool>,
+}
+
+impl<'a> Sitting<'a> {
+    pub(crate) fn new(rules: &'a Rules, ledger: &'a Ledger, moment: Moment, memory: &'a mut Memory) -> Self {
+        Self { rules, ledger, moment, memory, owners: BTreeMap::new() }
+    }
+
+    pub(crate) fn trust(&mut self, topic: &Word) -> Arc<Trust> {
+        let when = When::At(self.moment);
+        let key = (topic.clone(), when.time());
+        let (ledger, rules) = (self.ledger, self.rules);
+        let found = self.memory.trust.entry(key);
+        Arc::clone(found.or_insert_with(|| Arc::new(Trust::evaluate(ledger, rules, topic, when))))
+    }
+
+    pub(crate) fn answer(&mut self, question: &Question) -> Answer {
+        if self.ledger.is_revoked(&question.subject) {
+            return Answer::Deny;
+        }
+        self.own_answer(question).unwrap_or_else(|| self.voted_answer(question))
+    }
+
+    /// What the evaluator itself says.
+    fn own_answer(&mut self, question: &Question) -> Option<Answer> {
+        let mut answer = None;
+        for (subject, said) in self.said(question) {
+            let (me, last) = ((self.rules.me, Vec::new()), self.rules.me);
+            let own = said.range(me..).take_while(|((issuer, _), _)| *issuer == last);
+            for (at, standing) in own {
+                match self.applies(question, subject, (at, standing)) {
+                    Ok(Sign::No) => return Some(Answer::Deny),
+                    Ok(Sign::Yes) => answer = Some(Answer::Allow),
+                    Ok(Sign::DontCare) | Err(_) => {}
+                }
+            }
+        }
+        answer
+    }
+
+    fn voted_answer(&mut self, question: &Question) -> Answer {
+        let trust = self.trust(&question.topic);
+        let mut ballot = Ballot::default();
+        for (_, weight) in self.weigh(question) {
+            match weight {
+                Ok(Weight { sign: Sign::Yes, voice }) => ballot.vote_yes(voice, 0),
+                Ok(Weight { sign: Sign::No, voice }) => ballot.vote_no(voice),
+                Ok(Weight { sign: Sign::DontCare, .. }) | Err(_) => {}
+            }
+        }
+        self.rule(question).rule.answer(&ballot, trust.quorum, trust.founders.len())
+    }
+
+    /// All statements about the subject in the topic, with their weights.
+    pub(crate) fn weigh(&mut self, question: &Question) -> Vec<(&'a Arc<Statement>, Result<Weight, Ignored>)> {
+        let trust = self.trust(&question.topic);
+        let mut weighed = Vec::new();
+        for (subject, said) in self.said(question) {
+            for at in said {
+                let weight =
+                    self.applies(question, subject, at).and_then(|sign| self.counted(question, &trust, at, sign));
+                weighed.push((&at.1.acting, weight));
+            }
+        }
+        weighed
+    }
+
+    /// What is said of the subject itself, and of groups.
+    fn said(&self, question: &Question) -> impl Iterator<Item = (&'a Subject, &'a Said)> + use<'a> {
+        let (own, topic) = (question.subject, question.topic.clone());
+        let groups = self.rules.policy.groups.as_ref().is_some_and(|groups| *groups != topic);
+        let ledger = self.ledger;
+        let key = ledger.key_said_of(&topic, &own).into_iter();
+        key.chain(ledger.groups_said_of(&topic).filter(move |_| groups))
+    }
+
+    /// Whether a statement is about the question and holds.
+    fn applies(&mut self, question: &Question, subject: &Subject, at: At<'_>) -> Result<Sign, Ignored> {
+        let ((_, args), standing) = at;
+        let (claim, cover) = (standing.acting.claim(), self.rule(question).cover);
+        if claim.sign == Sign::DontCare {
+            return Err(Ignored::DontCare);
+        }
+        if !standing.acting.holds(self.moment) {
+            let is_over = claim.until.is_some_and(|until| until <= self.moment.yes);
+            return Err(if is_over { Ignored::Over } else { Ignored::NotYet });
+        }
+        let is_about_it = match claim.sign {
+            Sign::No => cover.touches(args, &question.args),
+            Sign::Yes | Sign::DontCare => cover.covers(args, &question.args),
+        };
+        if !is_about_it {
+            return Err(Ignored::TooNarrow);
+        }
+        if claim.sign == Sign::Yes && !claim.limits.permit(&question.demand) {
+            return Err(Ignored::TooLittle);
+        }
+        match subject {
+            Subject::Group(group) if !self.is_member(group, question.subject) => Err(Ignored::NotMember),
+            Subject::Group(_) | Subject::Key(_) => Ok(claim.sign),
+        }
+    }
+
+    /// Whether the word of a statement's issuer counts, and in whose voice.
+    fn counted(&mut self, question: &Question, trust: &Trust, at: At<'_>, sign: Sign) -> Result<Weight, Ignored> {
+        let ((issuer, _), standing) = at;
+        let rule = *self.rule(question);
+        if rule.rule == Rule::TwoThirds && !trust.founders.contains(issuer) {
+            return Err(Ignored::NotFounder);
+        }
+        let (speaks, objects) = (trust.speaks(issuer), trust.objects(issuer, standing));
+        let vote = if sign == Sign::No { objects } else { speaks };
+        let Some(vote) = vote else {
+            let reason = if objects.is_some() { Ignored::Contested } else { Ignored::Untrusted };
+            return Err(if trust.is_muted(issuer) { Ignored::Muted } else { reason });
+        };
+        if sign == Sign::Yes && rule.handed_on && !self.owns(question, trust, *issuer) {
+            return Err(Ignored::NotTheirs);
+        }
+        Ok(Weight { sign, voice: vote.voice })
+    }
+
+    /// Whether an issuer may itself do what it hands on: judged by those above it alone, so it ends at the roots.
+    fn owns(&mut self, question: &Question, trust: &Trust, issuer: Key) -> bool {
+        let Some(level) = trust.speaks(&issuer).map(|vote| vote.level).filter(|_| !trust.is_root(&issuer)) else {
+            return true;
+        };
+        let own = Question { subject: issuer, ..question.clone() };
+        if let Some(known) = self.owners.get(&own) {
+            return *known;
+        }
+        let mut ballot = Ballot::default();
+        for (subject, said) in self.said(&own) {
+            for at in said {
+                let ((granter, _), _) = at;
+                let Ok(sign) = self.applies(&own, subject, at) else { continue };
+                let is_above = trust.speaks(granter).is_some_and(|vote| vote.level < level);
+                if sign == Sign::Yes && !is_above {
+                    continue;
+                }
+                match self.counted(&own, trust, at, sign) {
+                    Ok(Weight { sign: Sign::No, voice }) => ballot.vote_no(voice),
+                    Ok(Weight { voice, .. }) => ballot.vote_yes(voice, 0),
+                    Err(_) => {}
+                }
+            }
+        }
+        let answer = self.rule(question).rule.answer(&ballot, trust.quorum, trust.founders.len());
+        self.owners.insert(own, answer == Answer::Allow);
+        answer == Answer::Allow
+    }
+
+    fn is_member(&mut self, group: &Word, key: Key) -> bool {
+        let Some(topic) = self.rules.policy.groups.clone() else { return false };
+        let memo = (When::At(self.moment).time(), group.clone(), key);
+        if let Some(known) = self.memory.members.get(&memo) {
+            return *known;
+        }
+        let is_member = self.answer(&Question::new(topic, key).arg(group.clone())) == Answer::Allow;
+        self.memory.members.insert(memo, is_member);
+        is_member
+    }
+
+    fn rule(&self, question: &Question) -> &'a Topic {
+        self.rules.policy.topic(&question.topic)
+    }
+}
+
+/// A statement at its place among those about a subject.
+type At<'a> = (&'a (Key, Vec<Word>), &'a Standing);

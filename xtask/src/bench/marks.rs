@@ -1,0 +1,140 @@
+//! The marks that tinmesh is to reach, as ratios to other programs of the same run.
+
+use super::report::Results;
+
+/// The other programs that a mark may be compared with when it names none.
+const OTHERS: [&str; 5] = ["tinc-1.1", "tinc-1.0", "wireguard-go", "boringtun", "nebula"];
+
+/// What a figure is compared with.
+#[derive(Clone, Copy, Debug)]
+enum Against {
+    /// The same figure of another row.
+    Row(&'static str),
+    /// The best of the other programs.
+    Best,
+    /// Nothing: the figure itself is limited.
+    Itself,
+}
+
+/// Which side of the limit is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Good {
+    AtLeast,
+    AtMost,
+}
+
+/// A mark: the mean of some figures of a row, divided by what it is compared with, and its limit.
+#[derive(Debug)]
+struct Mark {
+    what: &'static str,
+    row: &'static str,
+    keys: &'static [&'static str],
+    against: Against,
+    good: Good,
+    limit: f64,
+}
+
+const fn mark(what: &'static str, keys: &'static [&'static str], against: Against, good: Good, limit: f64) -> Mark {
+    Mark { what, row: "tinmesh", keys, against, good, limit }
+}
+
+const MARKS: &[Mark] = &[
+    mark("TCP, one stream", &["tcp1", "tcp1-back"], Against::Row("wireguard-go"), Good::AtLeast, 2.0),
+    mark("TCP, one stream", &["tcp1", "tcp1-back"], Against::Row("tinc-1.1"), Good::AtLeast, 7.0),
+    mark("TCP, four streams", &["tcp4", "tcp4-back"], Against::Row("wireguard-go"), Good::AtLeast, 2.3),
+    mark("CPU seconds per GB", &["cpu"], Against::Row("wireguard-go"), Good::AtMost, 0.45),
+    Mark {
+        what: "TCP towards tinc 1.1",
+        row: "tinmesh-tinc-1.1",
+        keys: &["tcp1"],
+        against: Against::Row("tinc-1.1"),
+        good: Good::AtLeast,
+        limit: 1.4,
+    },
+    Mark {
+        what: "TCP from tinc 1.1",
+        row: "tinmesh-tinc-1.1",
+        keys: &["tcp1-back"],
+        against: Against::Row("tinc-1.1"),
+        good: Good::AtLeast,
+        limit: 1.4,
+    },
+    mark("UDP, 64 bytes", &["udp64"], Against::Best, Good::AtLeast, 1.8),
+    mark("round trip, idle, p50", &["idle-p50"], Against::Best, Good::AtMost, 1.0),
+    mark("round trip under load, average, ms", &["load-average"], Against::Itself, Good::AtMost, 1.0),
+    mark("round trip under load, p99, ms", &["load-p99"], Against::Itself, Good::AtMost, 4.0),
+    mark("memory, MiB", &["memory"], Against::Itself, Good::AtMost, 24.0),
+    mark("relayed A–R–B", &["relay"], Against::Row("tinc-1.1"), Good::AtLeast, 3.0),
+];
+
+/// The marks of which all figures are there, as a Markdown table.
+pub(super) fn table(results: &Results) -> String {
+    let lines: String = MARKS.iter().filter_map(|mark| mark.line(results)).collect();
+    if lines.is_empty() {
+        return lines;
+    }
+    format!("| what | compared with | mark | measured | |\n| --- | --- | --- | --- | --- |\n{lines}")
+}
+
+impl Mark {
+    fn line(&self, results: &Results) -> Option<String> {
+        let figure = |row: &str| results.figures(row)?.mean(self.keys);
+        let own = figure(self.row)?;
+        let (name, base) = match self.against {
+            Against::Row(row) => (row.to_owned(), figure(row)?),
+            Against::Best => {
+                let others = OTHERS.iter().filter_map(|row| Some((*row, figure(row)?)));
+                let best = others.reduce(|one, other| if self.is_better(other.1, one.1) { other } else { one })?;
+                (format!("{}, the best other", best.0), best.1)
+            }
+            Against::Itself => (String::new(), 1.0),
+        };
+        let measured = own / base;
+        let sign = if self.good == Good::AtLeast { "≥" } else { "≤" };
+        let verdict = if self.is_better(self.limit, measured) { "**missed**" } else { "reached" };
+        let factor = if matches!(self.against, Against::Itself) { "" } else { " ×" };
+        Some(format!(
+            "| {} | {name} | {sign} {}{factor} | {measured:.2}{factor} | {verdict} |\n",
+            self.what, self.limit
+        ))
+    }
+
+    fn is_better(&self, one: f64, other: f64) -> bool {
+        match self.good {
+            Good::AtLeast => one > other,
+            Good::AtMost => one < other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::figures::{Figures, METRICS, Sample};
+    use super::super::rows::named;
+    use super::*;
+
+    #[test]
+    fn marks_name_rows_and_metrics_that_exist() {
+        for mark in MARKS {
+            assert!(named(mark.row).is_some() && mark.keys.iter().all(|key| METRICS.iter().any(|m| m.key == *key)));
+            if let Against::Row(row) = mark.against {
+                assert!(named(row).is_some(), "{row}");
+            }
+        }
+        assert!(OTHERS.iter().all(|row| named(row).is_some()));
+    }
+
+    #[test]
+    fn a_mark_is_reached_or_missed_by_its_ratio_to_the_right_row() {
+        let row = |name: &str, value: f64| {
+            let samples = vec![Sample::from([("udp64", value)])];
+            (named(name).unwrap(), Figures { samples, failures: Vec::new() })
+        };
+        let results = Results::of(vec![row("tinmesh", 200.0), row("nebula", 50.0), row("boringtun", 100.0)]);
+        let text = table(&results);
+        assert!(text.contains("| UDP, 64 bytes | boringtun, the best other | ≥ 1.8 × | 2.00 × | reached |"), "{text}");
+        assert_eq!(text.lines().count(), 3, "{text}");
+        let slow = Results::of(vec![row("tinmesh", 170.0), row("boringtun", 100.0)]);
+        assert!(table(&slow).contains("missed"));
+    }
+}

@@ -1,0 +1,117 @@
+//! What is measured: a row of the report is a program at each end, and its settings.
+//!
+//! To measure tinmesh with another setting, add a row.
+
+use std::path::PathBuf;
+
+use super::super::{peers, shell};
+
+/// A program that makes a private network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Program {
+    Tinmesh,
+    Tinc11,
+    Tinc10,
+    WireguardGo,
+    Boringtun,
+    Nebula,
+}
+
+/// A row of the report.
+#[derive(Debug)]
+pub(super) struct Row {
+    /// Its name on the command line.
+    pub(super) name: &'static str,
+    /// Its name in the report.
+    pub(super) title: &'static str,
+    /// The programs of a and b.
+    pub(super) ends: [Program; 2],
+    /// Lines of `tinc.conf` of the ends that are tinmesh.
+    pub(super) settings: &'static [&'static str],
+}
+
+const fn both(name: &'static str, program: Program) -> Row {
+    Row { name, title: name, ends: [program, program], settings: &[] }
+}
+
+const fn with(name: &'static str, title: &'static str, settings: &'static [&'static str]) -> Row {
+    Row { name, title, ends: [Program::Tinmesh, Program::Tinmesh], settings }
+}
+
+/// All rows, in the order of the report and of each round.
+pub(super) const ROWS: &[Row] = &[
+    both("tinmesh", Program::Tinmesh),
+    Row {
+        name: "tinmesh-tinc-1.1",
+        title: "tinmesh – tinc 1.1",
+        ends: [Program::Tinmesh, Program::Tinc11],
+        settings: &[],
+    },
+    both("tinc-1.1", Program::Tinc11),
+    both("tinc-1.0", Program::Tinc10),
+    both("wireguard-go", Program::WireguardGo),
+    both("boringtun", Program::Boringtun),
+    both("nebula", Program::Nebula),
+    with("tinmesh-no-device-offload", "DeviceOffload = no", &["DeviceOffload = no"]),
+    with("tinmesh-no-send-offload", "SendOffload = no", &["SendOffload = no"]),
+    with("tinmesh-no-receive-offload", "ReceiveOffload = no", &["ReceiveOffload = no"]),
+    with(
+        "tinmesh-no-offloads",
+        "none of the three",
+        &["DeviceOffload = no", "SendOffload = no", "ReceiveOffload = no"],
+    ),
+];
+
+impl Row {
+    /// True if it is tinmesh with a setting that is not the default.
+    pub(super) const fn is_variant(&self) -> bool {
+        !self.settings.is_empty()
+    }
+
+    /// Its programs, each once.
+    pub(super) fn programs(&self) -> Vec<Program> {
+        let mut programs = self.ends.to_vec();
+        programs.dedup();
+        programs
+    }
+}
+
+impl Program {
+    /// Its directory below `target/peers`; ours has none.
+    pub(super) fn dir(self) -> Option<&'static str> {
+        match self {
+            Self::Tinmesh => None,
+            Self::Tinc11 => Some("tinc-1.1"),
+            Self::Tinc10 => Some("tinc-1.0"),
+            Self::WireguardGo => Some("wireguard-go"),
+            Self::Boringtun => Some("boringtun"),
+            Self::Nebula => Some("nebula"),
+        }
+    }
+
+    /// The daemon's file.
+    pub(super) fn daemon(self, profile: &str) -> PathBuf {
+        let Some(dir) = self.dir() else { return shell::target().join(profile).join("tinmesh") };
+        let name = match self {
+            Self::Tinmesh | Self::Tinc11 | Self::Tinc10 => "tincd",
+            Self::WireguardGo => "wireguard-go",
+            Self::Boringtun => "boringtun-cli",
+            Self::Nebula => "nebula",
+        };
+        peers::programs(dir).join(name)
+    }
+
+    /// The first line of what it says about its version.
+    pub(super) fn version(self, profile: &str) -> String {
+        let option = if self == Self::Nebula { "-version" } else { "--version" };
+        let said = shell::output(std::process::Command::new(self.daemon(profile)).arg(option));
+        let line = said.unwrap_or_default().lines().find(|line| !line.trim().is_empty()).map(str::to_owned);
+        line.unwrap_or_else(|| "of unknown version".to_owned())
+    }
+}
+
+/// The row of this name.
+#[cfg(test)]
+pub(super) fn named(name: &str) -> Option<&'static Row> {
+    ROWS.iter().find(|row| row.name == name)
+}

@@ -21,9 +21,9 @@ usage: cargo xtask TASK
   demo    three machines, two of them behind NATs, become one private network; then all is taken away (root)
   test    everything: check, unit and scenario tests, fuzz corpora, real daemons in namespaces (root)
   check   [NAME...]: format, lints, docs, house rules, layers, licences
+  deb     a Debian package, in target/deb; `deb-trial` installs and removes it where nothing is kept (root)
   bench   [--quick] [--only NAME,...] [--rounds N] [--json FILE] [--plain-card] [--debug]: tinmesh, tinc, wireguard-go,
           boringtun and nebula in turn: speed, processor time, round trips, memory, as a table and a picture (root)
-  deb     a Debian package, in target/deb; `deb-trial` installs and removes it where nothing is kept (root)
   peers   fetch Debian's tinc 1.1, 1.0 and miniupnpd into target/peers, for the tests
   fuzz    TARGET [SECONDS]: run one fuzz target (needs a nightly compiler and cargo-fuzz)
 ";
@@ -39,13 +39,13 @@ fn main() -> ExitCode {
         ["demo-receive", port, file] => demo::carry::receiver(port, file),
         ["test"] => suite::run_all(),
         ["check", wanted @ ..] => check::run_all(wanted),
+        ["deb"] => deb::build(deb::Profile::Release).map(|_| ()),
+        ["deb-trial"] => deb::try_out(),
         ["bench", rest @ ..] => bench::run_all(rest),
         // What the benchmark calls inside its namespaces.
         ["bench-inside", rest @ ..] => bench::run_inside(rest),
         ["bench-send", to, size, rate, milliseconds] => bench::flood::sender(to, size, rate, milliseconds),
         ["bench-count", port] => bench::flood::receiver(port),
-        ["deb"] => deb::build(deb::Profile::Release).map(|_| ()),
-        ["deb-trial"] => deb::try_out(),
         ["peers"] => peers::fetch().map(|_| ()),
         ["fuzz", target, rest @ ..] => fuzz::run_one(target, rest),
         _ => {

@@ -60,21 +60,20 @@ pub(crate) fn fetch() -> Result<PathBuf> {
 
 /// The packages of each version of tinc as they come, fetched if they are missing.
 pub(crate) fn packages() -> Result<Vec<PathBuf>> {
-    let peers = target().join("peers");
-    let tincs: Vec<&Peer> = TESTED.iter().filter(|peer| peer.package == "tinc").collect();
-    let wanted: Vec<PathBuf> = tincs.iter().map(|peer| peers.join(format!("packages/{}.deb", peer.dir))).collect();
-    if wanted.iter().all(|path| path.exists()) {
-        return Ok(wanted);
+    let directory = target().join("peers/packages");
+    let versions: Vec<&Peer> = TESTED.iter().filter(|peer| peer.package == "tinc").collect();
+    let path = |peer: &Peer| directory.join(format!("{}.deb", peer.dir));
+    if !versions.iter().all(|peer| path(peer).exists()) {
+        fs::create_dir_all(&directory)?;
+        let suites: Vec<&str> = versions.iter().map(|peer| peer.suite).collect();
+        let apt = PrivateApt::new(&target().join("peers/apt"), &suites)?;
+        for peer in &versions {
+            let fetched = apt.download(&format!("{}/{}", peer.package, peer.suite))?;
+            let [package] = &fetched[..] else { bail!("{} is not one package: {fetched:?}", peer.dir) };
+            fs::copy(package, path(peer))?;
+        }
     }
-    fs::create_dir_all(peers.join("packages"))?;
-    let suites: Vec<&str> = tincs.iter().map(|peer| peer.suite).collect();
-    let apt = PrivateApt::new(&peers.join("apt"), &suites)?;
-    for (peer, path) in tincs.iter().zip(&wanted) {
-        let fetched = apt.download(&format!("tinc/{}", peer.suite))?;
-        let [package] = &fetched[..] else { bail!("tinc {} is not one package: {fetched:?}", peer.version) };
-        fs::copy(package, path)?;
-    }
-    Ok(wanted)
+    Ok(versions.into_iter().map(path).collect())
 }
 
 /// Fetches what is missing of these directories, for the benchmark.

@@ -39,7 +39,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::{Arc, OnceLock, atomic::AtomicBool};
 
 use anyhow::{Context, Result, bail};
 use arc_swap::ArcSwap;
@@ -71,7 +71,7 @@ use crate::daemon::resolver::Resolver;
 use crate::daemon::run_files::RunFiles;
 use crate::daemon::scripts::{FAREWELL, ScriptSettings, Scripts};
 use crate::daemon::service::{Inherited, Service};
-use crate::daemon::shared::{PUNT_QUEUE, Shared};
+use crate::daemon::shared::{CAPTURE_QUEUE, PUNT_QUEUE, Shared};
 use crate::daemon::standby::Standby;
 use crate::daemon::store::Store;
 use crate::daemon::token::Token;
@@ -305,6 +305,7 @@ impl Startup<'_> {
         hostnames.change(loaded.daemon.hostnames, &lifeline)?;
         let scripts = Scripts::start(script_settings, &lifeline)?;
         let (node, fib) = make_node(loaded)?;
+        let (captured, shown) = sync_channel(CAPTURE_QUEUE);
         let shared = Arc::new(Shared {
             fib: ArcSwap::new(fib),
             sockets: opened.sockets,
@@ -312,6 +313,8 @@ impl Startup<'_> {
             drops: DropReason::ALL.iter().map(|_| Default::default()).collect(),
             active: AtomicBool::new(false),
             captures: AtomicBool::new(false),
+            captured,
+            failure: OnceLock::new(),
             stop: AtomicBool::new(false),
             control: waker,
         });
@@ -329,6 +332,7 @@ impl Startup<'_> {
             lifeline,
             monitor,
             words: heard,
+            captured: shown,
             resolver,
             proxying,
             hostnames,

@@ -42,7 +42,7 @@ use crate::daemon::reload::Reload;
 use crate::daemon::resolver::{Purpose, Resolver};
 use crate::daemon::scripts::Scripts;
 use crate::daemon::service::Service;
-use crate::daemon::shared::{FromWorker, Shared, is_too_big};
+use crate::daemon::shared::{CAPTURE_QUEUE, Captured, FromWorker, Shared, is_too_big};
 use crate::daemon::standby::Standby;
 use crate::daemon::store::Store;
 use crate::daemon::token::Token;
@@ -76,6 +76,7 @@ pub struct ControlLoop {
     pub(super) lifeline: Lifeline,
     pub(super) monitor: Option<Monitor>,
     pub(super) words: Receiver<FromWorker>,
+    pub(super) captured: Receiver<Captured>,
     pub(super) resolver: Resolver,
     pub(super) proxying: Proxying,
     pub(super) hostnames: Hostnames,
@@ -288,6 +289,13 @@ impl ControlLoop {
     }
 
     fn hear_workers(&mut self) -> io::Result<()> {
+        if let Some(cause) = self.shared.failure.get() {
+            return Err(io::Error::new(cause.kind(), format!("the network device failed: {cause}")));
+        }
+        for _ in 0..CAPTURE_QUEUE {
+            let Ok(frames) = self.captured.try_recv() else { break };
+            self.show(&frames);
+        }
         for count in 0..=WORDS_TURN {
             if count == WORDS_TURN {
                 self.shared.control.wake();
@@ -296,11 +304,7 @@ impl ControlLoop {
             match self.words.try_recv() {
                 Ok(FromWorker::Punt { punt, payload }) => self.tell(Input::Punt { punt, payload: &payload }),
                 Ok(FromWorker::Learnt(mac)) => self.tell(Input::Learnt(mac)),
-                Ok(FromWorker::Captured(frames)) => self.show(&frames),
                 Ok(FromWorker::TooBig { to, len }) => self.tell(Input::TooBig { to, len }),
-                Ok(FromWorker::DeviceFailed(cause)) => {
-                    return Err(io::Error::new(cause.kind(), format!("the network device failed: {cause}")));
-                }
                 Err(_) => break,
             }
         }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{SyncSender, TrySendError};
 
@@ -16,9 +17,14 @@ use tinmesh_os::udp::UdpSocket;
 
 /// Punts that may wait for the node.
 pub const PUNT_QUEUE: usize = 1024;
+/// Batches of frames that may wait for those who watch packets; more are not shown.
+pub const CAPTURE_QUEUE: usize = 64;
 
 /// A machine's address until it shows it (spec: routing 2.6).
 const UNKNOWN_MAC: Mac = [0xfe, 0xfd, 0, 0, 0, 0];
+
+/// Frames that entered routing while somebody watches.
+pub type Captured = Vec<Box<[u8]>>;
 
 /// A worker's word to the node.
 #[derive(Debug)]
@@ -39,10 +45,6 @@ pub enum FromWorker {
     },
     /// A frame of the device came from a station that nobody knows.
     Learnt(Mac),
-    /// Frames that entered routing while somebody watches.
-    Captured(Vec<Box<[u8]>>),
-    /// The device is gone or broken.
-    DeviceFailed(io::Error),
 }
 
 /// The virtual network device, if there is one.
@@ -116,6 +118,10 @@ pub struct Shared {
     pub active: AtomicBool,
     /// Whether somebody watches packets.
     pub captures: AtomicBool,
+    /// Frames that entered routing while somebody watches: apart from punts, which they must not push out.
+    pub captured: SyncSender<Captured>,
+    /// Why the device is not read any more: beside the queue, in which there might be no room for it.
+    pub failure: OnceLock<io::Error>,
     /// Tells workers to end.
     pub stop: AtomicBool,
     /// Wakes the control thread.
@@ -142,6 +148,20 @@ impl Shared {
         if let Err(TrySendError::Full(_)) = queue.try_send(word) {
             self.count_drops(DropReason::PuntQueueFull, 1);
         }
+    }
+
+    /// Has frames shown to those who watch packets.
+    pub fn show(&self, frames: Captured) {
+        // Who does not keep up misses some.
+        self.captured.try_send(frames).ok();
+        self.control.wake();
+    }
+
+    /// Ends the daemon: its device cannot be read any more.
+    pub fn fail(&self, cause: io::Error) {
+        // Only the first cause is told.
+        self.failure.set(cause).ok();
+        self.control.wake();
     }
 
     /// Sends one datagram.

@@ -18,16 +18,21 @@ use std::time::Duration;
 use tinmesh_core::dataplane::batch::BATCH;
 use tinmesh_core::dataplane::verdict::DropReason;
 use tinmesh_core::packet::CAPACITY;
+use tinmesh_core::time::Instant;
+use tinmesh_os::clock;
+use tinmesh_os::device::Device;
 use tinmesh_os::poll::{Interest, Poller, Waker};
 use tinmesh_os::udp::Inbox;
-use tracing::error;
+use tracing::{error, warn};
 
+use self::faults::{Fate, Faults};
 use self::intake::{Intake, Left};
 use self::line::Line;
 use crate::daemon::lifeline::Lifeline;
 use crate::daemon::shared::{FromWorker, Shared};
 
 mod delivery;
+mod faults;
 mod intake;
 mod line;
 
@@ -114,21 +119,38 @@ struct Work {
     /// Wakes this worker, and counts its turns.
     pulse: (Waker, Arc<AtomicU64>),
     intake: Intake,
+    faults: Faults,
+    /// When the device, left alone after a failure, is to be read again.
+    resting: Option<Instant>,
     inbox: Inbox,
+}
+
+fn now() -> Instant {
+    Instant::from_micros(clock::now_micros())
 }
 
 impl Work {
     fn new(shared: Arc<Shared>, queue: SyncSender<FromWorker>, poller: Poller, pulse: (Waker, Arc<AtomicU64>)) -> Self {
         let intake = Intake::new(&shared.link);
-        Self { line: Line::new(shared, queue), poller, pulse, intake, inbox: Inbox::new() }
+        Self {
+            line: Line::new(shared, queue),
+            poller,
+            pulse,
+            intake,
+            faults: Faults::default(),
+            resting: None,
+            inbox: Inbox::new(),
+        }
     }
 
     fn run(&mut self) -> io::Result<()> {
         let mut events = Vec::with_capacity(BATCH);
         while !self.line.shared.stop.load(Relaxed) {
             // The kernel does not tell again of packets that were read and wait here.
-            let patience = self.intake.is_busy().then_some(Duration::ZERO);
+            let busy = self.intake.is_busy().then_some(Duration::ZERO);
+            let patience = busy.or_else(|| self.resting.map(|until| until.since(now())));
             self.poller.wait(patience, &mut events)?;
+            self.end_rest()?;
             self.pulse.1.fetch_add(1, Relaxed);
             let mut device = self.intake.is_busy();
             for event in &events {
@@ -147,20 +169,50 @@ impl Work {
         Ok(())
     }
 
+    fn end_rest(&mut self) -> io::Result<()> {
+        if self.resting.is_some_and(|until| until <= now()) {
+            self.resting = None;
+            if let Some(device) = self.line.shared.link.device() {
+                self.poller.add(device.as_fd(), DEVICE, Interest::READ)?;
+            }
+        }
+        Ok(())
+    }
+
     fn serve_device(&mut self) {
         let shared = Arc::clone(&self.line.shared);
         let Some(device) = shared.link.device() else { return };
         for _ in 0..TURNS {
             let left = self.intake.fill(device, &mut self.line.batch, |reason| shared.count_drops(reason, 1));
+            if !self.line.batch.is_empty() {
+                self.faults.on_packet();
+            }
             self.line.work_outbound();
             match left {
                 Ok(Left::Perhaps) => {}
                 Ok(Left::Nothing) => return,
-                Err(error) => {
-                    shared.tell(&self.line.queue, FromWorker::DeviceFailed(error));
-                    shared.control.wake();
-                    return;
-                }
+                Err(error) => return self.on_failure(device, error),
+            }
+        }
+    }
+
+    /// Leaves the device alone, for a while or for good: a broken one is always ready.
+    fn on_failure(&mut self, device: &Device, error: io::Error) {
+        let fate = self.faults.on_failure(&error);
+        if fate == Fate::Rest(Duration::ZERO) {
+            return warn!("Error while reading from {}: {error}", device.name());
+        }
+        if let Err(cause) = self.poller.remove(device.as_fd()) {
+            warn!("Could not leave {} alone: {cause}", device.name());
+        }
+        match fate {
+            Fate::Rest(rest) => {
+                warn!("Error while reading from {}: {error}", device.name());
+                self.resting = Some(now() + rest);
+            }
+            Fate::GiveUp => {
+                error!("Too many errors from {}, or it is gone: {error}", device.name());
+                self.line.shared.fail(error);
             }
         }
     }

@@ -56,8 +56,7 @@ impl Line {
     fn tell_captured(&mut self) {
         let frames = self.scratch.capture.take();
         if !frames.is_empty() {
-            self.shared.tell(&self.queue, FromWorker::Captured(frames));
-            self.shared.control.wake();
+            self.shared.show(frames);
         }
         self.scratch.capture.want(self.shared.captures.load(Relaxed));
     }

@@ -298,9 +298,7 @@ impl Startup<'_> {
         let control = ControlSockets::new(files.listener()?, files.cookie(), &poller)?;
         let lifeline = Lifeline::new(waker.clone());
         let resolver = Resolver::start(waker.clone(), loaded.daemon.address_family, &lifeline)?;
-        let named = |(key, _): &&(String, String)| ["NAME", "NETNAME"].contains(&key.as_str());
-        let environment = script_settings.environment.iter().filter(named).cloned().collect();
-        let proxying = Proxying::new(loaded.daemon.proxy.clone(), environment);
+        let proxying = Proxying::new(loaded.daemon.proxy.clone(), names_of(&script_settings));
         let mut hostnames = Hostnames::default();
         hostnames.change(loaded.daemon.hostnames, &lifeline)?;
         let scripts = Scripts::start(script_settings, &lifeline)?;
@@ -367,6 +365,12 @@ impl Startup<'_> {
         let started = Upnp::start(loaded.daemon.upnp?, sockets, &self.paths.ident);
         started.inspect_err(|cause| warn!("[upnp] No router will be asked to open ports: {cause}")).ok()
     }
+}
+
+/// What a proxy program is told of this node.
+fn names_of(scripts: &ScriptSettings) -> Vec<(String, String)> {
+    let named = |(key, _): &&(String, String)| ["NAME", "NETNAME"].contains(&key.as_str());
+    scripts.environment.iter().filter(named).cloned().collect()
 }
 
 /// What is there before rights are given up.

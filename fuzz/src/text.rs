@@ -22,14 +22,21 @@ use crate::paths::{PathOptions, Paths};
 pub(crate) type Target = fn(&[u8]);
 
 /// All targets of this module by name; `fuzz/corpus/NAME` holds the corpus of each.
-pub(crate) const TARGETS: [(&str, Target); 6] = [
+pub(crate) const TARGETS: [(&str, Target); 7] = [
     ("text_config", configuration),
     ("text_control", control_lines),
     ("text_lists", lists),
     ("text_invitation", invitation),
     ("text_stream", stream),
     ("text_errands", errands),
+    ("text_machines", machines),
 ];
+
+/// What a User Mode Linux machine asks for is an address or refused.
+fn machines(data: &[u8]) {
+    let address = tinmesh_os::device::uml::parse_request(data);
+    assert!(data.len() >= tinmesh_os::device::uml::REQUEST_LEN || address.is_err());
+}
 
 /// What a new member's directory may hold.
 const MEMBERS_FILES: [&str; 7] =

@@ -14,6 +14,7 @@ pub(crate) const LAB: &[Tool] = &[
     ("ping", "iputils-ping"),
     ("busybox", "busybox-static"),
     ("ethtool", "ethtool"),
+    ("vde_switch", "vde2"),
 ];
 
 /// Makes sure that all `tools` are there: installs the missing ones, or says how to.

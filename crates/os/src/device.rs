@@ -6,6 +6,8 @@ use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
@@ -17,6 +19,9 @@ use rustix::net::{
 use self::multicast::Multicast;
 use self::packet_socket::PacketSocket;
 use self::port::Port;
+use self::uml::Uml;
+use self::vde::Vde;
+pub use self::vde::VdeOptions;
 use crate::process;
 
 mod multicast;
@@ -24,6 +29,8 @@ mod packet_socket;
 mod port;
 #[cfg(test)]
 mod tests;
+pub mod uml;
+mod vde;
 
 /// UDP over IPv4 and IPv6 in large packets, as `linux/if_tun.h` numbers them.
 const TUN_F_USO4: libc::c_uint = 0x20;
@@ -103,6 +110,18 @@ impl Device {
     pub fn in_group(group: SocketAddr, ttl: u8) -> io::Result<Self> {
         let port = Port::Group(Multicast::join(group, ttl)?);
         Ok(Self { port, name: group.to_string(), kind: Kind::Wire, offloads: None })
+    }
+
+    /// Waits at the UNIX socket `path` for a User Mode Linux machine.
+    pub fn for_machine(path: &Path) -> io::Result<Self> {
+        let port = Port::Machine(Uml::listen(path)?);
+        Ok(Self { port, name: path.display().to_string(), kind: Kind::Tap, offloads: None })
+    }
+
+    /// Plugs into the VDE switch whose directory or socket is `path`.
+    pub fn in_switch(path: &Path, options: &VdeOptions) -> io::Result<Self> {
+        let port = Port::Plug(Vde::plug(path, options)?);
+        Ok(Self { port, name: path.display().to_string(), kind: Kind::Tap, offloads: None })
     }
 
     /// Takes over a device that was passed to this process as descriptor number `fd`.
@@ -237,6 +256,22 @@ fn set_offloads(fd: &OwnedFd) -> Offloads {
         }
     }
     Offloads { udp: false }
+}
+
+/// Removes the socket at `path` if nobody listens there any more.
+fn clear_the_way(path: &Path) -> io::Result<()> {
+    let kind = match std::fs::symlink_metadata(path) {
+        Ok(found) => found.file_type(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if !kind.is_socket() {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is something that is no socket"));
+    }
+    match UnixStream::connect(path) {
+        Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another program listens there")),
+        Err(_) => std::fs::remove_file(path),
+    }
 }
 
 fn empty_request() -> libc::ifreq {

@@ -107,18 +107,6 @@ pub enum ConfigError {
         /// What would be right.
         right: String,
     },
-    /// Something that tinmesh cannot do yet and must not leave out.
-    #[error("{variable} = {value} in {place} is not supported yet by tinmesh, and must not be ignored: {reason}")]
-    Unsupported {
-        /// The variable.
-        variable: &'static str,
-        /// Its value.
-        value: String,
-        /// Where it stands.
-        place: Place,
-        /// What would happen if it were ignored.
-        reason: &'static str,
-    },
     /// Neither protocol can be spoken.
     #[error(
         "No private keys available, cannot start tinc! Without ExperimentalProtocol make one with `tinc generate-rsa-keys`."
@@ -228,9 +216,6 @@ fn warn_of_unused(settings: &Settings, warnings: &mut Vec<String>) {
         }
         match known.support {
             Support::Honoured => {}
-            Support::Later => {
-                warnings.push(format!("{} is not supported yet by tinmesh, ignored ({place})", known.name));
-            }
             Support::Pointless => warnings.push(format!("{} has no effect ({place})", known.name)),
         }
     }

@@ -50,6 +50,13 @@ pub struct Paths {
     pub notices: Vec<String>,
 }
 
+impl Paths {
+    /// Where a file called `name` is that exists only while a program runs.
+    pub fn run_time(name: &str) -> PathBuf {
+        Path::new(LOCALSTATEDIR).join("run").join(name)
+    }
+}
+
 /// Why places cannot be told.
 #[derive(Debug, thiserror::Error)]
 pub enum PathError {

@@ -170,7 +170,6 @@ fn own_name(paths: &Paths) -> Result<NodeName> {
         | ConfigError::Syntax(_)
         | ConfigError::NoVariable(_)
         | ConfigError::Invalid { .. }
-        | ConfigError::Unsupported { .. }
         | ConfigError::NoRsaKey
         | ConfigError::NoRandomness(_)
         | ConfigError::Key(_) => error.into(),

@@ -5,6 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::multicast::Multicast;
 use super::packet_socket::PacketSocket;
+use super::uml::Uml;
+use super::vde::Vde;
 
 /// The kinds of devices, as far as reading and writing differ.
 #[derive(Debug)]
@@ -20,6 +22,10 @@ pub(super) enum Port {
     Packets(PacketSocket),
     /// A multicast group.
     Group(Multicast),
+    /// A User Mode Linux machine.
+    Machine(Uml),
+    /// A VDE switch.
+    Plug(Vde),
 }
 
 impl Port {
@@ -32,6 +38,8 @@ impl Port {
             },
             Self::Packets(socket) => socket.recv(space),
             Self::Group(group) => group.recv(space),
+            Self::Machine(machine) => machine.recv(space),
+            Self::Plug(plug) => plug.recv(space),
         }
     }
 
@@ -42,6 +50,8 @@ impl Port {
             // It takes what a file takes.
             Self::Packets(socket) => Ok(rustix::io::retry_on_intr(|| rustix::io::write(socket, packet)).map(|_| ())?),
             Self::Group(group) => group.send(packet),
+            Self::Machine(machine) => machine.send(packet),
+            Self::Plug(plug) => plug.send(packet),
         }
     }
 }
@@ -52,6 +62,8 @@ impl AsFd for Port {
             Self::File { fd, .. } => fd.as_fd(),
             Self::Packets(socket) => socket.as_fd(),
             Self::Group(group) => group.as_fd(),
+            Self::Machine(machine) => machine.as_fd(),
+            Self::Plug(plug) => plug.as_fd(),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::kind;
 use super::reader::Reader;
 
 /// What carries packets between the system and the mesh.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeviceType {
     /// A TUN interface: IP packets.
     Tun,
@@ -26,9 +26,18 @@ pub enum DeviceType {
         /// How far.
         ttl: u8,
     },
+    /// A User Mode Linux machine: Ethernet frames.
+    Uml,
+    /// A VDE switch: Ethernet frames.
+    Vde {
+        /// Variable `VDEPort`; 0: any.
+        port: i32,
+        /// Variable `VDEGroup`.
+        group: Option<String>,
+    },
 }
 
-pub(super) fn device_type(reader: &Reader<'_>) -> Result<DeviceType, ConfigError> {
+pub(super) fn device_type(reader: &mut Reader<'_>) -> Result<DeviceType, ConfigError> {
     let routes = reader.text("Mode").is_none_or(|mode| mode.eq_ignore_ascii_case("router"));
     let default = if routes { "tun" } else { "tap" };
     let word = reader.text("DeviceType").unwrap_or(default).to_ascii_lowercase();
@@ -47,11 +56,23 @@ pub(super) fn device_type(reader: &Reader<'_>) -> Result<DeviceType, ConfigError
         "dummy" => Ok(DeviceType::Dummy),
         "raw_socket" => Ok(DeviceType::RawSocket),
         "multicast" => multicast(reader),
-        "uml" | "vde" => Err(reader.unsupported("DeviceType", "packets would go to another device than was asked for")),
+        "uml" if reader.text("Sandbox").is_some_and(|level| !level.eq_ignore_ascii_case("off")) => {
+            let right = "set Sandbox = off: the machine is met when it starts, outside of the sandbox".to_owned();
+            Err(reader.invalid(
+                "DeviceType",
+                "A User Mode Linux machine cannot be reached from a sandbox!".to_owned(),
+                right,
+            ))
+        }
+        "uml" => Ok(DeviceType::Uml),
+        "vde" => {
+            let port = reader.int("VDEPort").unwrap_or(0);
+            Ok(DeviceType::Vde { port, group: reader.text("VDEGroup").map(str::to_owned) })
+        }
         other => Err(reader.invalid(
             "DeviceType",
             format!("Unknown device type {other}!"),
-            "it is tun, tap, fd, dummy, raw_socket or multicast".to_owned(),
+            "it is tun, tap, fd, dummy, raw_socket, multicast, uml or vde".to_owned(),
         )),
     }
 }

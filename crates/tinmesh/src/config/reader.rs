@@ -101,14 +101,6 @@ impl<'a> Reader<'a> {
         let place = setting.map_or(super::Place::Option(0), |setting| setting.place.clone());
         ConfigError::Invalid { message, variable, value, place, right }
     }
-
-    /// The error for a value that must not be ignored.
-    pub(super) fn unsupported(&self, variable: &'static str, reason: &'static str) -> ConfigError {
-        let setting = self.setting(variable);
-        let value = setting.map(|setting| setting.value.clone()).unwrap_or_default();
-        let place = setting.map_or(super::Place::Option(0), |setting| setting.place.clone());
-        ConfigError::Unsupported { variable, value, place, reason }
-    }
 }
 
 /// Reads a subnet, with tinc's words if it is none.

@@ -231,9 +231,18 @@ fn a_multicast_group_is_an_address_a_port_and_perhaps_a_ttl() {
 }
 
 #[test]
-fn what_would_be_dangerous_to_ignore_stops_the_start() {
-    let error = Instance::new("DeviceType = vde", "").error();
-    assert!(error.contains("is not supported yet by tinmesh"), "{error}");
+fn the_port_and_group_of_a_vde_switch_are_read() {
+    let loaded = Instance::new("DeviceType = vde\nVDEPort = 7\nVDEGroup = plugs", "").load();
+    assert_eq!(loaded.daemon.device_type, DeviceType::Vde { port: 7, group: Some("plugs".to_owned()) });
+    let loaded = Instance::new("DeviceType = vde", "").load();
+    assert_eq!(loaded.daemon.device_type, DeviceType::Vde { port: 0, group: None });
+}
+
+#[test]
+fn a_user_mode_linux_machine_and_a_sandbox_exclude_each_other() {
+    assert_eq!(Instance::new("DeviceType = uml\nSandbox = off", "").load().daemon.device_type, DeviceType::Uml);
+    let error = Instance::new("DeviceType = uml\nSandbox = normal", "").error();
+    assert!(error.contains("set Sandbox = off"), "{error}");
 }
 
 #[test]

@@ -42,8 +42,6 @@ pub enum Reload {
 pub enum Support {
     /// What its description says.
     Honoured,
-    /// Nothing yet; a value other than the default gets a warning.
-    Later,
     /// Nothing, because it has no effect in tinc either, or none on this system.
     Pointless,
 }
@@ -119,10 +117,6 @@ impl Variable {
         Self { restart: true, ..self }
     }
 
-    const fn later(self) -> Self {
-        Self { support: Support::Later, ..self }
-    }
-
     const fn pointless(self) -> Self {
         Self { support: Support::Pointless, ..self }
     }
@@ -181,7 +175,7 @@ pub static VARIABLES: &[Variable] = &[
     server("DecrementTTL", Kind::Bool, "no", "Whether packets that are passed on lose one hop of life.").safe().reload(Reload::Keep),
     server("Device", Kind::Text, "", "The device node; by default that of the device type."),
     server("DeviceStandby", Kind::Bool, "no", "Whether the interface is up only while a node is reachable."),
-    server("DeviceType", Kind::Text, "", "Kind of device: tun, tap, fd, dummy, raw_socket or multicast."),
+    server("DeviceType", Kind::Text, "", "Kind of device: tun, tap, fd, dummy, raw_socket, multicast, uml or vde."),
     server("DirectOnly", Kind::Bool, "no", "Whether packets that need a relay are refused.").safe().reload(Reload::Keep),
     server("DisableBuggyPeers", Kind::Bool, "no", "Whether ancient peers are made to hang up.").reload(Reload::Keep).pointless(),
     server("Ed25519PrivateKeyFile", Kind::Text, "ed25519_key.priv", "File with the private key."),
@@ -227,8 +221,8 @@ pub static VARIABLES: &[Variable] = &[
     server("UPnP", Kind::Word(&["no", "yes", "udponly"]), "no", "Whether the router is asked to open ports."),
     server("UPnPDiscoverWait", Kind::Int, "5", "Seconds to wait for a router."),
     server("UPnPRefreshPeriod", Kind::Int, "60", "Seconds after which ports are asked for again."),
-    server("VDEGroup", Kind::Text, "", "Group of a VDE switch.").later(),
-    server("VDEPort", Kind::Int, "0", "Port of a VDE switch.").later(),
+    server("VDEGroup", Kind::Text, "", "Group of a VDE switch."),
+    server("VDEPort", Kind::Int, "0", "Port of a VDE switch."),
     host("Address", Kind::Endpoint, "", "Where to dial the node: address or host name, and port.").multiple().reload(Reload::Use),
     both("Cipher", Kind::Text, "aes-256-cbc", "Cipher of packets in the protocol of tinc 1.0."),
     both("ClampMSS", Kind::Bool, "yes", "Whether TCP inside the tunnel is told to send packets that fit.").safe().reload(Reload::On),

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use anyhow::{Context, Result, bail};
 use rustix::io::Errno;
-use tinmesh_os::device::{Device, DeviceOptions, Kind};
+use tinmesh_os::device::{Device, DeviceOptions, Kind, VdeOptions};
 use tinmesh_os::tcp::{self, TcpOptions};
 use tinmesh_os::udp::{UdpOptions, UdpSocket};
 use tracing::{debug, info, warn};
@@ -181,7 +181,7 @@ fn open_udp(address: SocketAddr, settings: &DaemonSettings) -> std::io::Result<U
 }
 
 fn open_link(settings: &DaemonSettings, paths: &Paths) -> Result<(Link, String, String)> {
-    match settings.device_type {
+    match &settings.device_type {
         DeviceType::Dummy => {
             info!("dummy (dummy) is a dummy device");
             Ok((Link::Dummy, "dummy".to_owned(), "dummy".to_owned()))
@@ -190,7 +190,9 @@ fn open_link(settings: &DaemonSettings, paths: &Paths) -> Result<(Link, String, 
         DeviceType::Tap => open_interface(Kind::Tap, settings, paths),
         DeviceType::Fd => open_descriptor(settings),
         DeviceType::RawSocket => open_packet_socket(settings),
-        DeviceType::Multicast { group, ttl } => join_group(group, ttl, settings),
+        DeviceType::Multicast { group, ttl } => join_group(*group, *ttl, settings),
+        DeviceType::Uml => wait_for_machine(settings, paths),
+        DeviceType::Vde { port, group } => plug_in(*port, group.clone(), settings, paths),
     }
 }
 
@@ -217,6 +219,33 @@ fn open_packet_socket(settings: &DaemonSettings) -> Result<(Link, String, String
     })?;
     info!("{device} is a raw_socket");
     Ok((Link::Foreign(link), device, interface))
+}
+
+/// The socket at which a User Mode Linux machine connects; what the configuration calls interface is for scripts.
+fn wait_for_machine(settings: &DaemonSettings, paths: &Paths) -> Result<(Link, String, String)> {
+    let path = settings.device.clone().unwrap_or_else(|| Paths::run_time(&format!("{}.umlsocket", paths.ident)));
+    let device = path.display().to_string();
+    let link = Device::for_machine(&path).with_context(|| {
+        format!("Could not open UML network socket {device}: set Device to a path that can be used")
+    })?;
+    info!("{device} is a UML network socket device");
+    Ok((Link::Foreign(link), device, settings.interface.clone().unwrap_or_default()))
+}
+
+/// A port of a VDE switch.
+fn plug_in(
+    port: i32,
+    group: Option<String>,
+    settings: &DaemonSettings,
+    paths: &Paths,
+) -> Result<(Link, String, String)> {
+    let path = settings.device.clone().unwrap_or_else(|| Paths::run_time("vde.ctl"));
+    let device = path.display().to_string();
+    let options = VdeOptions { description: paths.ident.clone(), port, group };
+    let link = Device::in_switch(&path, &options)
+        .with_context(|| format!("Could not open VDE socket {device}: is a vde_switch running there?"))?;
+    info!("{device} is a VDE socket");
+    Ok((Link::Foreign(link), device, settings.interface.clone().unwrap_or_default()))
 }
 
 /// A multicast group. There is no interface; what the configuration calls so is for scripts.

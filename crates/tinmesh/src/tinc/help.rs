@@ -45,7 +45,6 @@ pub fn describe(variable: &Variable) -> String {
     text.push_str(&format!("  In {place}{often}. Default: {default}. A change {reload}.\n"));
     text.push_str(match variable.support {
         Support::Honoured => "",
-        Support::Later => "  tinmesh does not support it yet.\n",
         Support::Pointless => "  It has no effect.\n",
     });
     if !variable.tinc {
@@ -66,7 +65,7 @@ mod tests {
             "Ifconfig: Address of the interface, with the length of the network's prefix.\n  In tinc.conf, any number of \
              times. Default: none. A change counts after a restart.\n  tinc does not know it and ignores it.\n"
         );
-        let text = describe(&Variable { support: Support::Later, ..*Variable::find("UPnP").unwrap() });
-        assert!(text.ends_with("  tinmesh does not support it yet.\n"), "{text}");
+        let text = describe(Variable::find("IffOneQueue").unwrap());
+        assert!(text.ends_with("  It has no effect.\n"), "{text}");
     }
 }

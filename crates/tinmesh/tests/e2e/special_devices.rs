@@ -1,13 +1,19 @@
-//! Devices that take part in a network which is there already (spec: routing 2.4): an interface, a multicast group.
+//! Devices that take part in a network which is there already (spec: routing 2.4): an interface, a multicast group, a User
+//! Mode Linux machine, a VDE switch.
 
+use std::io::{Read, Write};
 use std::net::UdpSocket;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::Arc;
 
 use crate::lab::namespace::Namespace;
 use crate::lab::topology::Segment;
 use crate::lab::traffic::{inside, ping, transfer};
-use crate::lab::{Daemon, Kind, Lab, secs, wait_until};
+use crate::lab::{Daemon, Kind, Lab, run, secs, succeeds, wait_until};
 use crate::switched::{lease, mac};
 
 const OURS: Kind = Kind::Ours;
@@ -212,4 +218,134 @@ fn two_meshes_of_ours_meet_in_a_multicast_group() {
 #[test]
 fn a_mesh_of_ours_and_one_of_theirs_meet_in_a_multicast_group() {
     meshes_meet([OURS, THEIRS]);
+}
+
+// uml and vde.
+//
+//  machine ─ socket ─ alice ═══ tunnel ═══ bob [tap] 10.99.0.2
+
+/// Alice with a device of this type, and bob with a TAP interface.
+fn with_tap(lab: &Lab, lines: &[&str]) -> [Daemon; 2] {
+    let wan = Segment::new("wan");
+    let [mut alice, mut bob] = [("alice", 1), ("bob", 2)].map(|(name, number)| {
+        let host = wan.host("node", &[&format!("192.0.2.{number}/24")]);
+        let daemon = switch(lab, name, OURS, &host);
+        daemon.host(&format!("Address = 192.0.2.{number}"));
+        daemon
+    });
+    for line in lines {
+        alice.config(line);
+    }
+    bob.config("DeviceType = tap").config("Interface = tap0");
+    bob.up_script("ip link set $INTERFACE up\nip addr add 10.99.0.2/24 dev $INTERFACE\n");
+    connect(&mut alice, &mut bob);
+    [alice, bob]
+}
+
+/// What a User Mode Linux machine does with a network socket.
+struct Machine {
+    _control: UnixStream,
+    frames: UnixDatagram,
+    switch: SocketAddr,
+}
+
+const MACHINE_MAC: [u8; 6] = [2, 0, 0, 0, 0, 7];
+
+impl Machine {
+    /// Abstract names belong to a namespace of networks, so it has to be the daemon's.
+    fn start(lab: &Lab, name: &str, switch: &Path) -> Self {
+        let own = lab.path(name);
+        let frames = UnixDatagram::bind(&own).expect("the path is free");
+        frames.set_read_timeout(Some(secs(1))).expect("a valid time");
+        let mut control = UnixStream::connect(switch).expect("the daemon listens");
+        let mut request: Vec<u8> = [0xfeed_face_u32, 3, 0].iter().flat_map(|word| word.to_ne_bytes()).collect();
+        request.extend(1_u16.to_ne_bytes());
+        request.extend(own.as_os_str().as_bytes());
+        request.resize(12 + 110, 0);
+        control.write_all(&request).expect("it reads");
+        let mut reply = [0; 110];
+        control.read_exact(&mut reply).expect("it answers");
+        assert_eq!(reply[..3], [&1_u16.to_ne_bytes()[..], &[0]].concat());
+        let switch = SocketAddr::from_abstract_name(&reply[3..]).expect("a name");
+        Self { _control: control, frames, switch }
+    }
+
+    /// Whether somebody says that the address is his.
+    fn resolves(&self, ip: [u8; 4]) -> bool {
+        let mut frame = [&[0xff; 6], &MACHINE_MAC[..], &[8, 6, 0, 1, 8, 0, 6, 4, 0, 1], &MACHINE_MAC[..]].concat();
+        frame.extend([&[10, 99, 0, 1][..], &[0; 6], &ip].concat());
+        self.frames.send_to_addr(&frame, &self.switch).expect("the switch is there");
+        let mut space = [0; 2048];
+        while let Ok(len) = self.frames.recv(&mut space) {
+            let answer = space[..len].get(12..22) == Some(&[8, 6, 0, 1, 8, 0, 6, 4, 0, 2]);
+            if answer && space[28..32] == ip {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+#[test]
+fn user_mode_linux_machines_come_and_go() {
+    let lab = Lab::new();
+    let socket = lab.path("uml.socket");
+    let [mut alice, _bob] = with_tap(&lab, &["DeviceType = uml", &format!("Device = {}", socket.display())]);
+
+    for name in ["first", "second"] {
+        let machine = inside(&alice.namespace, || Machine::start(&lab, name, &socket));
+        wait_until(secs(10), &format!("the {name} machine reaches bob"), || machine.resolves([10, 99, 0, 2]));
+    }
+    let mut stranger = UnixStream::connect(&socket).expect("the daemon listens");
+    stranger.write_all(&[7; 200]).expect("it reads");
+    wait_until(secs(10), "a stranger is told of", || alice.log().contains("version 3 of the protocol of uml_switch"));
+    drop(stranger);
+    let machine = inside(&alice.namespace, || Machine::start(&lab, "third", &socket));
+    wait_until(secs(10), "the third machine reaches bob", || machine.resolves([10, 99, 0, 2]));
+    assert!(alice.lives());
+}
+
+/// Programs that went to the background; they end with it.
+struct Background(Vec<PathBuf>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        for file in &self.0 {
+            if let Ok(pid) = std::fs::read_to_string(file) {
+                // Best effort: one that has ended is what is wanted.
+                let _ = std::process::Command::new("kill").arg(pid.trim()).status();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_vde_switch_is_one_network_with_the_mesh() {
+    let lab = Lab::new();
+    let (control, host) = (lab.path("switch"), Namespace::new("vde"));
+    let files = ["switch.pid", "plug.pid"].map(|name| lab.path(name));
+    let [switch_pid, plug_pid] = files.each_ref().map(|path| path.display().to_string());
+    let path = control.display().to_string();
+    run(host.command("vde_switch").args(["-d", "-s", &path, "-p", &switch_pid]));
+    let _background = Background(files.to_vec());
+    run(host.command("vde_plug2tap").args(["-d", "-s", &path, "-P", &plug_pid, "tap0"]));
+    wait_until(secs(5), "the switch has a tap", || succeeds(host.command("ip").args(["link", "show", "tap0"])));
+    host.shell("ip link set tap0 up\nip addr add 10.99.0.1/24 dev tap0");
+
+    let [alice, bob] = with_tap(&lab, &["DeviceType = vde", &format!("Device = {path}"), "VDEPort = 5"]);
+
+    wait_for_ping(&host, "10.99.0.2");
+    transfer(&host, &bob.namespace, "10.99.0.2", 1_000_000).assert_intact(1_000_000);
+    let line = format!("{} owner alice", mac(&host, "tap0"));
+    wait_until(secs(5), "the station is learnt", || bob.tinc(&["dump", "subnets"]).contains(&line));
+    assert!(alice.log().contains("is a VDE socket"));
+}
+
+#[test]
+fn a_vde_switch_that_is_not_there_is_told_with_what_to_do() {
+    let lab = Lab::new();
+    let daemon = switch(&lab, "alice", OURS, &Namespace::new("node"));
+    daemon.config("DeviceType = vde").config(&format!("Device = {}", lab.path("nothing").display()));
+    let said = refusal(&daemon);
+    assert!(said.contains("is a vde_switch running there?"), "{said}");
 }

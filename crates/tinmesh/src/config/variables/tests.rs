@@ -94,11 +94,10 @@ fn facts(variable: &Variable) -> [String; 4] {
     let default = if variable.default.is_empty() { "-".to_owned() } else { format!("`{}`", variable.default) };
     let state = match variable.support {
         Support::Honoured => "done",
-        Support::Later => "later",
         Support::Pointless => "none",
     };
     let reload = match (variable.support, variable.restart) {
-        (Support::Later | Support::Pointless, _) => "-",
+        (Support::Pointless, _) => "-",
         (Support::Honoured, true) => "no",
         (Support::Honoured, false) => "yes",
     };

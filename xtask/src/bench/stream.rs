@@ -69,6 +69,9 @@ impl Stream {
     pub(super) fn finish(self) -> Result<Arrived> {
         let text = self.0.finish()?;
         let said: serde_json::Value = serde_json::from_str(&text).context("iperf3 did not print JSON")?;
+        if let Some(error) = said["error"].as_str() {
+            bail!("iperf3: {error}");
+        }
         let number = |name: &str| said["end"]["sum_received"][name].as_f64().context("iperf3 gave no result");
         Ok(Arrived { gigabits_per_second: number("bits_per_second")? / 1e9, gigabytes: number("bytes")? / 1e9 })
     }

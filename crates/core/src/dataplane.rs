@@ -27,5 +27,6 @@ pub mod session;
 pub mod stats;
 pub mod strangers;
 mod switch;
+mod transport;
 mod ttl;
 pub mod verdict;

@@ -89,13 +89,11 @@ impl RecordKey {
             Self::ChaCha20Poly1305(_) => self.open(number, sealed),
             Self::Aes256Gcm(key) => {
                 let mut space = [0; LONGEST];
-                let Some(copy) = space.get_mut(..sealed.len()) else { return false };
-                copy.copy_from_slice(sealed);
-                let genuine = key.open(number, copy);
-                if genuine {
-                    sealed.copy_from_slice(copy);
-                }
-                genuine
+                let opened = open_copy(key, number, sealed, &mut space);
+                opened.is_some_and(|opened| {
+                    sealed.copy_from_slice(opened);
+                    true
+                })
             }
         }
     }
@@ -107,14 +105,16 @@ impl RecordKey {
             Self::ChaCha20Poly1305(key) => {
                 sealed.split_last_chunk::<TAG>().is_some_and(|(data, tag)| key.verify(number, data, tag))
             }
-            Self::Aes256Gcm(key) => {
-                let mut space = [0; LONGEST];
-                let Some(copy) = space.get_mut(..sealed.len()) else { return false };
-                copy.copy_from_slice(sealed);
-                key.open(number, copy)
-            }
+            Self::Aes256Gcm(key) => open_copy(key, number, sealed, &mut [0; LONGEST]).is_some(),
         }
     }
+}
+
+/// Opens a copy of `sealed`, in `space`; `None` if it is not genuine or does not fit.
+fn open_copy<'a>(key: &gcm::Key, number: u32, sealed: &[u8], space: &'a mut [u8; LONGEST]) -> Option<&'a [u8]> {
+    let copy = space.get_mut(..sealed.len())?;
+    copy.copy_from_slice(sealed);
+    key.open(number, copy).then_some(copy)
 }
 
 /// A record of a batch: its key, its number, and its data with the tag behind it.

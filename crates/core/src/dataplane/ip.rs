@@ -10,6 +10,8 @@ pub(super) const V4_HEADER: usize = 20;
 pub(super) const V6_HEADER: usize = 40;
 /// Where an IPv4 header has its total length.
 pub(super) const V4_LENGTH: usize = 2;
+/// Where an IPv4 header has its id.
+pub(super) const V4_ID: usize = 4;
 /// Where an IPv4 header has its flags and fragment offset.
 pub(super) const V4_FRAGMENT: usize = 6;
 /// Where an IPv4 header has its TTL.
@@ -18,6 +20,8 @@ pub(super) const V4_TTL: usize = 8;
 pub(super) const V4_PROTOCOL: usize = 9;
 /// Where an IPv4 header has its checksum.
 pub(super) const V4_CHECKSUM: usize = 10;
+/// Where an IPv6 header has the length of what follows it.
+pub(super) const V6_LENGTH: usize = 4;
 /// Where an IPv6 header has its next header.
 pub(super) const V6_NEXT: usize = 6;
 /// Where an IPv6 header has its hop limit.
@@ -34,6 +38,8 @@ pub(super) const ICMP: u8 = 1;
 pub(super) const IPIP: u8 = 4;
 /// Protocol number of TCP.
 pub(super) const TCP: u8 = 6;
+/// Protocol number of UDP.
+pub(super) const UDP: u8 = 17;
 /// Protocol number of ICMPv6.
 pub(super) const ICMPV6: u8 = 58;
 

@@ -3,14 +3,9 @@
 //! The option is found at any place among the options; tinc only finds it at the first.
 
 use crate::dataplane::ip::{self, Family, IPIP, OFFSET, TCP, V4_FRAGMENT, V4_PROTOCOL, V6_HEADER, V6_NEXT};
+use crate::dataplane::transport::{TCP_CHECKSUM, TCP_HEADER, TCP_OFFSET};
 use crate::packet::ETHERNET_HEADER;
 
-/// Length of a TCP header without options, in bytes.
-const TCP_HEADER: usize = 20;
-/// Where a TCP header has its length, in the upper four bits.
-const DATA_OFFSET: usize = 12;
-/// Where a TCP header has its checksum.
-const CHECKSUM: usize = 16;
 /// Option kind: end of the list.
 const END: u8 = 0;
 /// Option kind: padding of one byte.
@@ -60,7 +55,7 @@ fn starts_transport(packet: &[u8]) -> bool {
 
 /// Where the value of the MSS option is, if the header with all its options is there.
 fn find_mss(segment: &[u8]) -> Option<usize> {
-    let len = usize::from(ip::byte(segment, DATA_OFFSET)? >> 4) * 4;
+    let len = usize::from(ip::byte(segment, TCP_OFFSET)? >> 4) * 4;
     let header = segment.get(..len)?;
     let mut at = TCP_HEADER;
     loop {
@@ -83,12 +78,12 @@ fn replace(segment: &mut [u8], at: usize, value: u16) {
     let before = words.map(|word| ip::word(segment, word).unwrap_or(0));
     ip::set_word(segment, at, value);
     let after = words.map(|word| ip::word(segment, word).unwrap_or(0));
-    let Some(mut checksum) = ip::word(segment, CHECKSUM) else { return };
+    let Some(mut checksum) = ip::word(segment, TCP_CHECKSUM) else { return };
     checksum = ip::adjusted(checksum, before[0], after[0]);
     if words[0] != words[1] {
         checksum = ip::adjusted(checksum, before[1], after[1]);
     }
-    ip::set_word(segment, CHECKSUM, checksum);
+    ip::set_word(segment, TCP_CHECKSUM, checksum);
 }
 
 #[cfg(test)]

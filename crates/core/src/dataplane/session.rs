@@ -220,11 +220,7 @@ impl Session {
     /// # Errors
     /// As [`open`](Self::open).
     pub(super) fn finish_open(&self, packet: &mut Packet, genuine: bool) -> Result<u8, OpenError> {
-        let (number, sealed) = split(packet.payload_mut()).ok_or(OpenError::TooShort)?;
-        let (_, opener) = self.only_key(number).filter(|_| genuine).ok_or(OpenError::BadTag)?;
-        let kind = sealed.first().copied().unwrap_or(u8::MAX);
-        self.admit(number, opener).map_err(|_| OpenError::Replayed)?;
-        strip(packet, kind)
+        self.open_with(packet, |number, _| self.only_key(number).filter(|_| genuine).map(|(_, opener)| opener))
     }
 
     /// The one key that record `number` can be under: the old one is not used behind the first record under the new one.
@@ -243,11 +239,22 @@ impl Session {
     /// # Errors
     /// If it was not sealed for us, or its number is refused; what is left of the payload means nothing then.
     pub fn open(&self, packet: &mut Packet) -> Result<u8, OpenError> {
+        self.open_with(packet, |number, sealed| self.decrypt(number, sealed))
+    }
+
+    /// Leaves the data of the record in `packet`, which `decrypt` decrypts and tells the key of; returns the record's type.
+    fn open_with<'a>(
+        &'a self,
+        packet: &mut Packet,
+        decrypt: impl FnOnce(u32, &mut [u8]) -> Option<Opener<'a>>,
+    ) -> Result<u8, OpenError> {
         let (number, sealed) = split(packet.payload_mut()).ok_or(OpenError::TooShort)?;
-        let opener = self.decrypt(number, sealed).ok_or(OpenError::BadTag)?;
+        let opener = decrypt(number, sealed).ok_or(OpenError::BadTag)?;
         self.admit(number, opener).map_err(|_| OpenError::Replayed)?;
         let kind = sealed.first().copied().unwrap_or(u8::MAX);
-        strip(packet, kind)
+        packet.truncate(packet.len() - TAG);
+        packet.drop_front(OVERHEAD - TAG);
+        if kind > HANDSHAKE { Err(OpenError::BadType(kind)) } else { Ok(kind) }
     }
 
     /// Whether `datagram` would open: who sent it, when the address does not tell (spec: datagrams 8.1).
@@ -331,13 +338,6 @@ impl Session {
         }
         Ok(())
     }
-}
-
-/// Leaves the data of an opened record.
-fn strip(packet: &mut Packet, kind: u8) -> Result<u8, OpenError> {
-    packet.truncate(packet.len() - TAG);
-    packet.drop_front(OVERHEAD - TAG);
-    if kind > HANDSHAKE { Err(OpenError::BadType(kind)) } else { Ok(kind) }
 }
 
 /// Number; type, data and tag, which are sealed.

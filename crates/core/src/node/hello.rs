@@ -47,15 +47,14 @@ impl Node {
         if wanted.is_empty() || !self.options_of(peer).has(Options::TINMESH) {
             return;
         }
-        let Some(sides) = self.sides(peer, Role::Initiator) else { return };
-        let Some(tunnel) = self.tunnel_mut(peer) else { return };
-        if !tunnel.agreement.take_turn(now) {
+        if !self.tunnel(peer).is_some_and(|tunnel| tunnel.agreement.is_due(now)) {
             return;
         }
+        let Some(sides) = self.sides(peer, Role::Initiator) else { return };
         let hello = Hello::ask(&sides.bond(), wanted, &self.key);
         self.send_extension(peer, KeyRequest::Hello(hello.encode()));
         if let Some(tunnel) = self.tunnel_mut(peer) {
-            tunnel.agreement.asked = Some(hello);
+            tunnel.agreement.note_asked(hello, now);
         }
     }
 
@@ -94,7 +93,6 @@ impl Node {
     fn agree(&mut self, peer: PeerId, features: Features) {
         let suite = if features.has(Feature::Aes256Gcm) { Suite::Aes256Gcm } else { Suite::default() };
         let Some(tunnel) = self.tunnel_mut(peer) else { return };
-        tunnel.agreement.features = features;
         tunnel.agreement.done = true;
         match &mut tunnel.keying {
             Keying::Ready(handshake) => handshake.change_suite(suite),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::time::Instant;
-use crate::wire::hello::{Features, Hello};
+use crate::wire::hello::Hello;
 
 /// A hello that is not answered is repeated after so long.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -19,36 +19,44 @@ pub struct Agreement {
     pub last: Option<Instant>,
     /// Whether both sides agreed.
     pub done: bool,
-    /// What both use.
-    pub features: Features,
     sent: u8,
 }
 
 impl Agreement {
-    /// Whether a hello is due now; then it counts as sent.
-    pub fn take_turn(&mut self, now: Instant) -> bool {
+    /// Whether a hello is due now.
+    pub fn is_due(&self, now: Instant) -> bool {
         let waits = self.last.is_some_and(|last| now.since(last) < PATIENCE);
-        if self.done || waits || self.sent >= MOST_HELLOS {
-            return false;
-        }
+        !self.done && !waits && self.sent < MOST_HELLOS
+    }
+
+    /// A hello is sent, and waits for its answer.
+    pub fn note_asked(&mut self, hello: Hello, now: Instant) {
         self.sent += 1;
         self.last = Some(now);
-        true
+        self.asked = Some(hello);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::base64;
 
     #[test]
     fn hellos_are_repeated_a_few_times_and_not_after_the_agreement() {
         let mut agreement = Agreement::default();
         let at = |seconds: u64| Instant::from_micros(seconds * 1_000_000);
-        let sent = (0..60).filter(|second| agreement.take_turn(at(*second))).count();
-        assert_eq!(sent, usize::from(MOST_HELLOS));
+        let hello = Hello::decode(&base64::encode(&[&[1], &[0; 64][..]].concat())).unwrap();
+        let mut sent = 0;
+        for second in (0..60).map(at) {
+            if agreement.is_due(second) {
+                agreement.note_asked(hello.clone(), second);
+                sent += 1;
+            }
+        }
+        assert_eq!(sent, MOST_HELLOS);
 
-        let mut agreed = Agreement { done: true, ..Agreement::default() };
-        assert!(!agreed.take_turn(at(1)));
+        let agreed = Agreement { done: true, ..Agreement::default() };
+        assert!(!agreed.is_due(at(1)));
     }
 }

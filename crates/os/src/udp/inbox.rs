@@ -86,7 +86,7 @@ impl Inbox {
         let mut headers = [EMPTY_HEADER; MESSAGES];
         let rooms = self.bytes.chunks_exact_mut(ROOM).zip(&mut parts);
         for ((header, (room, part)), (name, control)) in
-            headers.iter_mut().zip(rooms).zip(names.iter_mut().zip(&mut controls))
+            headers.iter_mut().zip(rooms).zip(names.iter_mut().zip(&mut controls)).take(self.wanted)
         {
             let header = &mut header.msg_hdr;
             header.msg_name = ptr::from_mut(name).cast();

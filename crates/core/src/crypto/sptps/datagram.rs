@@ -64,11 +64,6 @@ impl Datagram {
         self.suite = suite;
     }
 
-    /// The cipher of the keys that the next handshake makes.
-    pub const fn suite(&self) -> Suite {
-        self.suite
-    }
-
     /// Whether no handshake is under way.
     pub const fn is_settled(&self) -> bool {
         self.handshake.is_settled()

@@ -3,25 +3,14 @@
 //! Each piece has the headers of the whole, with its own length, IPv4 id, sequence number, flags and checksums: FIN and PSH
 //! belong to the last one, CWR to the first (RFC 3168).
 
-use crate::dataplane::ip::{self, Family, V4_CHECKSUM, V4_HEADER, V4_LENGTH, V6_HEADER};
+use crate::dataplane::ip::{self, Family, V4_CHECKSUM, V4_HEADER, V4_ID, V4_LENGTH, V6_HEADER, V6_LENGTH};
 use crate::dataplane::offload::{Checksum, Cut, CutKind, VnetHeader};
+use crate::dataplane::transport::{
+    FIN, PSH, TCP_CHECKSUM, TCP_FLAGS, TCP_HEADER, TCP_OFFSET, TCP_SEQUENCE, UDP_CHECKSUM, UDP_HEADER, UDP_LENGTH,
+};
 use crate::dataplane::verdict::DropReason;
 use crate::packet::Packet;
 
-/// Where an IPv4 header has its id.
-const V4_ID: usize = 4;
-/// Where an IPv6 header has the length of what follows it.
-const V6_LENGTH: usize = 4;
-const UDP_HEADER: usize = 8;
-const UDP_LENGTH: usize = 4;
-const UDP_CHECKSUM: usize = 6;
-const TCP_HEADER: usize = 20;
-const TCP_SEQUENCE: usize = 4;
-const TCP_OFFSET: usize = 12;
-const TCP_FLAGS: usize = 13;
-const TCP_CHECKSUM: usize = 16;
-const FIN: u8 = 0x01;
-const PSH: u8 = 0x08;
 const CWR: u8 = 0x80;
 /// Most bytes in front of the data of a packet that is cut: Ethernet with one tag, IP with options, TCP with options.
 const MAX_HEADERS: usize = 512;

@@ -6,21 +6,19 @@
 //! the packets of a flow stay in order.
 
 use crate::dataplane::batch::BATCH;
-use crate::dataplane::ip::{self, DF, Family, TCP, V4_CHECKSUM, V4_HEADER, V4_LENGTH, V4_PROTOCOL, V6_HEADER, V6_NEXT};
+use crate::dataplane::ip::{
+    self, DF, Family, TCP, UDP, V4_CHECKSUM, V4_FRAGMENT, V4_HEADER, V4_ID, V4_LENGTH, V4_PROTOCOL, V6_HEADER,
+    V6_LENGTH, V6_NEXT,
+};
 use crate::dataplane::offload::{Checksum, Cut, CutKind, VnetHeader};
+use crate::dataplane::transport::{
+    FIN, PSH, TCP_CHECKSUM, TCP_FLAGS, TCP_HEADER, TCP_OFFSET, TCP_SEQUENCE, UDP_CHECKSUM, UDP_HEADER, UDP_LENGTH,
+};
 
 /// Flows whose trains can grow at the same time.
 const OPEN: usize = 8;
 /// Longest joined packet, in bytes from the IP header.
 const LONGEST: usize = 65_535;
-const UDP: u8 = 17;
-const UDP_HEADER: usize = 8;
-const UDP_CHECKSUM: usize = 6;
-const TCP_HEADER: usize = 20;
-const TCP_CHECKSUM: usize = 16;
-const TCP_FLAGS: usize = 13;
-const FIN: u8 = 0x01;
-const PSH: u8 = 0x08;
 const ACK: u8 = 0x10;
 const ECE: u8 = 0x40;
 
@@ -220,15 +218,15 @@ impl Layout {
         let family = Family::of(ip)?;
         let (protocol, header, len) = match family {
             Family::V4 => {
-                let whole = *ip.first()? == 0x45 && ip::word(ip, ip::V4_FRAGMENT)? & !DF == 0;
+                let whole = *ip.first()? == 0x45 && ip::word(ip, V4_FRAGMENT)? & !DF == 0;
                 (whole.then_some(*ip.get(V4_PROTOCOL)?)?, V4_HEADER, usize::from(ip::word(ip, V4_LENGTH)?))
             }
-            Family::V6 => (*ip.get(V6_NEXT)?, V6_HEADER, V6_HEADER + usize::from(ip::word(ip, 4)?)),
+            Family::V6 => (*ip.get(V6_NEXT)?, V6_HEADER, V6_HEADER + usize::from(ip::word(ip, V6_LENGTH)?)),
         };
         let ip = ip.get(..len)?;
         let own = match protocol {
-            TCP => usize::from(*ip.get(header + 12)? >> 4) * 4,
-            UDP if usize::from(ip::word(ip, header + 4)?) == len - header => UDP_HEADER,
+            TCP => usize::from(*ip.get(header + TCP_OFFSET)? >> 4) * 4,
+            UDP if usize::from(ip::word(ip, header + UDP_LENGTH)?) == len - header => UDP_HEADER,
             _ => return None,
         };
         let shortest = if protocol == TCP { TCP_HEADER } else { UDP_HEADER };
@@ -295,7 +293,7 @@ impl Layout {
     fn id_follows(&self, head: &[u8], packet: &[u8], count: u8) -> bool {
         let at = self.network;
         let counts = || {
-            let id = |bytes: &[u8]| ip::word(bytes, at + 4).unwrap_or(0);
+            let id = |bytes: &[u8]| ip::word(bytes, at + V4_ID).unwrap_or(0);
             id(head).wrapping_add(u16::from(count)) == id(packet)
         };
         self.family == Family::V6 || ip::word(head, at + 6).is_some_and(|word| word & DF != 0) || counts()
@@ -331,7 +329,7 @@ impl Train {
             return ip::word(packet, at + UDP_CHECKSUM) != Some(0);
         }
         let sequence = |bytes: &[u8]| {
-            bytes.get(at + 4..).and_then(<[u8]>::first_chunk::<4>).map(|bytes| u32::from_be_bytes(*bytes))
+            bytes.get(at + TCP_SEQUENCE..).and_then(<[u8]>::first_chunk::<4>).map(|bytes| u32::from_be_bytes(*bytes))
         };
         let due = sequence(head).map(|first| first.wrapping_add(self.data as u32));
         let flags = at + TCP_FLAGS;
@@ -363,14 +361,14 @@ impl Train {
                 let sum = ip::checksum(&[&head[network..transport]]);
                 ip::set_word(head, network + V4_CHECKSUM, sum);
             }
-            Family::V6 => ip::set_word(head, network + 4, behind_ip as u16),
+            Family::V6 => ip::set_word(head, network + V6_LENGTH, behind_ip as u16),
         }
         let pseudo = ip::folded(self.layout.pseudo(head, behind_ip));
         let (kind, field) = if protocol == TCP {
             head[transport + TCP_FLAGS] |= self.flags;
             (if family == Family::V4 { CutKind::TcpV4 } else { CutKind::TcpV6 }, TCP_CHECKSUM)
         } else {
-            ip::set_word(head, transport + 4, behind_ip as u16);
+            ip::set_word(head, transport + UDP_LENGTH, behind_ip as u16);
             (CutKind::Udp, UDP_CHECKSUM)
         };
         ip::set_word(head, transport + field, pseudo);

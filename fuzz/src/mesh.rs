@@ -29,6 +29,7 @@ use tinmesh_core::node::io::{Input, Output};
 use tinmesh_core::packet::Packet;
 use tinmesh_core::subnet::{Subnet, SubnetTable};
 use tinmesh_core::time::Instant;
+use tinmesh_core::trust::TrustConfig;
 use tinmesh_core::wire::hello::Hello;
 use tinmesh_core::wire::options::Options;
 use tinmesh_core::wire::probe::{self, Probe};
@@ -480,6 +481,7 @@ pub(crate) fn config() -> Config {
     let host = |key: Option<PublicKey>| HostConfig { key, ..HostConfig::default() };
     Config {
         legacy: None,
+        trust: TrustConfig::default(),
         name: name("alice"),
         port: 655,
         sockets: vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 655))],

@@ -29,6 +29,7 @@ mod reach;
 mod stations;
 mod timers;
 mod trace;
+mod trust;
 mod udp;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -56,6 +57,7 @@ use crate::node::timers::{Timers, Wake};
 use crate::peer::Peer;
 use crate::subnet::SubnetTable;
 use crate::time::Instant;
+use crate::trust::Trust;
 
 /// Every periodic timer is late by up to so much, so that nodes do not march in step.
 const JITTER: u64 = 131_072;
@@ -76,6 +78,7 @@ pub struct Node {
     connections: BTreeMap<ConnId, Connection>,
     dialling: Dialling,
     gossip: Gossip,
+    trust: Trust,
     timers: Timers,
     dirty: Dirty,
     fib: Arc<Fib>,
@@ -144,6 +147,7 @@ impl Node {
             station: Arc::new(Station::new(station)),
             learnt: Arc::default(),
         });
+        let trust = Trust::new(config.trust.clone(), &key.public());
         let mut node = Self {
             key,
             rng: Rng::from_seed(seed),
@@ -153,6 +157,7 @@ impl Node {
             connections: BTreeMap::new(),
             dialling: Dialling::default(),
             gossip: Gossip { born: now, ..Gossip::default() },
+            trust,
             timers: Timers::default(),
             dirty: Dirty::default(),
             fib,
@@ -240,6 +245,8 @@ impl Node {
             Input::Resolved { peer, addresses } => self.on_resolved(&peer, &addresses),
             Input::Invitation { conn, file } => self.on_invitation_file(conn, file),
             Input::Reconfigure(config) => self.on_reconfigure(*config),
+            Input::Statements(text) => self.on_kept_statements(text),
+            Input::Clock { unix_ms } => self.on_clock(unix_ms),
             Input::NetworkChanged => self.on_network_changed(),
             Input::Woke(_) => self.on_woke(),
             Input::Trace(wanted) => self.traced = wanted,
@@ -258,6 +265,8 @@ impl Node {
             Wake::Attend(peer) => self.on_attend(peer),
             Wake::UdpSilent(peer) => self.on_udp_silent(peer),
             Wake::Ageing => self.on_ageing(),
+            Wake::Trust => self.on_trust_time(),
+            Wake::KeepStatements => self.keep_statements(),
             Wake::Routes => {}
         }
     }

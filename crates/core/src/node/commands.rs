@@ -52,6 +52,8 @@ impl Node {
                 self.shut_down();
                 Reply::Done
             }
+            Command::Statements => Reply::Statements(self.trust.lines()),
+            Command::Accept(lines) => Reply::Accepted(self.accept_statements(&lines)),
         };
         self.emit(Output::Reply { id, reply });
     }
@@ -212,6 +214,7 @@ impl Node {
             .map(|(name, _)| name.clone())
             .chain(self.nodes_without_host_file())
             .collect();
+        self.change_trust();
         self.adopt_hosts();
         self.forget_stations_unless_switching();
         self.change_subnets(&old);

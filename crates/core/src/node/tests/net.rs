@@ -18,6 +18,7 @@ use crate::node::config::{Config, HostConfig, LinkPolicy, MeshPolicy, Timing};
 use crate::node::io::{Event, Input, Output};
 use crate::packet::Packet;
 use crate::time::Instant;
+use crate::trust::TrustConfig;
 
 pub(super) fn name(text: &str) -> NodeName {
     NodeName::parse(text).expect("a name")
@@ -88,6 +89,7 @@ impl Net {
             mesh: MeshPolicy { auto_connect: false, ..MeshPolicy::default() },
             timing: Timing::default(),
             legacy: None,
+            trust: TrustConfig::default(),
         }
     }
 

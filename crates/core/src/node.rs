@@ -26,6 +26,7 @@ mod legacy;
 mod packets;
 mod publish;
 mod reach;
+mod statements;
 mod stations;
 mod timers;
 mod trace;
@@ -58,6 +59,7 @@ use crate::peer::Peer;
 use crate::subnet::SubnetTable;
 use crate::time::Instant;
 use crate::trust::Trust;
+use crate::trust::gossip::Gossip as Statements;
 
 /// Every periodic timer is late by up to so much, so that nodes do not march in step.
 const JITTER: u64 = 131_072;
@@ -79,6 +81,7 @@ pub struct Node {
     dialling: Dialling,
     gossip: Gossip,
     trust: Trust,
+    statements: Statements,
     timers: Timers,
     dirty: Dirty,
     fib: Arc<Fib>,
@@ -158,6 +161,7 @@ impl Node {
             dialling: Dialling::default(),
             gossip: Gossip { born: now, ..Gossip::default() },
             trust,
+            statements: Statements::default(),
             timers: Timers::default(),
             dirty: Dirty::default(),
             fib,
@@ -266,6 +270,7 @@ impl Node {
             Wake::UdpSilent(peer) => self.on_udp_silent(peer),
             Wake::Ageing => self.on_ageing(),
             Wake::Trust => self.on_trust_time(),
+            Wake::Statements => self.on_statements_time(),
             Wake::KeepStatements => self.keep_statements(),
             Wake::Routes => {}
         }

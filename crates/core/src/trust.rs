@@ -9,12 +9,13 @@
 //! said is not allowed. Source: the crate `fides` and docs/security.md.
 
 pub mod clock;
+pub mod gossip;
 pub mod topics;
 
 use std::collections::BTreeSet;
 
 use fides::{
-    Accepted, Answer, Claim, Item, Judge, Key, Ledger, Neighbour, Question, Quotas, Refused, Rules, Span, Store,
+    Accepted, Answer, Claim, Item, Judge, Key, Ledger, Neighbour, Question, Quotas, Refused, Regard, Rules, Span, Store,
 };
 
 use crate::crypto::keys::{PublicKey, SecretKey};
@@ -121,6 +122,11 @@ impl Trust {
         self.clock.span(now)
     }
 
+    /// What time it is, if the operating system said so.
+    pub fn told_time(&self, now: Instant) -> Option<fides::Time> {
+        self.clock.is_told().then(|| self.span(now).latest())
+    }
+
     /// What members say, without the exceptions for founders.
     fn decide(&mut self, question: &Question, now: Instant) -> Answer {
         let span = self.span(now);
@@ -143,6 +149,13 @@ impl Trust {
     pub fn is_founder(&mut self, key: Key, now: Instant) -> bool {
         let span = self.span(now);
         self.is_closed() && self.judge.founders(self.store.ledger(), span).contains(&key)
+    }
+
+    /// Whether a key's word counts in a topic.
+    pub fn is_heard(&mut self, topic: &str, key: Key, now: Instant) -> bool {
+        let span = self.span(now);
+        let regard = self.judge.regard(self.store.ledger(), &topics::word(topic), &key, span);
+        matches!(regard, Regard::Root | Regard::Trusted { .. })
     }
 
     /// Whether something may be done: what nobody has said is allowed in an open network only.

@@ -224,6 +224,9 @@ impl Node {
             return Err(PeerError::Unexpected { got: "ACK", expected: "ID" });
         };
         let peer = self.intern(&name);
+        if self.gossip_is_shut(peer) {
+            return Err(PeerError::ForgedStatements);
+        }
         if !self.make_room(id, peer, theirs) {
             return Err(PeerError::Replaced);
         }

@@ -91,6 +91,7 @@ impl Node {
         tunnel.agreement = Agreement::default();
         tunnel.keying = Keying::Waiting { handshake: Box::new(handshake), initiator };
         tunnel.last_start = Some(now);
+        self.disconnect_gossip(peer);
         self.touch(peer);
     }
 
@@ -155,6 +156,7 @@ impl Node {
             }
             KeyRequest::Hello(text) => self.on_hello(origin, &text),
             KeyRequest::HelloAnswer(text) => self.on_hello_answer(origin, &text),
+            KeyRequest::Sealed(text) => self.on_sealed(origin, &text),
             KeyRequest::Legacy if self.is_legacy(origin) => self.give_legacy_key(origin),
             KeyRequest::Legacy | KeyRequest::Other(_) => {}
         }

@@ -89,6 +89,7 @@ impl Node {
         self.withdraw_edges_to_us();
         self.mesh.tree = self.mesh.graph.spanning_tree(&self.mesh.routes).into();
         self.dirty.fib = true;
+        self.gossip_soon();
     }
 
     fn update_reachability(&mut self, peer: PeerId) {
@@ -116,6 +117,7 @@ impl Node {
         } else {
             known.udp = None;
             self.timers.cancel(Wake::Attend(peer));
+            self.disconnect_gossip(peer);
             self.announce_down(peer, last);
         }
         self.timers.cancel(Wake::UdpSilent(peer));

@@ -28,6 +28,8 @@ pub(crate) enum Wake {
     Attend(PeerId),
     /// Statements begin or end.
     Trust,
+    /// Statements are to be said again, or reconciled.
+    Statements,
     /// Statements are to be kept on disk.
     KeepStatements,
     /// UDP to a peer has not been answered for too long.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fides::{Accepted, Claim, Item, Refused};
 
+use crate::name::PeerId;
 use crate::node::Node;
 use crate::node::io::{Event, Output, Persist};
 use crate::node::timers::Wake;
@@ -35,7 +36,7 @@ impl Node {
     /// What the operator hands in.
     pub(super) fn accept_statements(&mut self, lines: &[String]) -> Vec<Result<Accepted, Refused>> {
         let results: Vec<_> = lines.iter().map(|line| self.trust.accept(line, None, self.now)).collect();
-        self.on_accepted_statements(results.iter().flatten().cloned());
+        self.on_accepted_statements(results.iter().flatten().cloned().collect(), None);
         results
     }
 
@@ -45,20 +46,15 @@ impl Node {
     /// If there is no such statement, or no room for it.
     pub fn say(&mut self, claim: Claim) -> Result<Item, Refused> {
         let item = self.trust.say(&self.key, claim, self.now)?;
-        self.on_accepted_statements([Accepted::New(item.clone())]);
+        self.on_accepted_statements(vec![Accepted::New(item.clone())], None);
         Ok(item)
     }
 
-    /// Keeps what is new, and acts by it.
-    pub(super) fn on_accepted_statements(&mut self, accepted: impl IntoIterator<Item = Accepted>) {
-        let mut is_changed = false;
-        for accepted in accepted {
-            match accepted {
-                Accepted::New(_) | Accepted::Kept | Accepted::Waiting => is_changed = true,
-                Accepted::Known | Accepted::Outdated => {}
-            }
-        }
-        if is_changed {
+    /// Keeps what is new, passes it on to all but the node that it came from, and acts by it.
+    pub(super) fn on_accepted_statements(&mut self, accepted: Vec<Accepted>, from: Option<PeerId>) {
+        let is_new = |accepted: &Accepted| matches!(accepted, Accepted::New(_) | Accepted::Kept | Accepted::Waiting);
+        if accepted.iter().any(is_new) {
+            self.spread_statements(&accepted, from);
             self.on_trust_changed();
         }
     }
@@ -71,6 +67,7 @@ impl Node {
     }
 
     fn on_trust_changed(&mut self) {
+        self.gossip_soon();
         self.timers.set_earlier(Wake::KeepStatements, self.now + KEEP_AFTER);
         self.timers.set_earlier(Wake::Trust, self.now + PERIOD);
     }
@@ -78,7 +75,7 @@ impl Node {
     /// Something begins or ends about now.
     pub(super) fn on_trust_time(&mut self) {
         let begun = self.trust.tick(self.now);
-        self.on_accepted_statements(begun.into_iter().map(Accepted::New));
+        self.on_accepted_statements(begun.into_iter().map(Accepted::New).collect(), None);
         if !self.trust.ledger().is_empty() {
             self.timers.set(Wake::Trust, self.now + PERIOD);
         }

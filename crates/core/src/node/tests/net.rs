@@ -332,7 +332,7 @@ fn addresses(number: u8) -> Vec<SocketAddr> {
     [v4, v6].iter().map(|text| text.parse().expect("an address")).collect()
 }
 
-fn key_of(own: &str) -> SecretKey {
+pub(super) fn key_of(own: &str) -> SecretKey {
     let mut seed = [7; 32];
     seed[..own.len()].copy_from_slice(own.as_bytes());
     SecretKey::from_seed(&seed)

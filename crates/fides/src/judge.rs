@@ -7,6 +7,8 @@
 //!
 //! A [`Judge`] remembers whom it trusts and what it has answered, as long as nothing changes.
 
+pub(crate) mod explain;
+mod proof;
 pub(crate) mod weigh;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -20,7 +22,8 @@ use crate::time::{Moment, Span, Time};
 use crate::trust::{Regard, Rules, Trust, When};
 use crate::word::Word;
 
-use weigh::{Ignored, Sitting, Weight};
+use explain::Weighed;
+use weigh::{Ignored, Sitting};
 
 /// Answers that are remembered.
 const MAX_ANSWERS: usize = 65_536;
@@ -175,6 +178,14 @@ impl Judge {
         answers.max().unwrap_or(Answer::Unknown)
     }
 
+    /// When an answer may be another one although nothing has been said: until the clock that gave this span reads so
+    /// much, no statement begins or ends. `None` if none ever will.
+    pub fn next_change(ledger: &Ledger, span: Span) -> Option<Time> {
+        let next_after = |time: Time| Some(ledger.quiet_around(time).1).filter(|next| *next != Time(u64::MAX));
+        let ahead = [span.latest(), span.earliest()].into_iter().filter_map(|end| Some(next_after(end)?.0 - end.0));
+        ahead.min().map(|seconds| span.now().after(seconds))
+    }
+
     /// Whether a key's word counts in a topic, at the earliest moment of the span.
     pub fn regard(&mut self, ledger: &Ledger, topic: &Word, key: &Key, span: Span) -> Regard {
         self.recall(ledger, span);
@@ -199,7 +210,7 @@ impl Judge {
     pub fn votes(&mut self, ledger: &Ledger, question: &Question, span: Span) -> Votes {
         let me = self.rules.me;
         let mut votes = Votes::default();
-        for (statement, weight) in self.weigh(ledger, question, span) {
+        for Weighed { statement, weight } in self.weigh(ledger, question, span) {
             let add = |count: &mut Count| match statement.claim().sign {
                 Sign::Yes => count.yes += 1,
                 Sign::No => count.no += 1,
@@ -232,7 +243,7 @@ impl Judge {
         let mut amounts: Vec<u64> = self
             .weigh(ledger, question, span)
             .iter()
-            .filter_map(|(statement, _)| statement.claim().limits.value(limit.as_str()))
+            .filter_map(|weighed| weighed.statement.claim().limits.value(limit.as_str()))
             .collect();
         amounts.sort_unstable();
         amounts.dedup();
@@ -274,8 +285,7 @@ impl Judge {
     /// Every statement about the question's subject and topic, with its weight at the earliest moment of the span.
     pub(crate) fn weigh(&mut self, ledger: &Ledger, question: &Question, span: Span) -> Vec<Weighed> {
         self.recall(ledger, span);
-        let mut sitting = self.sitting(ledger, first_moment(ledger, span));
-        sitting.weigh(question).into_iter().map(|(statement, weight)| (Arc::clone(statement), weight)).collect()
+        explain::weighed(&mut self.sitting(ledger, first_moment(ledger, span)), question)
     }
 
     fn sitting<'a>(&'a mut self, ledger: &'a Ledger, moment: Moment) -> Sitting<'a> {
@@ -300,9 +310,6 @@ impl Judge {
         }
     }
 }
-
-/// A statement, and how it counts or why it does not.
-pub(crate) type Weighed = (Arc<crate::statement::Statement>, Result<Weight, Ignored>);
 
 /// The moments of a span at which anything can be different: each the first of a quiet time.
 fn moments(ledger: &Ledger, span: Span) -> Vec<Moment> {

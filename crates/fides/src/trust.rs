@@ -10,6 +10,8 @@
 //!
 //! Keys that one voice alone brought in share that voice ([`crate::ballot`]), and one key introduces a bounded number.
 
+mod introduction;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ballot::Ballot;
@@ -19,6 +21,8 @@ use crate::policy::Policy;
 use crate::statement::{About, DEPTH, MAX_DEPTH, Sign, Statement, Subject};
 use crate::time::Moment;
 use crate::word::Word;
+
+pub use introduction::Introduction;
 
 /// The topic of pardons: `allow KEY pardon TOPIC SERIAL`, said by a root, ends what an equivocation up to SERIAL cost.
 pub const PARDON: &str = "pardon";
@@ -198,6 +202,12 @@ impl Trust {
             Place { distrusted: true, .. } => Regard::Distrusted,
             Place { .. } => Regard::Open,
         }
+    }
+
+    /// How far from the roots a key is whose word counts, at least against something.
+    pub(crate) fn level(&self, key: &Key) -> Option<u8> {
+        let place = self.places.get(key)?;
+        place.speaks.or(place.objects).map(|vote| vote.level)
     }
 
     /// All keys whose word counts, at least against something.

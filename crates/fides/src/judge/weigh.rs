@@ -15,9 +15,11 @@ use crate::word::Word;
 
 /// How a statement counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Weight {
-    pub(crate) sign: Sign,
-    pub(crate) voice: Key,
+pub struct Weight {
+    /// For or against what is asked.
+    pub sign: Sign,
+    /// In whose voice: of all that one voice says only one thing counts.
+    pub voice: Key,
 }
 
 /// Why a statement does not count.
@@ -60,9 +62,9 @@ pub enum Ignored {
 
 /// A judge at one moment.
 pub(crate) struct Sitting<'a> {
-    rules: &'a Rules,
-    ledger: &'a Ledger,
-    moment: Moment,
+    pub(super) rules: &'a Rules,
+    pub(super) ledger: &'a Ledger,
+    pub(super) moment: Moment,
     memory: &'a mut Memory,
     /// Who may hand on what, found out on the way.
     owners: BTreeMap<Question, bool>,
@@ -85,24 +87,33 @@ impl<'a> Sitting<'a> {
         if self.ledger.is_revoked(&question.subject) {
             return Answer::Deny;
         }
-        self.own_answer(question).unwrap_or_else(|| self.voted_answer(question))
+        self.own_word(question).map_or_else(|| self.voted_answer(question), |(answer, _)| answer)
     }
 
-    /// What the evaluator itself says.
-    fn own_answer(&mut self, question: &Question) -> Option<Answer> {
-        let mut answer = None;
+    /// The statement of the evaluator itself that decides: a no of its own before a yes.
+    pub(super) fn own_word(&mut self, question: &Question) -> Option<(Answer, &'a Arc<Statement>)> {
+        let mut word = None;
         for (subject, said) in self.said(question) {
-            let (me, last) = ((self.rules.me, Vec::new()), self.rules.me);
-            let own = said.range(me..).take_while(|((issuer, _), _)| *issuer == last);
-            for (at, standing) in own {
+            for (at, standing) in own_part(said, &self.rules.me) {
                 match self.applies(question, subject, (at, standing)) {
-                    Ok(Sign::No) => return Some(Answer::Deny),
-                    Ok(Sign::Yes) => answer = Some(Answer::Allow),
+                    Ok(Sign::No) => return Some((Answer::Deny, &standing.acting)),
+                    Ok(Sign::Yes) => word = Some((Answer::Allow, &standing.acting)),
                     Ok(Sign::DontCare) | Err(_) => {}
                 }
             }
         }
-        answer
+        word
+    }
+
+    /// All that the evaluator itself says of the question.
+    pub(super) fn own_words(&mut self, question: &Question) -> Vec<&'a Arc<Statement>> {
+        let mut words = Vec::new();
+        for (subject, said) in self.said(question) {
+            let own = own_part(said, &self.rules.me);
+            let applying = own.filter(|(at, standing)| self.applies(question, subject, (at, standing)).is_ok());
+            words.extend(applying.map(|(_, standing)| &standing.acting));
+        }
+        words
     }
 
     fn voted_answer(&mut self, question: &Question) -> Answer {
@@ -133,7 +144,7 @@ impl<'a> Sitting<'a> {
     }
 
     /// What is said of the subject itself, and of groups.
-    fn said(&self, question: &Question) -> impl Iterator<Item = (&'a Subject, &'a Said)> + use<'a> {
+    pub(super) fn said(&self, question: &Question) -> impl Iterator<Item = (&'a Subject, &'a Said)> + use<'a> {
         let (own, topic) = (question.subject, question.topic.clone());
         let groups = self.rules.policy.groups.as_ref().is_some_and(|groups| *groups != topic);
         let ledger = self.ledger;
@@ -141,8 +152,17 @@ impl<'a> Sitting<'a> {
         key.chain(ledger.groups_said_of(&topic).filter(move |_| groups))
     }
 
-    /// Whether a statement is about the question and holds.
+    /// Whether a statement is about the question and its subject, and holds.
     fn applies(&mut self, question: &Question, subject: &Subject, at: At<'_>) -> Result<Sign, Ignored> {
+        let sign = self.fits(question, at)?;
+        match subject {
+            Subject::Group(group) if !self.is_member(group, question.subject) => Err(Ignored::NotMember),
+            Subject::Group(_) | Subject::Key(_) => Ok(sign),
+        }
+    }
+
+    /// Whether a statement is about the question, whomever it is about, and holds.
+    pub(super) fn fits(&self, question: &Question, at: At<'_>) -> Result<Sign, Ignored> {
         let ((_, args), standing) = at;
         let (claim, cover) = (standing.acting.claim(), self.rule(question).cover);
         if claim.sign == Sign::DontCare {
@@ -162,14 +182,17 @@ impl<'a> Sitting<'a> {
         if claim.sign == Sign::Yes && !claim.limits.permit(&question.demand) {
             return Err(Ignored::TooLittle);
         }
-        match subject {
-            Subject::Group(group) if !self.is_member(group, question.subject) => Err(Ignored::NotMember),
-            Subject::Group(_) | Subject::Key(_) => Ok(claim.sign),
-        }
+        Ok(claim.sign)
     }
 
     /// Whether the word of a statement's issuer counts, and in whose voice.
-    fn counted(&mut self, question: &Question, trust: &Trust, at: At<'_>, sign: Sign) -> Result<Weight, Ignored> {
+    pub(super) fn counted(
+        &mut self,
+        question: &Question,
+        trust: &Trust,
+        at: At<'_>,
+        sign: Sign,
+    ) -> Result<Weight, Ignored> {
         let ((issuer, _), standing) = at;
         let rule = *self.rule(question);
         if rule.rule == Rule::TwoThirds && !trust.founders.contains(issuer) {
@@ -188,7 +211,7 @@ impl<'a> Sitting<'a> {
     }
 
     /// Whether an issuer may itself do what it hands on: judged by those above it alone, so it ends at the roots.
-    fn owns(&mut self, question: &Question, trust: &Trust, issuer: Key) -> bool {
+    pub(super) fn owns(&mut self, question: &Question, trust: &Trust, issuer: Key) -> bool {
         let Some(level) = trust.speaks(&issuer).map(|vote| vote.level).filter(|_| !trust.is_root(&issuer)) else {
             return true;
         };
@@ -217,7 +240,7 @@ impl<'a> Sitting<'a> {
         answer == Answer::Allow
     }
 
-    fn is_member(&mut self, group: &Word, key: Key) -> bool {
+    pub(super) fn is_member(&mut self, group: &Word, key: Key) -> bool {
         let Some(topic) = self.rules.policy.groups.clone() else { return false };
         let memo = (When::At(self.moment).time(), group.clone(), key);
         if let Some(known) = self.memory.members.get(&memo) {
@@ -228,10 +251,16 @@ impl<'a> Sitting<'a> {
         is_member
     }
 
-    fn rule(&self, question: &Question) -> &'a Topic {
+    pub(super) fn rule(&self, question: &Question) -> &'a Topic {
         self.rules.policy.topic(&question.topic)
     }
 }
 
+/// What one issuer says.
+fn own_part<'a>(said: &'a Said, issuer: &Key) -> impl Iterator<Item = At<'a>> + use<'a> {
+    let issuer = *issuer;
+    said.range((issuer, Vec::new())..).take_while(move |((other, _), _)| *other == issuer)
+}
+
 /// A statement at its place among those about a subject.
-type At<'a> = (&'a (Key, Vec<Word>), &'a Standing);
+pub(super) type At<'a> = (&'a (Key, Vec<Word>), &'a Standing);

@@ -453,6 +453,7 @@ fn fib() -> (Fib, Arc<Session>) {
         legacy: Arc::from([]),
         station: Arc::default(),
         learnt: Arc::default(),
+        gate: None,
     };
     (fib, theirs.session().expect("established"))
 }

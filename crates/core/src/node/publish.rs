@@ -34,6 +34,7 @@ impl Node {
             legacy: legacy_senders(&peers),
             station: Arc::clone(&self.fib.station),
             learnt: Arc::clone(&self.learnt),
+            gate: self.gating.gate.clone(),
             peers,
         };
         self.fib = Arc::new(fib);

@@ -72,7 +72,7 @@ pub fn policy(quorum: Option<usize>) -> Policy {
 
 /// What a founder may do unless somebody denies it.
 pub fn is_for_founders(topic: &Word) -> bool {
-    [JOIN, OWN, INVITE].contains(&topic.as_str())
+    [JOIN, OWN, INVITE, RELAY].contains(&topic.as_str())
 }
 
 /// May this key be the node of this name?

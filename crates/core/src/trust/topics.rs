@@ -3,14 +3,23 @@
 //! ```text
 //!  allow KEY join NAME          be the node of this name
 //!  allow KEY own PREFIX         announce these addresses, or a MAC address
-//!  allow KEY relay              carry others' packets
-//!  allow KEY rate               send, limit kbit=N
+//!  allow KEY relay              carry others' packets, and have its own carried, limit mbday=N
+//!  allow KEY rate               send through each other node, limit kbit=N
 //!  allow KEY reach TAG PROTO PORT   talk to members of a group
 //!  allow KEY tag GROUP          be in a group
 //!  allow KEY name NAME          be called so
 //!  allow KEY invite             invite others
 //!  allow KEY found              be a founder
 //! ```
+//!
+//! - `own`: what nobody allows is forbidden, also as a source address; as the source of frames only where anybody is
+//!   allowed a MAC address.
+//! - `relay`: everybody may, until somebody is allowed to; then only who is allowed, and founders. `mbday` is how many
+//!   megabytes (10^6 bytes) each relay carries for the key on a day (UTC).
+//! - `rate`: everybody may send as he likes until somebody speaks of him. `kbit` is in kilobits (1,000 bits) a second;
+//!   50 milliseconds of it, or 64 KiB, may come at once. `deny KEY rate` lets nothing through.
+//!
+//! Statements count if their issuer is trusted in the topic; of several limits the greatest holds.
 
 use std::collections::BTreeMap;
 

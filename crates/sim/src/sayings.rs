@@ -74,9 +74,10 @@ fn say(engine: &mut Engine, by: HostId, sign: Sign, subject: Subject, words: &st
     let machine = engine.machine_mut(by);
     machine.sayings += 1;
     let claim = Claim::new(sign, about, now + machine.sayings, Time(now / 1_000));
-    let claim = limits.iter().filter_map(|limit| limit.split_once('=')).fold(claim, |claim, (name, number)| {
-        claim.limit(word(name), number.parse().expect("a number"))
-    });
+    let claim = limits
+        .iter()
+        .filter_map(|limit| limit.split_once('='))
+        .fold(claim, |claim, (name, number)| claim.limit(word(name), number.parse().expect("a number")));
     let line = claim.sign(&trust::secret_key(&machine.key)).expect("a statement").to_string();
     if machine.is_running() {
         engine.command(by, Command::Accept(vec![line]));

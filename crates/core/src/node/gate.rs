@@ -100,10 +100,9 @@ impl Node {
         let relay = match self.trust.relay(id, laws, self.now) {
             Allowance::Nothing => Relay::No,
             Allowance::Unlimited => Relay::Yes,
-            Allowance::UpTo(megabytes) => Relay::UpTo(Arc::new(Volume::new(
-                megabytes.saturating_mul(MEGABYTE),
-                before.and_then(Rights::volume),
-            ))),
+            Allowance::UpTo(megabytes) => {
+                Relay::UpTo(Arc::new(Volume::new(megabytes.saturating_mul(MEGABYTE), before.and_then(Rights::volume))))
+            }
         };
         let kbit = match self.trust.rate(id, self.now) {
             Allowance::Nothing => Some(0),

@@ -191,7 +191,10 @@ fn the_node_relays_by_the_same_rules() {
     let mut packet = Packet::from_payload(&datagram[IDS..]);
     assert_eq!(lab.fib.forward(ALICE, ALICE, BOB, &mut packet, &lab.scratch), Verdict::Transmit(target(BOB)));
     assert_eq!(packet.payload(), datagram);
-    assert_eq!(lab.fib.forward(ALICE, ALICE, BOB, &mut Packet::new(), &lab.scratch), Verdict::Drop(DropReason::TooShort));
+    assert_eq!(
+        lab.fib.forward(ALICE, ALICE, BOB, &mut Packet::new(), &lab.scratch),
+        Verdict::Drop(DropReason::TooShort)
+    );
 }
 
 #[test]

@@ -39,7 +39,7 @@ impl Laws {
             return;
         }
         self.granted.insert(topic.clone());
-        let station = args.first().filter(|_| topic.as_str() == topics::OWN).and_then(|arg| station(arg));
+        let station = args.first().filter(|_| topic.as_str() == topics::OWN).and_then(station);
         if let Some(mac) = station {
             self.stations.get_or_insert_default().insert(mac);
         }

@@ -101,6 +101,8 @@ pub struct Node {
 struct Mesh {
     graph: Graph,
     routes: Routes,
+    /// The ways of packets, if some nodes may not relay.
+    detours: Option<Routes>,
     /// When the routes were computed.
     routed: Option<Instant>,
     /// Neighbours in the spanning tree.
@@ -161,7 +163,7 @@ impl Node {
             key,
             rng: Rng::from_seed(seed),
             now,
-            mesh: Mesh { graph, routes, routed: None, tree: Arc::from([]), subnets },
+            mesh: Mesh { graph, routes, detours: None, routed: None, tree: Arc::from([]), subnets },
             peers: vec![Some(me)],
             connections: BTreeMap::new(),
             dialling: Dialling::default(),

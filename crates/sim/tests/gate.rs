@@ -125,3 +125,26 @@ fn so_much_is_relayed_in_a_day() {
     assert!((900..=1_000).contains(&arrived), "{arrived}");
     assert!(alice.dropped(DropReason::OverVolume) >= 1_000);
 }
+
+#[test]
+fn packets_find_a_way_around_whoever_may_not_relay() {
+    let world = World::new(7);
+    let alice = world.node("alice");
+    let alice = alice.founded_by(alice);
+    let dave = world.node("dave").knows(alice).founded_by(alice);
+    let [bob, carol] = ["bob", "carol"].map(|name| {
+        let host = world.node(name).behind(Nat::symmetric()).knows(alice).knows(dave).founded_by(alice);
+        host.configure(|config| config.link.indirect = true)
+    });
+    for member in [bob, carol, dave] {
+        alice.admits(member);
+    }
+    world.settle(secs(60));
+    assert_eq!(world.path(bob, carol), Path::Relayed { via: alice }, "both ways are as short");
+
+    alice.says(Sign::No, alice, "relay");
+    world.run_for(secs(3));
+
+    assert_eq!(world.path(bob, carol), Path::Relayed { via: dave });
+    assert_eq!(alice.dropped(DropReason::RelayDenied), 0, "nothing comes to her");
+}

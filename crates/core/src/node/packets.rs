@@ -177,7 +177,7 @@ impl Node {
         if origin != PeerId::ME {
             self.use_tunnel(destination);
         }
-        let Some(nexthop) = self.nexthop(destination) else { return };
+        let Some(nexthop) = self.packet_route(destination).map(|route| route.nexthop) else { return };
         let Some(conn) = self.peer(nexthop).and_then(|known| known.conn) else { return };
         if nexthop != destination && !self.fib.may_relay(nexthop) {
             return self.drop_packet(DropReason::RelayDenied);

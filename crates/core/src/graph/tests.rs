@@ -182,7 +182,7 @@ proptest! {
         let routes = graph.routes();
         let (around, strict) = (graph.routes_around(&avoided, &routes), without.routes());
         for id in (1..NODES).map(PeerId).filter(|id| !avoided.contains(id)) {
-            let expected = strict.get(id).or(routes.get(id));
+            let expected = strict.get(id).or_else(|| routes.get(id));
             prop_assert_eq!(around.get(id), expected, "{:?}", id);
         }
         for id in &avoided {

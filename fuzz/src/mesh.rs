@@ -430,7 +430,7 @@ fn take(datagrams: &mut Vec<Vec<u8>>, into: &mut Datagram, rng: &mut Rng) -> Vec
 }
 
 /// The snapshot of a node with a neighbour, bob, and one behind it, carol; and bob's session with us.
-fn fib() -> (Fib, Arc<Session>) {
+pub(crate) fn fib() -> (Fib, Arc<Session>) {
     let (ours, theirs) = sessions();
     let members = [("alice", "10.0.0.1/32"), ("bob", "10.0.0.0/24"), ("carol", "fd00::/8")];
     let mut subnets = SubnetTable::default();

@@ -10,6 +10,7 @@
 
 pub mod clock;
 pub mod gossip;
+pub mod reach;
 pub mod rights;
 pub mod topics;
 

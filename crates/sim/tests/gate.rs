@@ -148,3 +148,26 @@ fn packets_find_a_way_around_whoever_may_not_relay() {
     assert_eq!(world.path(bob, carol), Path::Relayed { via: dave });
     assert_eq!(alice.dropped(DropReason::RelayDenied), 0, "nothing comes to her");
 }
+
+#[test]
+fn conversations_begin_only_where_somebody_allows_them() {
+    let world = World::new(8);
+    let [alice, bob, carol] = closed(&world);
+    assert!(world.ping(bob, carol).arrives());
+
+    alice.says(Sign::Yes, carol, "tag servers");
+    alice.says(Sign::Yes, alice, "tag clients");
+    alice.says_of_group(Sign::Yes, "clients", "reach servers any");
+    world.run_for(secs(3));
+
+    assert!(!world.ping(carol, alice).arrives() && !world.ping(bob, carol).arrives());
+    assert!(world.ping(alice, carol).arrives(), "a client with a server, and its answer");
+    assert!(alice.dropped(DropReason::Filtered) > 0 && carol.dropped(DropReason::Filtered) > 0);
+
+    alice.says(Sign::Yes, bob, "tag clients");
+    world.run_for(secs(3));
+    assert!(world.ping(bob, carol).arrives(), "now that he is one");
+    alice.says(Sign::No, bob, "reach servers");
+    world.run_for(secs(3));
+    assert!(!world.ping(bob, carol).arrives(), "though he is one");
+}

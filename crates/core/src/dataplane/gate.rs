@@ -18,24 +18,32 @@
 //!
 //! Source: design of fides, 5.
 
+mod filter;
+mod flow;
 mod pace;
+mod table;
 mod volume;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+pub use filter::{Filter, Reach};
 pub use pace::Pace;
 pub use volume::{Volume, Wall};
 
 use crate::crypto::keys::PublicKey;
-use crate::dataplane::ethernet::Mac;
+use crate::dataplane::ethernet::{Mac, network_offset};
 use crate::dataplane::fib::{Broadcast, Fib, Mode, PeerEntry};
-use crate::dataplane::ip::Family;
+use crate::dataplane::ip::{self, Family, ICMPV6, V6_HEADER, V6_NEXT};
 use crate::dataplane::scratch::Scratch;
 use crate::dataplane::verdict::DropReason;
 use crate::name::PeerId;
 use crate::packet::ETHERNET_HEADER;
 use crate::subnet::{Address, Owner};
+use crate::time::Instant;
 
+/// ICMPv6 types of neighbour discovery.
+const DISCOVERY: RangeInclusive<u8> = 133..=137;
 /// Smallest minor of nodes that seal packets from end to end.
 const SEALING_MINOR: u8 = 2;
 
@@ -48,6 +56,8 @@ pub struct Gate {
     pub stations: Option<Box<[Mac]>>,
     /// What each node may, by [`PeerId`].
     pub rights: Vec<Option<Arc<Rights>>>,
+    /// The conversations of this node, if it is said who may begin them.
+    pub filter: Option<Arc<Filter>>,
     /// The time of day.
     pub wall: Arc<Wall>,
 }
@@ -63,6 +73,8 @@ pub struct Rights {
     pub pace: Option<Arc<Pace>>,
     /// Stations from which its frames may come.
     pub stations: Stations,
+    /// What it may begin with this node.
+    pub reach: Arc<Reach>,
 }
 
 /// Whether a node may relay, and be relayed for.
@@ -178,6 +190,44 @@ impl Fib {
         if has_room { Ok(()) } else { Err(DropReason::OverVolume) }
     }
 
+    /// This node's device has a packet for the mesh.
+    pub(super) fn note_own(&self, packet: &[u8], scratch: &Scratch) {
+        let Some(filter) = self.gate.as_deref().and_then(|gate| gate.filter.as_deref()) else { return };
+        if let Some((family, packet)) = self.ip_of(packet) {
+            filter.note(family, packet, scratch.now);
+        }
+    }
+
+    /// Whether a packet of another node may go to the device. Frames that hold no IP do, and neighbour discovery: the
+    /// filter is for conversations.
+    pub(crate) fn lets_in(&self, source: PeerId, packet: &[u8], now: Instant) -> bool {
+        let Some(gate) = self.gate.as_deref().filter(|_| source != PeerId::ME) else { return true };
+        let Some(filter) = gate.filter.as_deref() else { return true };
+        let Some((family, ip)) = self.ip_of(packet) else { return self.policy.mode != Mode::Router };
+        let sender = self.sealer(gate, source, family, ip);
+        if self.policy.mode != Mode::Router && is_discovery(family, ip) {
+            return true;
+        }
+        gate.rights(sender).is_some_and(|rights| filter.passes(&rights.reach, family, ip, now))
+    }
+
+    /// Whose packet it is: of whoever handed it on, or of the owner of its source where that is sure.
+    fn sealer(&self, gate: &Gate, source: PeerId, family: Family, packet: &[u8]) -> PeerId {
+        let is_sure = gate.checks_sources && self.policy.mode == Mode::Router;
+        let address = family.source(packet).filter(|address| is_sure && !self.subnets.holds(source, address));
+        address.and_then(|address| self.reachable_owner(&address)).map_or(source, |owner| owner.peer)
+    }
+
+    /// The IP packet in what the device has or gets.
+    fn ip_of<'a>(&self, packet: &'a [u8]) -> Option<(Family, &'a [u8])> {
+        let start = match self.policy.mode {
+            Mode::Router => 0,
+            Mode::Switch | Mode::Hub => network_offset(packet)?,
+        };
+        let packet = packet.get(start..)?;
+        Some((Family::of(packet)?, packet))
+    }
+
     /// Whether an IP packet has a source address of whoever sent it, or is handed on.
     fn is_from_owner(&self, sender: PeerId, packet: &[u8]) -> bool {
         let Some(family) = Family::of(packet) else { return false };
@@ -227,4 +277,11 @@ impl Fib {
             Owner::Peer { reachable: false, .. } | Owner::Broadcast => None,
         }
     }
+}
+
+/// Whether a packet belongs to neighbour discovery (RFC 4861), by which stations of a wire find each other.
+fn is_discovery(family: Family, packet: &[u8]) -> bool {
+    family == Family::V6
+        && ip::byte(packet, V6_NEXT) == Some(ICMPV6)
+        && ip::byte(packet, V6_HEADER).is_some_and(|kind| DISCOVERY.contains(&kind))
 }

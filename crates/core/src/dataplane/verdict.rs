@@ -138,4 +138,6 @@ drop_reasons! {
     RelayDenied => "relay_denied",
     /// More than is relayed in one day for whoever sent it.
     OverVolume => "over_volume",
+    /// Begins what whoever sent it may not begin with this node.
+    Filtered => "filtered",
 }

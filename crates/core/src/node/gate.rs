@@ -1,15 +1,17 @@
 //! Compiles what members may send for the packet path (`dataplane/gate.rs`): anew when statements change or their time
 //! comes, and for single nodes when their keys become known.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fides::Allowance;
+use fides::{Allowance, Key, Subject};
 
-use crate::dataplane::gate::{Gate, Pace, Relay, Rights, Stations, Volume, Wall};
+use crate::dataplane::gate::{Filter, Gate, Pace, Reach, Relay, Rights, Stations, Volume, Wall};
 use crate::name::PeerId;
 use crate::node::Node;
+use crate::node::io::Event;
 use crate::trust;
+use crate::trust::reach::Reaching;
 use crate::trust::rights::Laws;
 use crate::trust::topics;
 
@@ -22,6 +24,10 @@ pub(super) struct Gating {
     /// What it is told; `None`: everything may pass.
     pub(super) gate: Option<Arc<Gate>>,
     laws: Laws,
+    reaching: Reaching,
+    /// What nodes may begin with this one, by the statements that are about them.
+    classes: BTreeMap<BTreeSet<Subject>, Arc<Reach>>,
+    filter: Option<Arc<Filter>>,
     wall: Arc<Wall>,
     /// Nodes that routes are not to lead through.
     pub(super) avoided: BTreeSet<PeerId>,
@@ -38,7 +44,7 @@ impl Node {
         let everything = std::mem::take(&mut self.dirty.gate);
         if everything {
             self.tell_wall();
-            self.gating.laws = self.trust.laws(self.now);
+            self.learn_laws();
         }
         let changed = self.changed_keys(everything);
         if !everything && changed.is_empty() {
@@ -50,10 +56,27 @@ impl Node {
         self.avoid_relays();
     }
 
+    fn learn_laws(&mut self) {
+        let laws = self.trust.laws(self.now);
+        let overflowed = self.gating.reaching.overflows();
+        self.gating.reaching = self.trust.reaching(&laws, self.now);
+        self.gating.classes.clear();
+        if !laws.speak_of(topics::REACH) {
+            self.gating.filter = None;
+        } else if self.gating.filter.is_none() {
+            self.gating.filter = Some(Arc::new(Filter::new(&mut self.rng)));
+        }
+        self.gating.laws = laws;
+        if self.gating.reaching.overflows() && !overflowed {
+            let text = "There are more statements of \"reach\" than are looked at: nobody may begin anything";
+            self.event(Event::Note(text.to_owned()));
+        }
+    }
+
     /// Whether there is anything to enforce.
     fn needs_gate(&self) -> bool {
         let laws = &self.gating.laws;
-        laws.closed || [topics::RELAY, topics::RATE].iter().any(|topic| laws.speak_of(topic))
+        laws.closed || [topics::RELAY, topics::RATE, topics::REACH].iter().any(|topic| laws.speak_of(topic))
     }
 
     /// The nodes whose rights are to be found out: all, or those that have another key than before.
@@ -77,6 +100,7 @@ impl Node {
             checks_sources: self.gating.laws.closed,
             stations: stations.map(|stations| stations.iter().copied().collect()),
             rights: before.rights.clone(),
+            filter: self.gating.filter.clone(),
             wall: Arc::clone(&self.gating.wall),
         };
         gate.rights.resize(self.peers.len(), None);
@@ -95,7 +119,8 @@ impl Node {
         let laws = &self.gating.laws;
         let Some(id) = key.as_ref().map(trust::key) else {
             let relay = if laws.closed || laws.grant(topics::RELAY) { Relay::No } else { Relay::Yes };
-            return Some(Rights { relay, ..Rights::default() });
+            let reach = if laws.grant(topics::REACH) { Reach::default() } else { Reach::everything() };
+            return Some(Rights { relay, reach: Arc::new(reach), ..Rights::default() });
         };
         let relay = match self.trust.relay(id, laws, self.now) {
             Allowance::Nothing => Relay::No,
@@ -115,7 +140,17 @@ impl Node {
         });
         let stations = self.trust.stations(id, laws, self.now);
         let stations = stations.map_or(Stations::Any, |stations| Stations::These(stations.into()));
-        Some(Rights { key, relay, pace, stations })
+        Some(Rights { key, relay, pace, stations, reach: self.reach_of(id) })
+    }
+
+    fn reach_of(&mut self, key: Key) -> Arc<Reach> {
+        let Gating { reaching, classes, filter, .. } = &mut self.gating;
+        if filter.is_none() {
+            return Arc::default();
+        }
+        let class = self.trust.reach_class(key, reaching, self.now);
+        let reach = || Arc::new(self.trust.reach(key, reaching, self.now));
+        Arc::clone(classes.entry(class).or_insert_with(reach))
     }
 
     /// Routes lead around nodes that may not relay, as far as there is a way.

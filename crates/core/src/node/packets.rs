@@ -143,7 +143,9 @@ impl Node {
     /// Gives a packet for everyone to the device, and copies of it to others (spec: routing 7).
     fn on_broadcast(&mut self, source: PeerId, packet: &Packet) {
         let fib = std::sync::Arc::clone(&self.fib);
-        if source != PeerId::ME {
+        if source != PeerId::ME && !fib.lets_in(source, packet.payload(), self.now) {
+            self.drop_packet(DropReason::Filtered);
+        } else if source != PeerId::ME {
             let mut copy = packet.clone();
             let verdict = fib.deliver(&mut copy);
             self.on_verdict(verdict, copy);

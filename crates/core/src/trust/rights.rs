@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fides::{AHEAD, About, Allowance, Answer, Claim, Key, Question, Sign, Word};
+use fides::{AHEAD, About, Allowance, Answer, Claim, Key, Question, Sign, Subject, Word};
 
 use crate::dataplane::ethernet::Mac;
 use crate::subnet::{Address, Subnet};
@@ -20,6 +20,10 @@ pub struct Laws {
     granted: BTreeSet<Word>,
     /// Stations that somebody may have, if it says of any.
     pub stations: Option<BTreeSet<Mac>>,
+    /// Scopes of the topic `reach`.
+    pub(super) scopes: BTreeSet<Vec<Word>>,
+    /// Whom statements of the topic `reach` are about.
+    pub(super) subjects: BTreeSet<Subject>,
 }
 
 impl Laws {
@@ -33,8 +37,12 @@ impl Laws {
         self.granted.contains(&topics::word(topic))
     }
 
-    fn learn(&mut self, topic: &Word, args: &[Word], sign: Sign) {
+    fn learn(&mut self, subject: &Subject, topic: &Word, args: &[Word], sign: Sign) {
         self.spoken.insert(topic.clone());
+        if topic.as_str() == topics::REACH {
+            self.scopes.insert(args.to_vec());
+            self.subjects.insert(subject.clone());
+        }
         if sign != Sign::Yes {
             return;
         }
@@ -66,14 +74,14 @@ impl Trust {
         };
         for statement in self.store.ledger().statements() {
             let claim = statement.claim();
-            let About::Allow { topic, args, .. } = &claim.about else { continue };
+            let About::Allow { subject, topic, args } = &claim.about else { continue };
             if claim.sign == Sign::DontCare || !holds(claim) {
                 continue;
             }
             let (judge, ledger) = (&mut self.judge, self.store.ledger());
             let heard = heard.entry(topic.clone()).or_insert_with(|| judge.heard(ledger, topic, span));
             if heard.contains_key(statement.issuer()) {
-                laws.learn(topic, args, claim.sign);
+                laws.learn(subject, topic, args, claim.sign);
             }
         }
         laws

@@ -5,8 +5,8 @@
 //!  allow KEY own PREFIX         announce these addresses, or a MAC address
 //!  allow KEY relay              carry others' packets, and have its own carried, limit mbday=N
 //!  allow KEY rate               send through each other node, limit kbit=N
-//!  allow KEY reach TAG PROTO PORT   talk to members of a group
-//!  allow KEY tag GROUP          be in a group
+//!  allow KEY reach GROUP PROTOCOL PORT   begin conversations with members of a group
+//!  allow KEY tag GROUP          be in a group; in place of KEY a statement may have @GROUP
 //!  allow KEY name NAME          be called so
 //!  allow KEY invite             invite others
 //!  allow KEY found              be a founder
@@ -18,6 +18,8 @@
 //!   megabytes (10^6 bytes) each relay carries for the key on a day (UTC).
 //! - `rate`: everybody may send as he likes until somebody speaks of him. `kbit` is in kilobits (1,000 bits) a second;
 //!   50 milliseconds of it, or 64 KiB, may come at once. `deny KEY rate` lets nothing through.
+//! - `reach`: everybody may begin what he likes with everybody, until somebody allows anything; then only what is
+//!   allowed. The grammar is in [`super::reach`]. Answers always pass. Who receives a packet asks this, nobody else.
 //!
 //! Statements count if their issuer is trusted in the topic; of several limits the greatest holds.
 
@@ -27,6 +29,7 @@ use fides::{Cover, Key, Policy, Question, Quorum, Rule, Topic, Word};
 
 use crate::name::NodeName;
 use crate::subnet::Subnet;
+use crate::trust::reach;
 
 /// Be a node of the mesh.
 pub const JOIN: &str = "join";
@@ -68,6 +71,7 @@ pub fn policy(quorum: Option<usize>) -> Policy {
     let topics = ALL.into_iter().map(|topic| match topic {
         JOIN => (word(topic), Topic { rule: Rule::Quorum, quorum: join, ..plain }),
         OWN => (word(topic), own),
+        REACH => (word(topic), Topic { cover: Cover::By(reach::covers), ..plain }),
         _ => (word(topic), plain),
     });
     Policy {

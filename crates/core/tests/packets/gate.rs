@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use tinmesh_core::crypto::rng::Rng;
 use tinmesh_core::dataplane::fib::{Forwarding, Frames, Mode};
-use tinmesh_core::dataplane::gate::{Pace, Relay, Stations, Volume};
+use tinmesh_core::dataplane::gate::{Filter, Pace, Reach, Relay, Stations, Volume};
 use tinmesh_core::dataplane::verdict::{DropReason, Punt, Verdict};
 use tinmesh_core::name::{NodeId, PeerId};
 use tinmesh_core::time::Instant;
@@ -210,4 +211,89 @@ fn so_much_is_relayed_in_a_day() {
     assert_eq!(from_alice(&mut lab, &v4(ALICE, ME, 979)), Verdict::Deliver, "to this node it is not relayed");
     lab.scratch.now = Instant::from_micros(86_400_000_000);
     assert_eq!(relayed(&mut lab, ALICE, ALICE, BOB, 979), Verdict::Transmit(target(BOB)), "another day");
+}
+
+const FILTERED: Verdict = Verdict::Drop(DropReason::Filtered);
+
+/// A node with whom others may begin conversations at port 2000 of UDP only.
+fn filtering(lab: Lab) -> Lab {
+    let mut lab = lab.closed();
+    let gate = Arc::make_mut(lab.fib.gate.as_mut().unwrap());
+    gate.filter = Some(Arc::new(Filter::new(&mut Rng::from_seed([3; 32]))));
+    let reach = Arc::new(Reach { udp: [(2000, 2000)].into(), ..Reach::default() });
+    let members = [ALICE, BOB, CAROL].into_iter();
+    members.fold(lab, |lab, peer| lab.rights(peer, |rights| rights.reach = Arc::clone(&reach)))
+}
+
+/// A packet to a port; `v4` and `v6` make packets from port 1000 to 2000.
+fn to_port(mut packet: Vec<u8>, port: u16) -> Vec<u8> {
+    let header = if packet[0] >> 4 == 4 { 20 } else { 40 };
+    packet[header + 2..header + 4].copy_from_slice(&port.to_be_bytes());
+    packet
+}
+
+#[test]
+fn conversations_begin_where_that_is_allowed() {
+    let mut lab = filtering(Lab::new());
+    for packet in [v4(ALICE, ME, 100), v6(ALICE, ME, 100)] {
+        assert_eq!(from_alice(&mut lab, &packet), Verdict::Deliver);
+        assert_eq!(from_alice(&mut lab, &to_port(packet, 2001)), FILTERED);
+    }
+    assert_eq!(lab.scratch.counters.dropped(DropReason::Filtered), 2);
+    let onward = from_alice(&mut lab, &to_port(v4(ALICE, BOB, 100), 2001));
+    assert!(matches!(onward, Verdict::Transmit(_)), "bob decides that himself");
+    assert_eq!(relayed(&mut lab, ALICE, ALICE, BOB, 100), Verdict::Transmit(target(BOB)));
+}
+
+#[test]
+fn answers_to_own_conversations_come_in() {
+    let mut lab = filtering(Lab::new());
+    let mut answer = to_port(v4(ALICE, ME, 100), 1000);
+    answer[12..20].copy_from_slice(&[10, 1, 0, 5, 10, 0, 0, 1]);
+    answer[20..22].copy_from_slice(&2000_u16.to_be_bytes());
+    assert_eq!(from_alice(&mut lab, &answer), FILTERED);
+    assert!(matches!(lab.outbound(&v4(ME, ALICE, 100)).0, Verdict::Transmit(_)));
+    assert_eq!(from_alice(&mut lab, &answer), Verdict::Deliver);
+    lab.scratch.now = Instant::from_micros(600_000_000);
+    assert_eq!(from_alice(&mut lab, &answer), FILTERED, "ten minutes later");
+}
+
+#[test]
+fn the_filter_is_also_before_the_system_that_forwards() {
+    let mut lab = filtering(Lab::new()).policy(|policy| policy.forwarding = Forwarding::Kernel);
+    assert_eq!(from_alice(&mut lab, &to_port(v4(ALICE, BOB, 100), 2001)), FILTERED);
+    assert_eq!(from_alice(&mut lab, &v4(ALICE, BOB, 100)), Verdict::Deliver);
+}
+
+#[test]
+fn switches_filter_what_is_in_frames() {
+    let mut lab = filtering(Lab::new()).subnet(Some(ME), "02:00:00:00:00:05").policy(|policy| {
+        policy.mode = Mode::Switch;
+        policy.frames = Frames::Ethernet { rewrite: None };
+    });
+    let mut takes = |kind: [u8; 2], data: &[u8]| {
+        let frame = [&[2, 0, 0, 0, 0, 5][..], &OWN, &kind, data].concat();
+        lab.accept(ALICE, 2, &frame).0
+    };
+    assert_eq!(takes([8, 0], &v4(ALICE, ME, 100)), Verdict::Deliver);
+    assert_eq!(takes([8, 0], &to_port(v4(ALICE, ME, 100), 2001)), FILTERED);
+    assert_eq!(takes([0x86, 0xdd], &to_port(v6(ALICE, ME, 100), 2001)), FILTERED);
+    assert_eq!(takes([8, 6], &[0; 28]), Verdict::Deliver, "ARP");
+    let mut solicitation = v6(ALICE, ME, 72);
+    solicitation[6] = 58;
+    solicitation[40] = 135;
+    assert_eq!(takes([0x86, 0xdd], &solicitation), Verdict::Deliver, "neighbours find each other");
+}
+
+#[test]
+fn what_is_handed_on_counts_as_its_owners() {
+    let old = |lab: Lab| {
+        lab.with(BOB, |bob| {
+            bob.options = Options(0);
+            bob.nexthop = ALICE;
+        })
+    };
+    let mut lab = old(filtering(Lab::new())).rights(ALICE, |alice| alice.reach = Arc::default());
+    assert_eq!(from_alice(&mut lab, &v4(BOB, ME, 100)), Verdict::Deliver);
+    assert_eq!(from_alice(&mut lab, &v4(ALICE, ME, 100)), FILTERED);
 }

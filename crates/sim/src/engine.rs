@@ -8,6 +8,8 @@ mod daemon;
 mod packets;
 mod power;
 
+pub(crate) use power::EPOCH_MS;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 

@@ -42,6 +42,10 @@ impl<'w> Host<'w> {
         Self { world, id }
     }
 
+    pub(crate) const fn world(self) -> &'w World {
+        self.world
+    }
+
     /// Its node's name.
     pub fn name(self) -> String {
         self.world.machine(self.id, |machine| machine.config.name.to_string())

@@ -8,6 +8,7 @@
 //!        ├─ Streams       TCP                                 stream.rs
 //!        ├─ Flow          packets through the mesh            traffic.rs
 //!        └─ Frame         the same in switch mode             frames.rs
+//!  sayings               statements of nodes               sayings.rs
 //!  oracle                 what should be true                 oracle.rs
 //! ```
 //!
@@ -27,6 +28,7 @@ mod machine;
 mod nat;
 mod oracle;
 mod queue;
+mod sayings;
 mod stream;
 mod trace;
 mod traffic;

@@ -262,22 +262,30 @@ impl World {
 
     /// Sends a packet to an address that the other node owns, and waits for the answer.
     pub fn ping_address(&self, from: Host<'_>, to: Host<'_>, address: IpAddr) -> Ping {
-        let flow = self.start(from, to, address, (PING_LEN, PING_PATIENCE, 1), true);
+        let addresses = (Machine::inner(from.id, address.is_ipv6()), address);
+        let flow = self.start(from, to, addresses, (PING_LEN, PING_PATIENCE, 1), true);
         self.run_until(PING_PATIENCE, |world| !world.engine.borrow().flows[flow].replies.is_empty());
         let engine = self.engine.borrow();
         let flow = &engine.flows[flow];
         Ping { rtt: flow.replies.first().map(|reply| reply.at.since(flow.sent[0])) }
     }
 
+    /// Sends a packet that claims to come from another node's address; whether it arrives within five seconds.
+    pub fn forged(&self, from: Host<'_>, as_if: Host<'_>, to: Host<'_>) -> bool {
+        let addresses = (Machine::inner(as_if.id, false), Machine::inner(to.id, false));
+        let flow = self.start(from, to, addresses, (PING_LEN, PING_PATIENCE, 1), false);
+        self.run_for(PING_PATIENCE);
+        !self.engine.borrow().flows[flow].arrivals.is_empty()
+    }
+
     fn start(
         &self,
         from: Host<'_>,
         to: Host<'_>,
-        address: IpAddr,
+        addresses: (IpAddr, IpAddr),
         (len, pace, count): (usize, Duration, u32),
         echo: bool,
     ) -> usize {
-        let addresses = (Machine::inner(from.id, address.is_ipv6()), address);
         let flow = Flow {
             from: from.id,
             to: to.id,
@@ -295,7 +303,8 @@ impl World {
 
     /// Starts a flow of `count` packets of `len` bytes, one every `pace`, each of which is answered; its number.
     pub fn flow(&self, from: Host<'_>, to: Host<'_>, len: usize, pace: Duration, count: u32) -> usize {
-        self.start(from, to, Machine::inner(to.id, false), (len, pace, count), true)
+        let addresses = (Machine::inner(from.id, false), Machine::inner(to.id, false));
+        self.start(from, to, addresses, (len, pace, count), true)
     }
 
     /// A station on the wire of a switch sends a frame; on whose wires it came out within two seconds, in order of names.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crate::dataplane::ethernet::{Mac, Station};
+use crate::dataplane::gate::Gate;
 use crate::dataplane::session::Session;
 use crate::dataplane::stats::PeerStats;
 use crate::legacy;
@@ -177,6 +178,8 @@ pub struct Fib {
     pub station: Arc<Station>,
     /// Stations of our own wire that were learnt, and when each was seen, in microseconds.
     pub learnt: Arc<BTreeMap<Mac, Arc<AtomicU64>>>,
+    /// What members may send; `None`: everything.
+    pub gate: Option<Arc<Gate>>,
 }
 
 impl Fib {

@@ -55,6 +55,9 @@ impl Fib {
         };
         let frame = packet.len() + if kind & FRAME == 0 { ETHERNET_HEADER } else { 0 };
         if peer == PeerId::ME {
+            if !self.lets_in(source, packet.payload(), scratch.now) {
+                return Verdict::Drop(DropReason::Filtered);
+            }
             entry.stats.count_out(frame);
             return self.deliver(packet);
         }

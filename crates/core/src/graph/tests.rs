@@ -173,6 +173,24 @@ proptest! {
     }
 
     #[test]
+    fn ways_around_nodes_are_those_of_a_mesh_without_them(
+        graph in any_graph(),
+        avoided in prop::collection::btree_set((1..NODES).prop_map(PeerId), 0..4),
+    ) {
+        let mut without = graph.clone();
+        avoided.iter().for_each(|&peer| without.forget(peer));
+        let routes = graph.routes();
+        let (around, strict) = (graph.routes_around(&avoided, &routes), without.routes());
+        for id in (1..NODES).map(PeerId).filter(|id| !avoided.contains(id)) {
+            let expected = strict.get(id).or_else(|| routes.get(id));
+            prop_assert_eq!(around.get(id), expected, "{:?}", id);
+        }
+        for id in &avoided {
+            prop_assert_eq!(around.get(*id).is_some(), routes.get(*id).is_some());
+        }
+    }
+
+    #[test]
     fn without_indirect_edges_the_fewest_hops_and_least_weight_win(graph in any_graph()) {
         let mut graph = graph;
         for from in graph.ids() {

@@ -122,7 +122,8 @@ impl Engine {
 
     /// Writes to the machine's disk, which outlives its program.
     fn persist(&mut self, host: HostId, persist: Persist) {
-        let hosts = &mut self.machine_mut(host).config.hosts;
+        let machine = self.machine_mut(host);
+        let hosts = &mut machine.config.hosts;
         match persist {
             Persist::PublicKey { name, key } => hosts.entry(name).or_default().key = Some(key),
             Persist::InvitedNode { name, key } => {
@@ -133,6 +134,7 @@ impl Engine {
                     file.cached = addresses;
                 }
             }
+            Persist::Statements(text) => machine.statements = text,
         }
     }
 

@@ -143,7 +143,8 @@ impl Bucket {
     fn take(&mut self, now: Instant, len: usize, rate: u32, burst: u32) -> bool {
         let elapsed = now.as_micros().saturating_sub(self.filled.as_micros());
         let gained = elapsed.saturating_mul(u64::from(rate)) / SECOND;
-        let left = self.left.map_or(u64::from(burst), |left| left.saturating_add(gained).min(u64::from(burst)));
+        let full = u64::from(burst);
+        let left = self.left.map_or(full, |left| left.saturating_add(gained).min(full));
         if gained > 0 || self.left.is_none() {
             self.filled = now;
         }

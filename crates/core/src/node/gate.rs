@@ -173,10 +173,14 @@ impl Node {
                 let Some(name) = self.peer(peer).map(|known| known.name.clone()) else { continue };
                 let key = self.key_of(peer);
                 let laws = &self.gating.laws;
-                if key.map_or(laws.grant(topics::NAME), |key| !self.trust.may_be_called(key, &name, laws, self.now)) {
-                    nameless.insert(name);
-                } else {
+                let is_named = match key {
+                    Some(key) => self.trust.may_be_called(key, &name, laws, self.now),
+                    None => !laws.grant(topics::NAME),
+                };
+                if is_named {
                     nameless.remove(&name);
+                } else {
+                    nameless.insert(name);
                 }
             }
         }

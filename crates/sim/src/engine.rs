@@ -219,6 +219,7 @@ impl Engine {
             }
             NodeEvent::ProxyFailed { .. }
             | NodeEvent::Retrying { .. }
+            | NodeEvent::Nameless(_)
             | NodeEvent::PathChanged { .. }
             | NodeEvent::InvitationAccepted { .. }
             | NodeEvent::Request { .. }

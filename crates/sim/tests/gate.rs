@@ -2,6 +2,7 @@
 
 use fides::Sign;
 use tinmesh_core::dataplane::verdict::DropReason;
+use tinmesh_core::node::io::Event;
 use tinmesh_sim::{Host, Nat, Path, World, millis, secs};
 
 /// Alice is the founder and the meeting point of two others.
@@ -170,4 +171,53 @@ fn conversations_begin_only_where_somebody_allows_them() {
     alice.says(Sign::No, bob, "reach servers");
     world.run_for(secs(3));
     assert!(!world.ping(bob, carol).arrives(), "though he is one");
+}
+
+/// Who is not to be found by name, as the node told last.
+fn nameless(world: &World, at: Host<'_>) -> Vec<String> {
+    let events = world.events(at).into_iter().rev();
+    let told =
+        events.filter_map(|(_, event)| if let Event::Nameless(names) = event { Some(names) } else { None }).next();
+    told.unwrap_or_default().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn once_somebody_may_have_his_name_others_are_not_found_by_theirs() {
+    let world = World::new(9);
+    let [alice, bob, carol] = closed(&world);
+    assert_eq!(nameless(&world, carol), [""; 0]);
+
+    alice.says(Sign::Yes, bob, "name bob");
+    world.run_for(secs(3));
+    assert_eq!(nameless(&world, alice), ["carol"]);
+    assert_eq!(nameless(&world, bob), ["carol"], "alice is a founder");
+    assert_eq!(nameless(&world, carol), [""; 0], "her own name is hers");
+
+    alice.says(Sign::Yes, bob, "name printer");
+    alice.says(Sign::DontCare, bob, "name bob");
+    world.run_for(secs(3));
+    assert_eq!(nameless(&world, carol), ["bob"], "he may have another");
+}
+
+#[test]
+fn nodes_far_apart_are_relayed_for_though_relays_know_no_keys_of_theirs() {
+    let world = World::new(10);
+    let alice = world.node("alice");
+    let alice = alice.founded_by(alice);
+    let dave = world.node("dave").knows(alice).founded_by(alice);
+    let far = |name, near: Host<'_>| {
+        let host = world.node(name).behind(Nat::symmetric()).knows(near).founded_by(alice);
+        host.configure(|config| config.link.indirect = true)
+    };
+    let (bob, carol) = (far("bob", alice), far("carol", dave));
+    for member in [bob, carol, dave] {
+        alice.admits(member);
+    }
+    world.settle(secs(60));
+    assert_eq!(world.talk(bob, carol, secs(5)).arrived, 50);
+
+    alice.says(Sign::No, bob, "relay");
+    world.run_for(secs(3));
+    assert_eq!(world.talk(bob, carol, secs(5)).arrived, 0);
+    assert_eq!(world.talk(carol, bob, secs(5)).arrived, 50, "carol may");
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fides::{Allowance, Key, Subject};
 
 use crate::dataplane::gate::{Filter, Gate, Pace, Reach, Relay, Rights, Stations, Volume, Wall};
-use crate::name::PeerId;
+use crate::name::{NodeName, PeerId};
 use crate::node::Node;
 use crate::node::io::Event;
 use crate::trust;
@@ -29,6 +29,8 @@ pub(super) struct Gating {
     classes: BTreeMap<BTreeSet<Subject>, Arc<Reach>>,
     filter: Option<Arc<Filter>>,
     wall: Arc<Wall>,
+    /// Nodes that are not to be found by their names.
+    nameless: BTreeSet<NodeName>,
     /// Nodes that routes are not to lead through.
     pub(super) avoided: BTreeSet<PeerId>,
 }
@@ -54,6 +56,7 @@ impl Node {
         self.dirty.fib |= gate.is_some() || self.gating.gate.is_some();
         self.gating.gate = gate;
         self.avoid_relays();
+        self.hide_names(everything, &changed);
     }
 
     fn learn_laws(&mut self) {
@@ -76,7 +79,8 @@ impl Node {
     /// Whether there is anything to enforce.
     fn needs_gate(&self) -> bool {
         let laws = &self.gating.laws;
-        laws.closed || [topics::RELAY, topics::RATE, topics::REACH].iter().any(|topic| laws.speak_of(topic))
+        laws.closed
+            || [topics::RELAY, topics::RATE, topics::REACH, topics::NAME].iter().any(|topic| laws.speak_of(topic))
     }
 
     /// The nodes whose rights are to be found out: all, or those that have another key than before.
@@ -116,12 +120,13 @@ impl Node {
     fn rights_of(&mut self, peer: PeerId, before: Option<&Rights>) -> Option<Rights> {
         let key = self.peer(peer)?.key;
         let before = before.filter(|before| before.key == key);
-        let laws = &self.gating.laws;
-        let Some(id) = key.as_ref().map(trust::key) else {
-            let relay = if laws.closed || laws.grant(topics::RELAY) { Relay::No } else { Relay::Yes };
+        let Some(id) = self.key_of(peer) else {
+            let laws = &self.gating.laws;
+            let relay = if laws.grant(topics::RELAY) { Relay::No } else { Relay::Yes };
             let reach = if laws.grant(topics::REACH) { Reach::default() } else { Reach::everything() };
             return Some(Rights { relay, reach: Arc::new(reach), ..Rights::default() });
         };
+        let laws = &self.gating.laws;
         let relay = match self.trust.relay(id, laws, self.now) {
             Allowance::Nothing => Relay::No,
             Allowance::Unlimited => Relay::Yes,
@@ -143,6 +148,13 @@ impl Node {
         Some(Rights { key, relay, pace, stations, reach: self.reach_of(id) })
     }
 
+    /// The key of a node, or the one that statements give it.
+    fn key_of(&mut self, peer: PeerId) -> Option<Key> {
+        let known = self.peers.get(peer.index())?.as_ref()?;
+        let told = known.key.as_ref().map(trust::key);
+        told.or_else(|| self.trust.key_by_name(&known.name, &self.gating.laws, self.now))
+    }
+
     fn reach_of(&mut self, key: Key) -> Arc<Reach> {
         let Gating { reaching, classes, filter, .. } = &mut self.gating;
         if filter.is_none() {
@@ -151,6 +163,31 @@ impl Node {
         let class = self.trust.reach_class(key, reaching, self.now);
         let reach = || Arc::new(self.trust.reach(key, reaching, self.now));
         Arc::clone(classes.entry(class).or_insert_with(reach))
+    }
+
+    /// Tells which nodes are not to be found by their names, if that has changed. The own one always is.
+    fn hide_names(&mut self, everything: bool, changed: &[PeerId]) {
+        let mut nameless = if everything { BTreeSet::new() } else { self.gating.nameless.clone() };
+        if self.gating.laws.speak_of(topics::NAME) {
+            for &peer in changed.iter().filter(|peer| **peer != PeerId::ME) {
+                let Some(name) = self.peer(peer).map(|known| known.name.clone()) else { continue };
+                let key = self.key_of(peer);
+                let laws = &self.gating.laws;
+                let is_named = match key {
+                    Some(key) => self.trust.may_be_called(key, &name, laws, self.now),
+                    None => !laws.grant(topics::NAME),
+                };
+                if is_named {
+                    nameless.remove(&name);
+                } else {
+                    nameless.insert(name);
+                }
+            }
+        }
+        if nameless != self.gating.nameless {
+            self.gating.nameless.clone_from(&nameless);
+            self.event(Event::Nameless(nameless));
+        }
     }
 
     /// Routes lead around nodes that may not relay, as far as there is a way.

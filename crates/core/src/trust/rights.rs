@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fides::{AHEAD, About, Allowance, Answer, Claim, Key, Question, Sign, Subject, Word};
 
 use crate::dataplane::ethernet::Mac;
+use crate::name::NodeName;
 use crate::subnet::{Address, Subnet};
 use crate::time::Instant;
 use crate::trust::{Trust, topics};
@@ -20,6 +21,8 @@ pub struct Laws {
     granted: BTreeSet<Word>,
     /// Stations that somebody may have, if it says of any.
     pub stations: Option<BTreeSet<Mac>>,
+    /// Keys that are allowed to join under a name.
+    members: BTreeMap<Word, BTreeSet<Key>>,
     /// Scopes of the topic `reach`.
     pub(super) scopes: BTreeSet<Vec<Word>>,
     /// Whom statements of the topic `reach` are about.
@@ -47,6 +50,9 @@ impl Laws {
             return;
         }
         self.granted.insert(topic.clone());
+        if let (topics::JOIN, Subject::Key(key), [name]) = (topic.as_str(), subject, args) {
+            self.members.entry(name.clone()).or_default().insert(*key);
+        }
         let station = args.first().filter(|_| topic.as_str() == topics::OWN).and_then(station);
         if let Some(mac) = station {
             self.stations.get_or_insert_default().insert(mac);
@@ -87,6 +93,13 @@ impl Trust {
         laws
     }
 
+    /// The key of a node whose key nobody has told yet: the only one that may join under its name.
+    pub fn key_by_name(&mut self, name: &NodeName, laws: &Laws, now: Instant) -> Option<Key> {
+        let candidates = laws.members.get(&topics::word(name.as_str()))?;
+        let mut keys = candidates.iter().filter(|&&key| self.answer(&topics::join(key, name), now) == Answer::Allow);
+        keys.next().copied().filter(|_| keys.next().is_none())
+    }
+
     /// How many kilobits per second a node may send.
     pub fn rate(&mut self, key: Key, now: Instant) -> Allowance {
         self.allowance(&Question::new(topics::word(topics::RATE), key), "kbit", Answer::Allow, now)
@@ -97,6 +110,16 @@ impl Trust {
     pub fn relay(&mut self, key: Key, laws: &Laws, now: Instant) -> Allowance {
         let otherwise = if laws.grant(topics::RELAY) { Answer::Deny } else { Answer::Allow };
         self.allowance(&Question::new(topics::word(topics::RELAY), key), "mbday", otherwise, now)
+    }
+
+    /// Whether a node may be found by this name. In a network where nobody is allowed to, everybody may.
+    pub fn may_be_called(&mut self, key: Key, name: &NodeName, laws: &Laws, now: Instant) -> bool {
+        let question = Question::new(topics::word(topics::NAME), key).arg(topics::word(name.as_str()));
+        match self.answer(&question, now) {
+            Answer::Allow => true,
+            Answer::Deny => false,
+            Answer::Unknown => !laws.grant(topics::NAME),
+        }
     }
 
     /// The stations that a node may have of those that are named; `None`: it may have any.

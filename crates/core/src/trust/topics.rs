@@ -7,7 +7,7 @@
 //!  allow KEY rate               send through each other node, limit kbit=N
 //!  allow KEY reach GROUP PROTOCOL PORT   begin conversations with members of a group
 //!  allow KEY tag GROUP          be in a group; in place of KEY a statement may have @GROUP
-//!  allow KEY name NAME          be called so
+//!  allow KEY name NAME          be found by that name
 //!  allow KEY invite             invite others
 //!  allow KEY found              be a founder
 //! ```
@@ -20,6 +20,8 @@
 //!   50 milliseconds of it, or 64 KiB, may come at once. `deny KEY rate` lets nothing through.
 //! - `reach`: everybody may begin what he likes with everybody, until somebody allows anything; then only what is
 //!   allowed. The grammar is in [`super::reach`]. Answers always pass. Who receives a packet asks this, nobody else.
+//! - `name`: everybody is found by the name of its node in the name service (`HostsFile`), until somebody is allowed a
+//!   name; then only who is allowed his, and founders.
 //!
 //! Statements count if their issuer is trusted in the topic; of several limits the greatest holds.
 
@@ -85,7 +87,7 @@ pub fn policy(quorum: Option<usize>) -> Policy {
 
 /// What a founder may do unless somebody denies it.
 pub fn is_for_founders(topic: &Word) -> bool {
-    [JOIN, OWN, INVITE, RELAY].contains(&topic.as_str())
+    [JOIN, OWN, INVITE, RELAY, NAME].contains(&topic.as_str())
 }
 
 /// May this key be the node of this name?

@@ -1,12 +1,15 @@
 //! What could be: worked out from the emulator's own state, without asking any node.
 //!
-//! | A \ B | B keeps one outer port | B has an outer port per endpoint |
-//! | --- | --- | --- |
-//! | A keeps one, and lets in whom it wrote to, on any port | certain | certain: B writes, A sees from where |
-//! | A keeps one, and lets in only endpoints it wrote to | certain | one port to guess |
-//! | A has an outer port per endpoint | (mirrored) | two ports to guess |
+//! Two hosts A and B meet if a packet of one gets in at the other, and the answer gets in too. What that takes:
 //!
-//! A port that a NAT keeps from the inside needs no guess.
+//! | A's packet gets in at B | without a guess, if |
+//! | --- | --- |
+//! | B's filter lets everyone in | always: through any mapping that others have seen |
+//! | B's filter knows addresses | B's outer port is known before; else it is guessed |
+//! | B's filter knows endpoints | both outer ports are known before; each other one is guessed |
+//!
+//! The answer gets in if it comes from the port that was written to, or A's filter does not look at ports. A port is
+//! known before if one serves all, or if the NAT keeps the one of the inside.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -21,6 +24,8 @@ use crate::nat::{Dependence, Nat, Ports};
 pub enum Chance {
     /// Yes, if both do what is right.
     Certain,
+    /// Yes, if each keeps to the port that it wrote to first, though the answers come from another one.
+    Crossed,
     /// If one outer port is guessed, of those that a NAT chooses like this.
     OnePort(Ports),
     /// If two are guessed at the same time.
@@ -40,6 +45,7 @@ impl Chance {
         };
         match self {
             Self::Certain => "certain".to_owned(),
+            Self::Crossed => "crossed ports".to_owned(),
             Self::OnePort(ports) => format!("one port: {}", kind(ports)),
             Self::TwoPorts(a, b) if kind(a) == kind(b) => format!("two ports: {}", kind(a)),
             Self::TwoPorts(..) => "two ports: mixed".to_owned(),
@@ -66,25 +72,69 @@ impl Side {
         Self { mapping: self.mapping.max(nat.mapping), filtering: self.filtering.max(nat.filtering), ports }
     }
 
+    /// Whether the outer port towards an endpoint is known before the first packet to it.
     fn is_predictable(self) -> bool {
         self.mapping == Dependence::Endpoint || self.ports == Ports::Preserving
     }
 
-    fn admits_any_port(self) -> bool {
-        self.mapping == Dependence::Endpoint && self.filtering < Dependence::AddressAndPort
+    /// The ways in which a packet of `from` gets in here and its answer gets in there.
+    fn ways(self, from: Self) -> Vec<Way> {
+        let mut ways = Vec::new();
+        let forgiving = from.filtering < Dependence::AddressAndPort;
+        if self.filtering == Dependence::Endpoint && (self.is_predictable() || forgiving) {
+            // Through a mapping that was made for somebody else.
+            ways.push(Way { crossed: !self.is_predictable(), guessed: Vec::new() });
+        }
+        let same_port = self.mapping < Dependence::AddressAndPort || self.ports == Ports::Preserving;
+        if same_port || forgiving {
+            let asks_ports = self.filtering == Dependence::AddressAndPort;
+            let unknown = [(self, true), (from, asks_ports)].into_iter();
+            let guessed =
+                unknown.filter(|(side, counts)| *counts && !side.is_predictable()).map(|(side, _)| side.ports);
+            ways.push(Way { crossed: !same_port, guessed: guessed.collect() });
+        }
+        ways
+    }
+}
+
+/// How two hosts can meet.
+#[derive(Clone, Debug)]
+struct Way {
+    /// Whether answers come from another port than the one that was written to.
+    crossed: bool,
+    /// The ports that must be guessed.
+    guessed: Vec<Ports>,
+}
+
+impl Way {
+    fn chance(&self) -> Chance {
+        match *self.guessed.as_slice() {
+            [] if self.crossed => Chance::Crossed,
+            [] => Chance::Certain,
+            [ports] => Chance::OnePort(ports),
+            [one, other, ..] => Chance::TwoPorts(one.min(other), one.max(other)),
+        }
+    }
+
+    fn hardness(&self) -> (usize, Option<u32>, bool) {
+        (self.guessed.len(), self.guessed.iter().map(|&ports| hardness(ports)).max(), self.crossed)
+    }
+}
+
+/// The ports that are guessed more easily come first.
+fn hardness(ports: Ports) -> u32 {
+    match ports {
+        Ports::Preserving => 0,
+        Ports::Sequential { .. } => 1,
+        Ports::Block(size) => 1 + u32::from(size),
+        Ports::Random => u32::MAX,
     }
 }
 
 fn meet(a: Side, b: Side) -> Chance {
-    if a.admits_any_port() || b.admits_any_port() {
-        return Chance::Certain;
-    }
-    match (a.is_predictable(), b.is_predictable()) {
-        (true, true) => Chance::Certain,
-        (true, false) => Chance::OnePort(b.ports),
-        (false, true) => Chance::OnePort(a.ports),
-        (false, false) => Chance::TwoPorts(a.ports.min(b.ports), a.ports.max(b.ports)),
-    }
+    let blind = Way { crossed: false, guessed: vec![a.ports, b.ports] };
+    let ways = [a.ways(b), b.ways(a)].concat();
+    ways.iter().min_by_key(|way| way.hardness()).unwrap_or(&blind).chance()
 }
 
 /// What two NATs mean for two hosts behind them.
@@ -199,6 +249,8 @@ mod tests {
     #[test]
     fn the_table_of_pairs_is_followed() {
         let symmetric = Nat::symmetric().with_ports(SEQUENTIAL);
+        let open = Nat { filtering: Dependence::Endpoint, ..Nat::symmetric() };
+        let known = Nat { filtering: Dependence::Address, ..Nat::symmetric() };
         let cases = [
             (Nat::full_cone(), Nat::symmetric(), Chance::Certain),
             (Nat::restricted_cone(), Nat::symmetric(), Chance::Certain),
@@ -207,6 +259,11 @@ mod tests {
             (Nat::port_restricted_cone(), symmetric, Chance::OnePort(SEQUENTIAL)),
             (symmetric, Nat::symmetric(), Chance::TwoPorts(SEQUENTIAL, Ports::Random)),
             (Nat::linux(), Nat::symmetric(), Chance::OnePort(Ports::Random)),
+            (open, open, Chance::Crossed),
+            (open, known, Chance::Crossed),
+            (open, Nat::symmetric(), Chance::TwoPorts(Ports::Random, Ports::Random)),
+            (open, Nat::port_restricted_cone(), Chance::OnePort(Ports::Random)),
+            (known, known, Chance::OnePort(Ports::Random)),
         ];
         for (one, other, expected) in cases {
             let mut net = Internet::new();

@@ -194,6 +194,18 @@ impl Internet {
         self.nats[nat.0].inner_realm
     }
 
+    pub(crate) fn nat_of(&self, nat: NatId) -> &Nat {
+        &self.nats[nat.0].nat
+    }
+
+    pub(crate) fn gateway(&self, realm: RealmId) -> Option<NatId> {
+        self.realms[realm.0].gateway
+    }
+
+    pub(crate) fn outer_realm(&self, nat: NatId) -> RealmId {
+        self.nats[nat.0].outer_realm
+    }
+
     /// Gives a host a new IPv4 address in a realm.
     pub(crate) fn move_to(&mut self, host: HostId, realm: RealmId) {
         self.drop_v4(host);

@@ -10,6 +10,8 @@
 //!        └─ Frame         the same in switch mode             frames.rs
 //!  sayings               statements of nodes               sayings.rs
 //!  oracle                 what should be true                 oracle.rs
+//!  chances                what could be                       chances.rs
+//!  lab                    marks, measured                     lab.rs lab/
 //! ```
 //!
 //! A machine does for its node what the daemon does: `Input`s in, `Output`s out, packets through its `Fib`. All is
@@ -18,12 +20,14 @@
 #![forbid(unsafe_code)]
 
 mod actor;
+mod chances;
 mod dice;
 mod engine;
 mod frames;
 mod host;
 mod internet;
 mod isp;
+pub mod lab;
 mod machine;
 mod nat;
 mod oracle;
@@ -35,6 +39,7 @@ mod traffic;
 mod world;
 
 pub use actor::Script;
+pub use chances::Chance;
 pub use dice::Dice;
 pub use engine::Settings;
 pub use frames::{EVERYONE, Mac};

@@ -11,6 +11,7 @@ use tinmesh_core::node::io::{Command, Event, Reply};
 use tinmesh_core::time::Instant;
 
 use crate::actor::Script;
+use crate::chances::{self, Chance};
 use crate::engine::{Engine, Settings};
 use crate::frames::Mac;
 use crate::host::Host;
@@ -326,6 +327,38 @@ impl World {
     /// How many answers of a flow came back.
     pub fn replies(&self, flow: usize) -> usize {
         self.engine.borrow().flows[flow].replies.len()
+    }
+
+    /// From when on a flow went straight there and back, counting what arrived from `since` on.
+    pub fn direct_since(&self, flow: usize, since: Instant) -> Option<Instant> {
+        self.engine.borrow().flows[flow].direct_from(since)
+    }
+
+    /// The longest time from `since` to now in which nothing of a flow arrived, at either end.
+    pub fn silence_since(&self, flow: usize, since: Instant) -> Duration {
+        let engine = self.engine.borrow();
+        engine.flows[flow].silence(since, engine.now)
+    }
+
+    /// How many packets of a flow that were sent between two times have been answered, in per cent.
+    pub fn answered(&self, flow: usize, since: Instant, until: Instant) -> f64 {
+        self.engine.borrow().flows[flow].answered(since, until)
+    }
+
+    /// When the first answer of a flow came back.
+    pub fn first_reply(&self, flow: usize) -> Option<Instant> {
+        self.engine.borrow().flows[flow].replies.first().map(|reply| reply.at)
+    }
+
+    /// Whether two hosts could exchange datagrams without a third, by what is between them at the moment.
+    pub fn chance(&self, a: Host<'_>, b: Host<'_>) -> Chance {
+        chances::direct(&self.engine.borrow().net, a.id, b.id)
+    }
+
+    /// The pairs of running nodes that members could join, at the moment.
+    pub fn joined_pairs(&self) -> Vec<(Host<'_>, Host<'_>)> {
+        let pairs = chances::joined(&self.engine.borrow());
+        pairs.into_iter().map(|(a, b)| (Host::new(self, a), Host::new(self, b))).collect()
     }
 
     /// Two nodes talk for a while.

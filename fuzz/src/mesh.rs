@@ -450,6 +450,7 @@ pub(crate) fn fib() -> (Fib, Arc<Session>) {
         by_id: Arc::new(by_id),
         by_addr: Arc::new(by_addr),
         tree: Arc::from([PeerId(1)]),
+        branches: Arc::from([None, Some(PeerId(1)), Some(PeerId(1))]),
         legacy: Arc::from([]),
         station: Arc::default(),
         learnt: Arc::default(),

@@ -107,6 +107,8 @@ struct Mesh {
     routed: Option<Instant>,
     /// Neighbours in the spanning tree.
     tree: Arc<[PeerId]>,
+    /// The one of them behind which each node is.
+    branches: Arc<[Option<PeerId>]>,
     subnets: Arc<SubnetTable>,
 }
 
@@ -153,6 +155,7 @@ impl Node {
             by_id: Arc::default(),
             by_addr: Arc::default(),
             tree: Arc::from([]),
+            branches: Arc::from([]),
             legacy: Arc::from([]),
             station: Arc::new(Station::new(station)),
             learnt: Arc::default(),
@@ -163,7 +166,15 @@ impl Node {
             key,
             rng: Rng::from_seed(seed),
             now,
-            mesh: Mesh { graph, routes, detours: None, routed: None, tree: Arc::from([]), subnets },
+            mesh: Mesh {
+                graph,
+                routes,
+                detours: None,
+                routed: None,
+                tree: Arc::from([]),
+                branches: Arc::from([]),
+                subnets,
+            },
             peers: vec![Some(me)],
             connections: BTreeMap::new(),
             dialling: Dialling::default(),

@@ -3,7 +3,7 @@
 use fides::Sign;
 use tinmesh_core::dataplane::verdict::DropReason;
 use tinmesh_core::node::io::Event;
-use tinmesh_sim::{Host, Nat, Path, World, millis, secs};
+use tinmesh_sim::{EVERYONE, Host, Nat, Path, World, millis, secs};
 
 /// Alice is the founder and the meeting point of two others.
 fn closed(world: &World) -> [Host<'_>; 3] {
@@ -220,4 +220,29 @@ fn nodes_far_apart_are_relayed_for_though_relays_know_no_keys_of_theirs() {
     world.run_for(secs(3));
     assert_eq!(world.talk(bob, carol, secs(5)).arrived, 0);
     assert_eq!(world.talk(carol, bob, secs(5)).arrived, 50, "carol may");
+}
+
+#[test]
+fn where_stations_are_granted_frames_come_from_them_only() {
+    let world = World::new(11);
+    let station = |last| [2, 0, 0, 0, 0, last];
+    let alice = world.node("alice").switches();
+    let alice = alice.founded_by(alice);
+    let [bob, carol] = ["bob", "carol"].map(|name| world.node(name).switches().knows(alice).founded_by(alice));
+    for member in [bob, carol] {
+        alice.says(Sign::Yes, member, &format!("join {}", member.name()));
+    }
+    world.settle(secs(60));
+    let [his, hers] = [1, 2].map(station);
+    assert_eq!(world.frame(bob, station(9), EVERYONE), ["alice", "carol"], "no station is granted");
+
+    alice.says(Sign::Yes, bob, "own 02:00:00:00:00:01");
+    alice.says(Sign::Yes, carol, "own 02:00:00:00:00:02");
+    world.run_for(secs(5));
+
+    assert_eq!(world.frame(bob, his, EVERYONE), ["alice", "carol"]);
+    assert_eq!(world.frame(carol, hers, EVERYONE), ["alice", "bob"]);
+    assert_eq!(world.frame(bob, hers, EVERYONE), [""; 0], "she is on another wire");
+    assert_eq!(world.frame(bob, station(8), EVERYONE), [""; 0], "nobody's");
+    assert_eq!(alice.dropped(DropReason::ForeignSource), 2, "alice is between the two");
 }

@@ -172,6 +172,8 @@ pub struct Fib {
     pub by_addr: Arc<BTreeMap<SocketAddr, PeerId>>,
     /// Neighbours that are in the spanning tree, for broadcasts.
     pub tree: Arc<[PeerId]>,
+    /// For each node, the one of them behind which it is.
+    pub branches: Arc<[Option<PeerId>]>,
     /// Nodes that have our key of tinc 1.0, whose datagrams do not tell who sent them.
     pub legacy: Arc<[PeerId]>,
     /// Who is behind a device that carries frames.

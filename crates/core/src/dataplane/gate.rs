@@ -11,7 +11,7 @@
 //! **Whose packet is it?** Packets are sealed from end to end, so whoever sealed one is its origin, and may use the
 //! addresses that it owns. Two kinds are opened on the way, sealed anew, and thus come from somebody else: packets for
 //! everyone, which go along the spanning tree, and those of nodes that speak the protocol of tinc 1.0. A neighbour in the
-//! tree may hand on what is for everyone, and the node before one of tinc 1.0 what that one sends, as long as it may relay.
+//! tree may hand on what nodes behind it send to everyone, and the node before one of tinc 1.0 what that one sends, as long as it may relay.
 //! A node with `Forwarding = kernel` sends everything as its own, so it needs to own the addresses.
 //!
 //! Packets to be relayed are charged to whoever handed them to us: an origin that they name could be somebody's invention.
@@ -24,6 +24,7 @@ mod pace;
 mod table;
 mod volume;
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -52,8 +53,8 @@ const SEALING_MINOR: u8 = 2;
 pub struct Gate {
     /// Whether IP packets come from addresses of their sender only: so it is in a closed network.
     pub checks_sources: bool,
-    /// Stations that somebody may have on his wire, in order; without any, frames come from everywhere.
-    pub stations: Option<Box<[Mac]>>,
+    /// Who may have a station on his wire, of those that are named; without any, frames come from everywhere.
+    pub stations: Option<BTreeMap<Mac, Vec<PeerId>>>,
     /// What each node may, by [`PeerId`].
     pub rights: Vec<Option<Arc<Rights>>>,
     /// The conversations of this node, if it is said who may begin them.
@@ -138,6 +139,17 @@ impl Gate {
     pub fn may_relay(&self, peer: PeerId) -> bool {
         self.rights(peer).is_some_and(Rights::may_relay)
     }
+
+    /// The rights of a node for which this one may relay.
+    fn relaying(&self, sender: PeerId) -> Result<&Rights, DropReason> {
+        let rights = self.rights(sender).filter(|rights| rights.may_relay() && self.may_relay(PeerId::ME));
+        rights.ok_or(DropReason::RelayDenied)
+    }
+
+    fn count(&self, rights: &Rights, len: usize, scratch: &Scratch) -> Result<(), DropReason> {
+        let has_room = rights.volume().is_none_or(|volume| volume.take(self.wall.day(scratch.now), len));
+        if has_room { Ok(()) } else { Err(DropReason::OverVolume) }
+    }
 }
 
 /// A datagram between two others, on its way through this node.
@@ -180,14 +192,20 @@ impl Fib {
     pub(super) fn carry(&self, carried: &Carried, scratch: &Scratch) -> Result<(), DropReason> {
         let Some(gate) = self.gate.as_deref() else { return Ok(()) };
         let Carried { sender, origin, hop, destination, len } = *carried;
-        let may = [PeerId::ME, sender, origin].into_iter().all(|peer| gate.may_relay(peer))
-            && (hop == destination || gate.may_relay(hop));
-        let Some(rights) = gate.rights(sender).filter(|_| may) else { return Err(DropReason::RelayDenied) };
+        if !gate.may_relay(origin) || hop != destination && !gate.may_relay(hop) {
+            return Err(DropReason::RelayDenied);
+        }
+        let rights = gate.relaying(sender)?;
         if rights.pace.as_ref().is_some_and(|pace| !pace.take(scratch.now, len)) {
             return Err(DropReason::OverRate);
         }
-        let has_room = rights.volume().is_none_or(|volume| volume.take(gate.wall.day(scratch.now), len));
-        if has_room { Ok(()) } else { Err(DropReason::OverVolume) }
+        gate.count(rights, len, scratch)
+    }
+
+    /// Whether a plain packet of another node may be passed on to a third; its rate is counted by [`Self::admit`].
+    pub(super) fn pass_on(&self, source: PeerId, len: usize, scratch: &Scratch) -> Result<(), DropReason> {
+        let Some(gate) = self.gate.as_deref() else { return Ok(()) };
+        gate.count(gate.relaying(source)?, len, scratch)
     }
 
     /// This node's device has a packet for the mesh.
@@ -240,9 +258,11 @@ impl Fib {
         let Some(owner) = self.reachable_owner(&source).filter(|owner| owner.peer != PeerId::ME) else { return false };
         let is_for_everyone = || {
             let owner = self.subnets.lookup(&destination, |peer| self.is_reachable(peer));
-            owner == Some(Owner::Broadcast) && self.is_in_tree(sender)
+            owner == Some(Owner::Broadcast)
         };
-        self.may_relay(sender) && (self.is_plainly_behind(owner, sender) || is_for_everyone())
+        let is_behind =
+            self.is_plainly_behind(owner, sender) || self.is_in_branch(owner.peer, sender) && is_for_everyone();
+        is_behind && self.may_relay(sender)
     }
 
     /// Whether `sender` is the last node before one whose packets are not sealed from end to end.
@@ -259,16 +279,15 @@ impl Fib {
         if gate.rights(sender).is_some_and(|rights| rights.stations.has(from)) {
             return true;
         }
-        let known = |mac: Mac| self.reachable_owner(&Address::Mac(mac)).is_some();
-        let is_flooded = self.policy.mode == Mode::Hub || !known(*to);
-        is_flooded && self.is_in_tree(sender) && self.may_relay(sender) && {
-            let is_ours = self.subnets.holds(PeerId::ME, &Address::Mac(from));
-            !is_ours && (stations.binary_search(&from).is_ok() || known(from))
-        }
+        let is_flooded = self.policy.mode == Mode::Hub || self.reachable_owner(&Address::Mac(*to)).is_none();
+        let owner = self.reachable_owner(&Address::Mac(from)).map(|owner| owner.peer);
+        let mut owners = stations.get(&from).into_iter().flatten().copied().chain(owner);
+        is_flooded && self.may_relay(sender) && owners.any(|owner| self.is_in_branch(owner, sender))
     }
 
-    fn is_in_tree(&self, peer: PeerId) -> bool {
-        self.policy.broadcast == Broadcast::Mst && self.tree.contains(&peer)
+    /// Whether packets of `peer` for everyone come by way of `sender`.
+    fn is_in_branch(&self, peer: PeerId, sender: PeerId) -> bool {
+        self.policy.broadcast == Broadcast::Mst && self.branches.get(peer.index()) == Some(&Some(sender))
     }
 
     fn reachable_owner(&self, address: &Address) -> Option<&PeerEntry> {

@@ -61,6 +61,11 @@ impl Fib {
             entry.stats.count_out(frame);
             return self.deliver(packet);
         }
+        if source != PeerId::ME
+            && let Err(reason) = self.pass_on(source, frame, scratch)
+        {
+            return Verdict::Drop(reason);
+        }
         if frame > MAX_FRAME {
             return Verdict::Drop(DropReason::TooLong);
         }

@@ -209,9 +209,18 @@ proptest! {
     #[test]
     fn the_tree_is_that_of_the_specification(graph in any_graph()) {
         let routes = graph.routes();
-        let mut tree = graph.spanning_tree(&routes);
+        let Tree { neighbours: mut tree, branches } = graph.spanning_tree(&routes);
         tree.sort();
-        prop_assert_eq!(tree, reference_tree(&graph, &routes));
+        prop_assert_eq!(&tree, &reference_tree(&graph, &routes));
+        for id in 0..NODES {
+            let branch = branches[id as usize];
+            let leads_there = id != 0 && routes.get(PeerId(id)).is_some();
+            prop_assert_eq!(branch.is_some(), leads_there, "{}", id);
+            if tree.contains(&PeerId(id)) {
+                prop_assert_eq!(branch, Some(PeerId(id)));
+            }
+            prop_assert!(branch.is_none_or(|branch| tree.contains(&branch)));
+        }
     }
 
     #[test]

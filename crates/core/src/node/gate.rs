@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use fides::{Allowance, Key, Subject};
 
+use crate::dataplane::ethernet::Mac;
 use crate::dataplane::gate::{Filter, Gate, Pace, Reach, Relay, Rights, Stations, Volume, Wall};
 use crate::name::{NodeName, PeerId};
 use crate::node::Node;
@@ -99,10 +100,9 @@ impl Node {
 
     fn compiled(&mut self, changed: &[PeerId]) -> Gate {
         let before = self.gating.gate.clone().unwrap_or_default();
-        let stations = self.gating.laws.stations.as_ref().filter(|_| self.gating.laws.closed);
         let mut gate = Gate {
             checks_sources: self.gating.laws.closed,
-            stations: stations.map(|stations| stations.iter().copied().collect()),
+            stations: None,
             rights: before.rights.clone(),
             filter: self.gating.filter.clone(),
             wall: Arc::clone(&self.gating.wall),
@@ -114,7 +114,19 @@ impl Node {
                 *place = rights;
             }
         }
+        gate.stations = self.stations(&gate.rights);
         gate
+    }
+
+    /// Who may have the stations that are named, if any are.
+    fn stations(&self, rights: &[Option<Arc<Rights>>]) -> Option<BTreeMap<Mac, Vec<PeerId>>> {
+        let named = self.gating.laws.stations.as_ref().filter(|_| self.gating.laws.closed)?;
+        let mut stations: BTreeMap<Mac, Vec<PeerId>> = named.iter().map(|mac| (*mac, Vec::new())).collect();
+        for (peer, rights) in (0..).map(PeerId).zip(rights) {
+            let Some(Stations::These(own)) = rights.as_ref().map(|rights| &rights.stations) else { continue };
+            own.iter().for_each(|mac| stations.entry(*mac).or_default().push(peer));
+        }
+        Some(stations)
     }
 
     fn rights_of(&mut self, peer: PeerId, before: Option<&Rights>) -> Option<Rights> {

@@ -31,6 +31,7 @@ impl Node {
             by_id: self.ids(&peers),
             by_addr: self.addresses(&peers),
             tree: Arc::clone(&self.mesh.tree),
+            branches: Arc::clone(&self.mesh.branches),
             legacy: legacy_senders(&peers),
             station: Arc::clone(&self.fib.station),
             learnt: Arc::clone(&self.learnt),

@@ -98,7 +98,8 @@ impl Node {
             self.update_reachability(peer);
         }
         self.withdraw_edges_to_us();
-        self.mesh.tree = self.mesh.graph.spanning_tree(&self.mesh.routes).into();
+        let tree = self.mesh.graph.spanning_tree(&self.mesh.routes);
+        (self.mesh.tree, self.mesh.branches) = (tree.neighbours.into(), tree.branches.into());
         self.dirty.fib = true;
         self.gossip_soon();
     }

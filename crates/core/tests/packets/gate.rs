@@ -1,5 +1,6 @@
 //! What members may send: source addresses, stations, rates, relaying.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tinmesh_core::crypto::rng::Rng;
@@ -79,8 +80,10 @@ fn a_neighbour_in_the_tree_hands_on_what_is_for_everyone() {
     let mut lab = Lab::new().closed();
     assert_eq!(from_alice(&mut lab, &to_everyone(ALICE)), everyone);
     assert_eq!(from_alice(&mut lab, &to_everyone(BOB)), FOREIGN, "alice is not in the tree");
-    lab.fib.tree = Arc::from([ALICE]);
+    lab.fib.tree = Arc::from([ALICE, CAROL]);
+    lab.fib.branches = Arc::from([None, Some(ALICE), Some(ALICE), Some(CAROL)]);
     assert_eq!(from_alice(&mut lab, &to_everyone(BOB)), everyone);
+    assert_eq!(from_alice(&mut lab, &to_everyone(CAROL)), FOREIGN, "carol is not behind alice");
     assert_eq!(from_alice(&mut lab, &to_everyone(ME)), FOREIGN, "not ours");
     assert_eq!(from_alice(&mut lab, &to_everyone(NOBODY)), FOREIGN, "not nobody's");
     assert_eq!(from_alice(&mut lab, &v4(BOB, ME, 100)), FOREIGN, "not what is for one");
@@ -113,14 +116,15 @@ fn frame(to: [u8; 6], from: [u8; 6]) -> Vec<u8> {
 }
 
 /// A switch in a closed network where alice has a station of her own; `others` are named too.
-fn switch(stations: Option<&[[u8; 6]]>) -> Lab {
+fn switch(stations: &[([u8; 6], PeerId)]) -> Lab {
     let mut lab = Lab::new().policy(|policy| {
         policy.mode = Mode::Switch;
         policy.frames = Frames::Ethernet { rewrite: None };
     });
     lab = lab.closed().rights(ALICE, |alice| alice.stations = Stations::These([OWN].into()));
     let gate = Arc::make_mut(lab.fib.gate.as_mut().unwrap());
-    gate.stations = stations.map(Into::into);
+    let stations: BTreeMap<_, _> = stations.iter().map(|(mac, peer)| (*mac, vec![*peer])).collect();
+    gate.stations = Some(stations).filter(|stations| !stations.is_empty());
     lab
 }
 
@@ -131,12 +135,14 @@ fn frame_from_alice(lab: &mut Lab, from: [u8; 6]) -> Verdict {
 #[test]
 fn where_stations_are_named_frames_come_from_them() {
     let everyone = Verdict::Punt(Punt::Broadcast { source: ALICE });
-    let mut free = switch(None);
+    let mut free = switch(&[]);
     assert_eq!(frame_from_alice(&mut free, OTHER), everyone, "nobody is named");
-    let mut lab = switch(Some(&[OWN, OTHER]));
+    let mut lab = switch(&[(OWN, ALICE), (OTHER, BOB)]);
     assert_eq!(frame_from_alice(&mut lab, OWN), everyone);
     assert_eq!(frame_from_alice(&mut lab, OTHER), FOREIGN);
-    lab.fib.tree = Arc::from([ALICE]);
+    lab.fib.branches = Arc::from([None, Some(ALICE), Some(CAROL), Some(CAROL)]);
+    assert_eq!(frame_from_alice(&mut lab, OTHER), FOREIGN, "bob is not behind alice");
+    lab.fib.branches = Arc::from([None, Some(ALICE), Some(ALICE), Some(CAROL)]);
     assert_eq!(frame_from_alice(&mut lab, OTHER), everyone, "handed on");
     assert_eq!(frame_from_alice(&mut lab, [2, 0, 0, 0, 0, 9]), FOREIGN, "nobody's");
     let mut lab = lab.rights(ALICE, |alice| alice.stations = Stations::Any);
@@ -184,6 +190,22 @@ fn nothing_is_relayed_for_by_or_through_whoever_may_not() {
         bob.nexthop = NOBODY;
     });
     assert!(matches!(relayed(&mut lab, CAROL, ALICE, BOB, 100), Verdict::Drop(_)));
+}
+
+#[test]
+fn plain_packets_are_passed_on_by_the_same_rule() {
+    let onward = v4(ALICE, BOB, 979);
+    let mut lab = Lab::new().closed();
+    assert_eq!(from_alice(&mut lab, &onward), Verdict::Transmit(target(BOB)));
+    for denied in [ME, ALICE] {
+        let mut lab = Lab::new().closed().rights(denied, |rights| rights.relay = Relay::No);
+        assert_eq!(from_alice(&mut lab, &onward), DENIED, "{denied:?}");
+        assert_eq!(from_alice(&mut lab, &v4(ALICE, ME, 979)), Verdict::Deliver);
+    }
+    let volume = Relay::UpTo(Arc::new(Volume::new(2_000, None)));
+    let mut lab = Lab::new().closed().rights(ALICE, |alice| alice.relay = volume);
+    let passed = (0..5).filter(|_| from_alice(&mut lab, &onward) == Verdict::Transmit(target(BOB))).count();
+    assert_eq!((passed, lab.scratch.counters.dropped(DropReason::OverVolume)), (2, 3));
 }
 
 #[test]

@@ -58,6 +58,7 @@ impl Lab {
                 by_id: Arc::default(),
                 by_addr: Arc::default(),
                 tree: Arc::from([]),
+                branches: Arc::from([]),
                 legacy: Arc::from([]),
                 station: Arc::default(),
                 learnt: Arc::default(),

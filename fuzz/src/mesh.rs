@@ -29,6 +29,9 @@ use tinmesh_core::node::io::{Input, Output};
 use tinmesh_core::packet::Packet;
 use tinmesh_core::subnet::{Subnet, SubnetTable};
 use tinmesh_core::time::Instant;
+use tinmesh_core::trust::gossip::Gossip;
+use tinmesh_core::trust::gossip::message::Message;
+use tinmesh_core::trust::{Trust, TrustConfig};
 use tinmesh_core::wire::hello::Hello;
 use tinmesh_core::wire::options::Options;
 use tinmesh_core::wire::probe::{self, Probe};
@@ -39,7 +42,7 @@ use tinmesh_core::wire::{address_cache, datagram};
 pub(crate) type Target = fn(&[u8]);
 
 /// All targets of this module by name; `fuzz/corpus/NAME` holds the corpus of each.
-pub(crate) const TARGETS: [(&str, Target); 15] = [
+pub(crate) const TARGETS: [(&str, Target); 16] = [
     ("requests", requests),
     ("subnets", subnets),
     ("signed_files", signed_files),
@@ -54,6 +57,7 @@ pub(crate) const TARGETS: [(&str, Target); 15] = [
     ("gossip", gossip),
     ("proxy", proxy),
     ("hellos", hellos),
+    ("statement_messages", statement_messages),
     ("large_packets", large_packets),
 ];
 
@@ -61,6 +65,18 @@ pub(crate) const TARGETS: [(&str, Target); 15] = [
 fn hellos(data: &[u8]) {
     let Some(hello) = std::str::from_utf8(data).ok().and_then(Hello::decode) else { return };
     assert_eq!(Hello::decode(&hello.encode()), Some(hello));
+}
+
+/// A message of gossip is read or not; what was read and written again is the same, and hearing it stays within bounds.
+fn statement_messages(data: &[u8]) {
+    let Some((kind, payload)) = data.split_first() else { return };
+    if let Some(message) = Message::parse(*kind, payload) {
+        assert_eq!(message.encode(), data);
+    }
+    let (mut trust, mut gossip) = (Trust::new(TrustConfig::default(), &key(1).public()), Gossip::default());
+    gossip.connect(PeerId::ME, false, &trust, Instant::ZERO, &mut Rng::from_seed([3; 32]));
+    gossip.on_message(&mut trust, PeerId::ME, *kind, payload, Instant::ZERO);
+    assert!(gossip.take_messages().iter().all(|(_, message)| message.len() <= 2_000));
 }
 
 /// A header of a device with offloads and a packet: it is cut into as many pieces as were announced.
@@ -414,7 +430,7 @@ fn take(datagrams: &mut Vec<Vec<u8>>, into: &mut Datagram, rng: &mut Rng) -> Vec
 }
 
 /// The snapshot of a node with a neighbour, bob, and one behind it, carol; and bob's session with us.
-fn fib() -> (Fib, Arc<Session>) {
+pub(crate) fn fib() -> (Fib, Arc<Session>) {
     let (ours, theirs) = sessions();
     let members = [("alice", "10.0.0.1/32"), ("bob", "10.0.0.0/24"), ("carol", "fd00::/8")];
     let mut subnets = SubnetTable::default();
@@ -434,9 +450,11 @@ fn fib() -> (Fib, Arc<Session>) {
         by_id: Arc::new(by_id),
         by_addr: Arc::new(by_addr),
         tree: Arc::from([PeerId(1)]),
+        branches: Arc::from([None, Some(PeerId(1)), Some(PeerId(1))]),
         legacy: Arc::from([]),
         station: Arc::default(),
         learnt: Arc::default(),
+        gate: None,
     };
     (fib, theirs.session().expect("established"))
 }
@@ -480,6 +498,7 @@ pub(crate) fn config() -> Config {
     let host = |key: Option<PublicKey>| HostConfig { key, ..HostConfig::default() };
     Config {
         legacy: None,
+        trust: TrustConfig::default(),
         name: name("alice"),
         port: 655,
         sockets: vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 655))],

@@ -29,4 +29,5 @@ pub mod packet;
 pub mod peer;
 pub mod subnet;
 pub mod time;
+pub mod trust;
 pub mod wire;

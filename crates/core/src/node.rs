@@ -16,6 +16,7 @@ mod commands;
 pub mod config;
 mod connections;
 mod dialling;
+mod gate;
 mod gossip;
 mod hello;
 mod infos;
@@ -26,9 +27,11 @@ mod legacy;
 mod packets;
 mod publish;
 mod reach;
+mod statements;
 mod stations;
 mod timers;
 mod trace;
+mod trust;
 mod udp;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -50,12 +53,15 @@ use crate::name::{ConnId, PeerId};
 use crate::node::burst::Burst;
 use crate::node::config::Config;
 use crate::node::dialling::Dialling;
+use crate::node::gate::Gating;
 use crate::node::gossip::Contradictions;
 use crate::node::io::{Input, Output};
 use crate::node::timers::{Timers, Wake};
 use crate::peer::Peer;
 use crate::subnet::SubnetTable;
 use crate::time::Instant;
+use crate::trust::Trust;
+use crate::trust::gossip::Gossip as Statements;
 
 /// Every periodic timer is late by up to so much, so that nodes do not march in step.
 const JITTER: u64 = 131_072;
@@ -76,6 +82,9 @@ pub struct Node {
     connections: BTreeMap<ConnId, Connection>,
     dialling: Dialling,
     gossip: Gossip,
+    trust: Trust,
+    gating: Gating,
+    statements: Statements,
     timers: Timers,
     dirty: Dirty,
     fib: Arc<Fib>,
@@ -92,10 +101,14 @@ pub struct Node {
 struct Mesh {
     graph: Graph,
     routes: Routes,
+    /// The ways of packets, if some nodes may not relay.
+    detours: Option<Routes>,
     /// When the routes were computed.
     routed: Option<Instant>,
     /// Neighbours in the spanning tree.
     tree: Arc<[PeerId]>,
+    /// The one of them behind which each node is.
+    branches: Arc<[Option<PeerId>]>,
     subnets: Arc<SubnetTable>,
 }
 
@@ -115,6 +128,8 @@ struct Gossip {
 struct Dirty {
     routes: bool,
     fib: bool,
+    /// Statements, or what holds of them.
+    gate: bool,
     /// Nodes came or went.
     names: bool,
     peers: BTreeSet<PeerId>,
@@ -140,19 +155,33 @@ impl Node {
             by_id: Arc::default(),
             by_addr: Arc::default(),
             tree: Arc::from([]),
+            branches: Arc::from([]),
             legacy: Arc::from([]),
             station: Arc::new(Station::new(station)),
             learnt: Arc::default(),
+            gate: None,
         });
+        let trust = Trust::new(config.trust.clone(), &key.public());
         let mut node = Self {
             key,
             rng: Rng::from_seed(seed),
             now,
-            mesh: Mesh { graph, routes, routed: None, tree: Arc::from([]), subnets },
+            mesh: Mesh {
+                graph,
+                routes,
+                detours: None,
+                routed: None,
+                tree: Arc::from([]),
+                branches: Arc::from([]),
+                subnets,
+            },
             peers: vec![Some(me)],
             connections: BTreeMap::new(),
             dialling: Dialling::default(),
             gossip: Gossip { born: now, ..Gossip::default() },
+            trust,
+            gating: Gating::default(),
+            statements: Statements::default(),
             timers: Timers::default(),
             dirty: Dirty::default(),
             fib,
@@ -181,6 +210,7 @@ impl Node {
         self.timers.set(Wake::Periodic, first);
         self.timers.set(Wake::KeyExpire, first + self.config.timing.key_expire);
         self.dirty.routes = true;
+        self.dirty.gate = true;
         self.settle();
     }
 
@@ -240,6 +270,8 @@ impl Node {
             Input::Resolved { peer, addresses } => self.on_resolved(&peer, &addresses),
             Input::Invitation { conn, file } => self.on_invitation_file(conn, file),
             Input::Reconfigure(config) => self.on_reconfigure(*config),
+            Input::Statements(text) => self.on_kept_statements(text),
+            Input::Clock { unix_ms } => self.on_clock(unix_ms),
             Input::NetworkChanged => self.on_network_changed(),
             Input::Woke(_) => self.on_woke(),
             Input::Trace(wanted) => self.traced = wanted,
@@ -258,6 +290,9 @@ impl Node {
             Wake::Attend(peer) => self.on_attend(peer),
             Wake::UdpSilent(peer) => self.on_udp_silent(peer),
             Wake::Ageing => self.on_ageing(),
+            Wake::Trust => self.on_trust_time(),
+            Wake::Statements => self.on_statements_time(),
+            Wake::KeepStatements => self.keep_statements(),
             Wake::Routes => {}
         }
     }
@@ -265,6 +300,7 @@ impl Node {
     /// Routes are recomputed and a snapshot published at most once per `handle`, and in a large mesh
     /// not for every edge of a storm.
     fn settle(&mut self) {
+        self.refresh_gate();
         self.recompute_routes_if_due();
         self.publish_if_dirty();
     }

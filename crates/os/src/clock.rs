@@ -17,6 +17,11 @@ pub fn unix_seconds() -> u64 {
     u64::try_from(clock_gettime(ClockId::Realtime).tv_sec).unwrap_or(0)
 }
 
+/// Milliseconds since 1970-01-01 UTC by the wall clock.
+pub fn unix_millis() -> u64 {
+    micros(ClockId::Realtime) / 1_000
+}
+
 fn micros(clock: ClockId) -> u64 {
     let time = clock_gettime(clock);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);

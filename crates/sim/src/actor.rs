@@ -95,6 +95,8 @@ impl Actor {
             | Input::Invitation { .. }
             | Input::Reconfigure(_)
             | Input::NetworkChanged
+            | Input::Statements(_)
+            | Input::Clock { .. }
             | Input::Woke(_)
             | Input::Learnt(_)
             | Input::Capture(_)

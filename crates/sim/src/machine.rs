@@ -15,6 +15,7 @@ use tinmesh_core::node::config::{Config, HostConfig, LinkPolicy, MeshPolicy, Tim
 use tinmesh_core::node::io::{Event, Reply};
 use tinmesh_core::subnet::Subnet;
 use tinmesh_core::time::Instant;
+use tinmesh_core::trust::TrustConfig;
 
 use crate::actor::Actor;
 use crate::internet::HostId;
@@ -80,6 +81,10 @@ pub(crate) struct Machine {
     pub(crate) sampling: bool,
     pub(crate) sampler: Sampler,
     pub(crate) invitations: BTreeMap<String, Vec<u8>>,
+    /// The statements that its node kept.
+    pub(crate) statements: String,
+    /// How many statements its operator has made.
+    pub(crate) sayings: u64,
     pub(crate) reply: Option<Reply>,
     pub(crate) events: Vec<(Instant, Event)>,
     pub(crate) told_too_big: Vec<u16>,
@@ -105,6 +110,8 @@ impl Machine {
             sampling: false,
             sampler: Sampler::default(),
             invitations: BTreeMap::new(),
+            statements: String::new(),
+            sayings: 0,
             reply: None,
             events: Vec::new(),
             told_too_big: Vec::new(),
@@ -162,6 +169,7 @@ fn config(id: HostId, name: NodeName) -> Config {
         mesh: MeshPolicy { auto_connect: false, ..MeshPolicy::default() },
         timing: Timing::default(),
         legacy: None,
+        trust: TrustConfig::default(),
     }
 }
 

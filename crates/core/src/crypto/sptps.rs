@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use crate::crypto::keys::{PublicKey, SecretKey};
 use crate::name::NodeName;
 
+pub mod control;
 pub mod datagram;
 mod handshake;
 pub mod stream;
@@ -51,10 +52,15 @@ pub fn udp_label(initiator: &NodeName, responder: &NodeName) -> Vec<u8> {
     format!("tinc UDP key expansion {initiator} {responder}\0").into_bytes()
 }
 
+/// The key of one direction.
+pub(crate) type DirectionKey = Zeroizing<[u8; 32]>;
+
 /// The keys of both directions, for whichever cipher.
 pub(crate) struct SessionKeys {
-    pub(crate) sending: Zeroizing<[u8; 32]>,
-    pub(crate) receiving: Zeroizing<[u8; 32]>,
+    pub(crate) sending: DirectionKey,
+    pub(crate) receiving: DirectionKey,
+    /// Keys for what two tinmesh nodes tell each other outside of records: sending and receiving.
+    pub(crate) control: (DirectionKey, DirectionKey),
 }
 
 impl fmt::Debug for SessionKeys {

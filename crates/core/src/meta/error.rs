@@ -65,6 +65,9 @@ pub enum PeerError {
         /// The name we expected.
         wanted: String,
     },
+    /// Statements with wrong signatures.
+    #[error("sent statements with wrong signatures: it is shut out for ten minutes")]
+    ForgedStatements,
     /// Our own name.
     #[error("uses our own name: give one of the two nodes another Name")]
     OwnName,
@@ -134,6 +137,7 @@ impl PeerError {
             | Self::Link(_)
             | Self::OtherKey
             | Self::OwnName
+            | Self::ForgedStatements
             | Self::UnknownIdentity(_)
             | Self::NoKey(_)
             | Self::NoInvitations

@@ -52,6 +52,8 @@ impl Node {
                 self.shut_down();
                 Reply::Done
             }
+            Command::Statements => Reply::Statements(self.trust.lines()),
+            Command::Accept(lines) => Reply::Accepted(self.accept_statements(&lines)),
         };
         self.emit(Output::Reply { id, reply });
     }
@@ -180,6 +182,7 @@ impl Node {
             let peer = self.intern(&name);
             if let (Some(known), Some(key)) = (self.peer_mut(peer), host.key) {
                 known.key = Some(key);
+                self.touch(peer);
             }
             if self.config.mesh.strict_subnets && peer != PeerId::ME {
                 self.adopt_strict_subnets(peer, &host);
@@ -212,6 +215,7 @@ impl Node {
             .map(|(name, _)| name.clone())
             .chain(self.nodes_without_host_file())
             .collect();
+        self.change_trust();
         self.adopt_hosts();
         self.forget_stations_unless_switching();
         self.change_subnets(&old);
@@ -238,6 +242,7 @@ impl Node {
             && let Some(known) = self.peer_mut(peer)
         {
             known.key = None;
+            self.touch(peer);
         }
         self.disconnect(name);
     }

@@ -12,6 +12,7 @@ use crate::legacy::session::Suite;
 use crate::meta::proxy::Protocol;
 use crate::name::NodeName;
 use crate::subnet::Subnet;
+use crate::trust::TrustConfig;
 use crate::wire::hello::Features;
 
 /// Settings of this node.
@@ -45,6 +46,8 @@ pub struct Config {
     pub timing: Timing,
     /// The protocol of tinc 1.0, if it is to be spoken.
     pub legacy: Option<Legacy>,
+    /// Who decides what members may do.
+    pub trust: TrustConfig,
 }
 
 /// How the protocol of tinc 1.0 is spoken.

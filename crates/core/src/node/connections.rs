@@ -104,7 +104,7 @@ impl Node {
                 self.on_packet(id, &frame);
                 Ok(())
             }
-            Unit::Raw(bytes) => self.on_raw_packet(&bytes),
+            Unit::Raw(bytes) => self.on_raw_packet(id, &bytes),
             Unit::Invitation(bytes) => self.on_invitation_bytes(id, &bytes),
         }
     }
@@ -224,6 +224,9 @@ impl Node {
             return Err(PeerError::Unexpected { got: "ACK", expected: "ID" });
         };
         let peer = self.intern(&name);
+        if self.gossip_is_shut(peer) {
+            return Err(PeerError::ForgedStatements);
+        }
         if !self.make_room(id, peer, theirs) {
             return Err(PeerError::Replaced);
         }

@@ -520,6 +520,7 @@ impl Node {
 
     fn forget_peer(&mut self, peer: PeerId) {
         self.mesh.graph.forget(peer);
+        self.statements.forget(peer);
         if let Some(place) = self.peers.get_mut(peer.index()) {
             *place = None;
         }

@@ -12,13 +12,16 @@
 
 use std::time::Duration;
 
+use crate::crypto::base64;
 use crate::crypto::keys::PublicKey;
 use crate::crypto::record_key::Suite;
 use crate::crypto::sptps::Role;
+use crate::crypto::sptps::control::Control;
 use crate::name::{NodeName, PeerId};
 use crate::node::Node;
 use crate::node::io::Event;
 use crate::peer::tunnel::Keying;
+use crate::trust::gossip;
 use crate::wire::hello::{Bond, Feature, Features, Hello};
 use crate::wire::options::Options;
 use crate::wire::request::{KeyRequest, Request};
@@ -71,8 +74,8 @@ impl Node {
         tunnel.agreement.last = Some(now);
         let Some(hello) = Hello::decode(text).filter(|hello| hello.is_asked(&sides.bond())) else { return };
         let answer = Hello::answer(&sides.bond(), &hello, wanted, &self.key);
-        self.agree(origin, wanted.both(hello.features()));
         self.send_extension(origin, KeyRequest::HelloAnswer(answer.encode()));
+        self.agree(origin, wanted.both(hello.features()));
     }
 
     pub(super) fn on_hello_answer(&mut self, origin: PeerId, text: &str) {
@@ -94,6 +97,7 @@ impl Node {
         let suite = if features.has(Feature::Aes256Gcm) { Suite::Aes256Gcm } else { Suite::default() };
         let Some(tunnel) = self.tunnel_mut(peer) else { return };
         tunnel.agreement.done = true;
+        tunnel.agreement.features = features;
         match &mut tunnel.keying {
             Keying::Ready(handshake) => handshake.change_suite(suite),
             Keying::Absent | Keying::Waiting { .. } => {}
@@ -101,6 +105,7 @@ impl Node {
         if let Some(name) = self.name_of(peer) {
             self.event(Event::Note(format!("{name} and this node agreed on: {features}")));
         }
+        self.on_agreed(peer);
     }
 
     /// Both sides of a session in which this node has `role`, which is that of who asks for initiators; nothing while keys
@@ -118,6 +123,37 @@ impl Node {
             Role::Responder => [other, own],
         };
         Some(Sides { names: [asker.0, answerer.0], keys: [asker.1, answerer.1], exchange })
+    }
+
+    /// Whether both sides of the session with `peer` use a feature.
+    pub(super) fn uses(&self, peer: PeerId, feature: Feature) -> bool {
+        self.tunnel(peer).is_some_and(|tunnel| tunnel.agreement.features.has(feature))
+    }
+
+    /// Sends a message to a tinmesh node, sealed so that nobody on the way can read or change it.
+    pub(super) fn send_sealed(&mut self, peer: PeerId, message: &[u8]) {
+        let sealed = self.control_mut(peer).and_then(|control| control.seal(message));
+        if let Some(sealed) = sealed {
+            self.send_extension(peer, KeyRequest::Sealed(base64::encode(&sealed)));
+        }
+    }
+
+    pub(super) fn on_sealed(&mut self, origin: PeerId, text: &str) {
+        let Some(sealed) = base64::decode(text.as_bytes()) else { return };
+        let message = self.control_mut(origin).and_then(|control| control.open(&sealed));
+        let Some((kind, message)) = message.as_deref().and_then(<[u8]>::split_first) else { return };
+        match *kind {
+            kind if gossip::KINDS.contains(&kind) => self.on_statements_message(origin, kind, message),
+            _ => {}
+        }
+    }
+
+    fn control_mut(&mut self, peer: PeerId) -> Option<&mut Control> {
+        let tunnel = self.tunnel_mut(peer).filter(|tunnel| tunnel.agreement.done)?;
+        match &mut tunnel.keying {
+            Keying::Ready(handshake) => handshake.control_mut(),
+            Keying::Absent | Keying::Waiting { .. } => None,
+        }
     }
 
     fn send_extension(&mut self, peer: PeerId, kind: KeyRequest) {

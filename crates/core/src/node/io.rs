@@ -1,5 +1,6 @@
 //! The only door of a [`Node`](super::Node): what it is told and what it wants done.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,6 +108,14 @@ pub enum Input<'a> {
     },
     /// The configuration was read anew.
     Reconfigure(Box<Config>),
+    /// Statements that were kept, a line each.
+    Statements(&'a str),
+    /// What time the operating system says it is, in milliseconds since 1970; told at the start, once a minute, and
+    /// after a change.
+    Clock {
+        /// Milliseconds since 1970, UTC.
+        unix_ms: u64,
+    },
     /// Addresses of this machine changed.
     NetworkChanged,
     /// The machine slept for so long.
@@ -228,6 +237,8 @@ pub enum Persist {
         /// The addresses.
         addresses: Vec<SocketAddr>,
     },
+    /// All statements that are known, a line each; at most once a second.
+    Statements(String),
 }
 
 /// An operator's request.
@@ -249,6 +260,10 @@ pub enum Command {
     Disconnect(NodeName),
     /// End all connections: the daemon is about to stop.
     Shutdown,
+    /// List all statements.
+    Statements,
+    /// Take in statements, a line each; two lines divided by a newline are evidence.
+    Accept(Vec<String>),
 }
 
 /// An answer to a [`Command`].
@@ -266,6 +281,10 @@ pub enum Reply {
     Done,
     /// There is no such thing.
     NotFound,
+    /// A line each, as [`fides::Store::export`] gives them.
+    Statements(Vec<String>),
+    /// What became of each.
+    Accepted(Vec<Result<fides::Accepted, fides::Refused>>),
 }
 
 /// One node, for `dump nodes`, `info` and `status`.
@@ -411,6 +430,8 @@ pub enum Event {
         /// When.
         after: Duration,
     },
+    /// From now on these nodes, and no others, are not to be found by their names.
+    Nameless(BTreeSet<NodeName>),
     /// The path of packets to a node changed: direct UDP works, or no longer.
     PathChanged {
         /// To whom.

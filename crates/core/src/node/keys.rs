@@ -91,6 +91,7 @@ impl Node {
         tunnel.agreement = Agreement::default();
         tunnel.keying = Keying::Waiting { handshake: Box::new(handshake), initiator };
         tunnel.last_start = Some(now);
+        self.disconnect_gossip(peer);
         self.touch(peer);
     }
 
@@ -134,7 +135,7 @@ impl Node {
             return;
         }
         if let KeyRequest::Datagram(text) = kind {
-            self.relay_text(origin, to, &text);
+            self.relay_text(from.conn, origin, to, &text);
             return;
         }
         self.pass_on(to, from.text);
@@ -155,6 +156,7 @@ impl Node {
             }
             KeyRequest::Hello(text) => self.on_hello(origin, &text),
             KeyRequest::HelloAnswer(text) => self.on_hello_answer(origin, &text),
+            KeyRequest::Sealed(text) => self.on_sealed(origin, &text),
             KeyRequest::Legacy if self.is_legacy(origin) => self.give_legacy_key(origin),
             KeyRequest::Legacy | KeyRequest::Other(_) => {}
         }
@@ -176,6 +178,7 @@ impl Node {
         known.key = Some(key);
         let name = known.name.clone();
         let waits = known.tunnel.is_some();
+        self.touch(origin);
         self.emit(Output::Persist(Persist::PublicKey { name, key }));
         if waits {
             self.want_key(origin);
@@ -377,6 +380,7 @@ impl Node {
         if let Some(known) = self.peer_mut(peer) {
             known.key = Some(key);
         }
+        self.touch(peer);
         self.event(Event::Note(format!("Learnt the key of {name}")));
         peer
     }

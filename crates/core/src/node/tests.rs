@@ -1,6 +1,7 @@
 //! A few nodes in a perfect network, looked at from inside.
 
 mod net;
+mod statements;
 
 use std::time::Duration;
 

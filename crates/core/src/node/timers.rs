@@ -26,6 +26,12 @@ pub(crate) enum Wake {
     KeyExpire,
     /// A tunnel needs keys, probes or keep-alives.
     Attend(PeerId),
+    /// Statements begin or end.
+    Trust,
+    /// Statements are to be said again, or reconciled.
+    Statements,
+    /// Statements are to be kept on disk.
+    KeepStatements,
     /// UDP to a peer has not been answered for too long.
     UdpSilent(PeerId),
 }

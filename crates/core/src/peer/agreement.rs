@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::time::Instant;
-use crate::wire::hello::Hello;
+use crate::wire::hello::{Features, Hello};
 
 /// A hello that is not answered is repeated after so long.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -19,6 +19,8 @@ pub struct Agreement {
     pub last: Option<Instant>,
     /// Whether both sides agreed.
     pub done: bool,
+    /// On what.
+    pub features: Features,
     sent: u8,
 }
 

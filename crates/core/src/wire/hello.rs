@@ -25,16 +25,19 @@ const LABEL: &[u8] = b"tinmesh hello 1\0";
 pub enum Feature {
     /// Packets under AES-256-GCM, once the keys of the session are renewed.
     Aes256Gcm,
+    /// Statements of who may do what are passed on.
+    Statements,
 }
 
 impl Feature {
     /// All features.
-    pub const ALL: [Self; 1] = [Self::Aes256Gcm];
+    pub const ALL: [Self; 2] = [Self::Aes256Gcm, Self::Statements];
 
     /// Its name, in hellos and in the variable `Extensions`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Aes256Gcm => "aead-aes256gcm",
+            Self::Statements => "statements",
         }
     }
 }
@@ -228,8 +231,8 @@ mod tests {
 
     #[test]
     fn names_that_nobody_knows_and_other_versions_are_ignored() {
-        assert_eq!(Features::parse("tea aead-aes256gcm biscuits"), Features::all());
-        assert_eq!(Features::all().to_string(), "aead-aes256gcm");
+        assert_eq!(Features::parse("tea aead-aes256gcm biscuits statements"), Features::all());
+        assert_eq!(Features::all().to_string(), "aead-aes256gcm statements");
         assert!(Features::parse("").is_empty() && Features::NONE.to_string().is_empty());
 
         let two = Two::new();

@@ -149,6 +149,8 @@ pub enum KeyRequest {
     Hello(String),
     /// The answer to that.
     HelloAnswer(String),
+    /// A message sealed by [`Control`](crate::crypto::sptps::control::Control), in base64.
+    Sealed(String),
     /// Something that nobody knows.
     Other(i32),
 }
@@ -299,6 +301,7 @@ impl fmt::Display for KeyRequest {
             Self::Datagram(text) => write!(f, " 21 {text}"),
             Self::Hello(text) => write!(f, " 100 {text}"),
             Self::HelloAnswer(text) => write!(f, " 101 {text}"),
+            Self::Sealed(text) => write!(f, " 102 {text}"),
             Self::Other(number) => write!(f, " {number}"),
         }
     }

@@ -27,6 +27,7 @@ use tinmesh_core::node::io::{Command, Input, NodeInfo, Output, Persist, Reply};
 use tinmesh_core::packet::Packet;
 use tinmesh_core::subnet::Subnet;
 use tinmesh_core::time::Instant;
+use tinmesh_core::trust::TrustConfig;
 
 /// Options of a node of version 17.7 with path MTU discovery and MSS clamping.
 pub(crate) const USUAL: u32 = 0x0700_000c;
@@ -103,6 +104,7 @@ impl Bench {
             mesh: MeshPolicy { auto_connect: false, ..MeshPolicy::default() },
             timing: Timing::default(),
             legacy: None,
+            trust: TrustConfig::default(),
         };
         change(&mut config);
         let now = Instant::from_micros(1_000_000);

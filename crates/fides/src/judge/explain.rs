@@ -124,7 +124,7 @@ impl Judge {
     /// assert_eq!((why.answer, why.missing.map(|missing| missing.voices)), (Answer::Unknown, Some(1)));
     ///
     /// let about = About::Allow { subject: Subject::Key(bob.public()), topic, args: vec![] };
-    /// ledger.insert(&Claim::new(Sign::Yes, about, 1, now).until(now.after(60)).sign(&alice)?.into(), 100);
+    /// ledger.insert(&Claim::new(Sign::Yes, about, 1_800_000_000_000, now).sign(&alice)?.into(), 100);
     /// let why = judge.explain(&ledger, &question, Span::at(now));
     /// assert_eq!(why.answer, Answer::Allow);
     /// assert!(matches!(why.reason, Reason::Votes(tally) if tally.yes.contains(&alice.public())));

@@ -14,6 +14,8 @@ use crate::queue::Event;
 
 /// A name server answers after so long.
 const LOOK_UP: Duration = Duration::from_millis(20);
+/// A system gives up on name servers that do not answer after so long.
+const LOOK_UP_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What follows from a node's wishes at once.
 #[derive(Debug)]
@@ -104,7 +106,8 @@ impl Engine {
                 self.pending.push_back((host, Feedback::PathMtu { to, mtu }));
             }
             Output::Resolve { peer, host: name, port } => {
-                self.plan(LOOK_UP, Event::Resolved { host, peer, name, port });
+                let after = if self.net.host(host).dns_dead { LOOK_UP_PATIENCE } else { LOOK_UP };
+                self.plan(after, Event::Resolved { host, peer, name, port });
             }
             Output::Persist(persist) => self.persist(host, persist),
             Output::Redeem { conn, file_name } => {
@@ -119,7 +122,8 @@ impl Engine {
 
     /// Writes to the machine's disk, which outlives its program.
     fn persist(&mut self, host: HostId, persist: Persist) {
-        let hosts = &mut self.machine_mut(host).config.hosts;
+        let machine = self.machine_mut(host);
+        let hosts = &mut machine.config.hosts;
         match persist {
             Persist::PublicKey { name, key } => hosts.entry(name).or_default().key = Some(key),
             Persist::InvitedNode { name, key } => {
@@ -130,11 +134,12 @@ impl Engine {
                     file.cached = addresses;
                 }
             }
+            Persist::Statements(text) => machine.statements = text,
         }
     }
 
     pub(super) fn on_resolved(&mut self, host: HostId, peer: NodeName, name: &str, port: u16) {
-        let found = self.names.get(name).map(|&other| self.net.host(other));
+        let found = self.names.get(name).filter(|_| !self.net.host(host).dns_dead).map(|&other| self.net.host(other));
         let v4 = found.and_then(|place| place.v4).map(std::net::IpAddr::V4);
         let v6 = found.and_then(|place| place.v6).map(std::net::IpAddr::V6);
         let addresses = v4.into_iter().chain(v6).map(|ip| SocketAddr::new(ip, port)).collect();

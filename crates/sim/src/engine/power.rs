@@ -15,6 +15,9 @@ use crate::machine::{Brain, PORT, Whereabouts, sockets};
 use crate::queue::Event;
 use crate::stream::Holding;
 
+/// What time it is when a simulation begins, in milliseconds since 1970.
+pub(crate) const EPOCH_MS: u64 = 1_800_000_000_000;
+
 impl Engine {
     pub(super) fn boot(&mut self, host: HostId) {
         let machine = self.machine(host);
@@ -32,6 +35,9 @@ impl Engine {
         let machine = self.machine_mut(host);
         machine.config.sockets.clone_from(&config.sockets);
         machine.brain = Brain::Node(Box::new(Node::new(config, machine.key.clone(), seed, now)));
+        let statements = machine.statements.clone();
+        self.feed(host, Input::Clock { unix_ms: EPOCH_MS + now.as_micros() / 1_000 });
+        self.feed(host, Input::Statements(&statements));
         self.feed(host, Input::Timeout);
     }
 

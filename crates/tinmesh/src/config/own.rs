@@ -6,6 +6,7 @@ use std::time::Duration;
 use tinmesh_core::dataplane::fib::{Broadcast, Forwarding, Frames, Mode, Policy};
 use tinmesh_core::name::NodeName;
 use tinmesh_core::node::config::{Config, LinkPolicy, MeshPolicy, Timing};
+use tinmesh_core::trust::TrustConfig;
 use tinmesh_core::wire::hello::Features;
 
 use super::ConfigError;
@@ -34,6 +35,7 @@ pub(super) fn config(name: NodeName, port: u16, reader: &mut Reader<'_>) -> Resu
         mesh: mesh(reader)?,
         timing: timing(reader)?,
         legacy: None,
+        trust: trust(reader)?,
         name,
     })
 }
@@ -148,6 +150,24 @@ fn mesh(reader: &mut Reader<'_>) -> Result<MeshPolicy, ConfigError> {
         max_output_buffer: reader
             .count("MaxOutputBufferSize")?
             .map_or(default.max_output_buffer, |bytes| bytes as usize),
+    })
+}
+
+fn trust(reader: &mut Reader<'_>) -> Result<TrustConfig, ConfigError> {
+    let founders = reader.all("Founder").map(|setting| {
+        setting.value.parse::<fides::Key>().map_err(|error| ConfigError::Invalid {
+            message: format!("{} is no key of a founder!", setting.value),
+            variable: "Founder",
+            value: setting.value.clone(),
+            place: setting.place.clone(),
+            right: error.to_string(),
+        })
+    });
+    Ok(TrustConfig {
+        founders: founders.collect::<Result<_, _>>()?,
+        lease: reader.bool("Lease").unwrap_or(false),
+        quorum: reader.count("Quorum")?.map(|voices| usize::try_from(voices).unwrap_or(usize::MAX).max(1)),
+        clock_error: reader.count("ClockError")?.map_or(0, u64::from),
     })
 }
 

@@ -90,7 +90,7 @@ pub fn confine(
 fn limits(settings: &DaemonSettings, confbase: &Path) -> Limits {
     let mut read: Vec<PathBuf> = SYSTEM_FILES.iter().map(PathBuf::from).collect();
     read.push(confbase.to_owned());
-    let mut write: Vec<PathBuf> = ["cache", "invitations"].map(|name| confbase.join(name)).to_vec();
+    let mut write: Vec<PathBuf> = ["cache", "fides", "invitations"].map(|name| confbase.join(name)).to_vec();
     if settings.hosts_file {
         write.push(HOSTS_FILE.into());
     }
@@ -99,7 +99,7 @@ fn limits(settings: &DaemonSettings, confbase: &Path) -> Limits {
 }
 
 fn make_directories(confbase: &Path) {
-    for name in ["cache", "hosts", "invitations"] {
+    for name in ["cache", "fides", "hosts", "invitations"] {
         let path = confbase.join(name);
         if !path.exists() {
             let mode = if name == "invitations" { 0o700 } else { 0o755 };

@@ -62,6 +62,10 @@ const SLEEP: Duration = Duration::from_secs(5);
 const WORDS_TURN: usize = 256;
 /// Log lines that may wait for subscribers.
 const LINES: usize = 1024;
+/// The node is told what time it is when this has passed.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
+/// A clock that shows less than this, 2025, was never set; in milliseconds since 1970.
+const EARLIEST: u64 = 1_735_689_600_000;
 /// Id of commands whose reply nobody waits for.
 const NOBODY: u64 = u64::MAX;
 
@@ -120,6 +124,8 @@ pub struct Times {
     rest: Option<Instant>,
     /// When names of members may be written again.
     names: Option<Instant>,
+    /// When the node was last told what time it is.
+    clock: Option<Instant>,
     /// Time asleep since boot, in microseconds, when last looked at.
     asleep: u64,
 }
@@ -155,6 +161,8 @@ impl ControlLoop {
         self.times.asleep = asleep();
         self.service.ready(std::mem::take(&mut self.pulses));
         self.trace();
+        self.tell_clock(now());
+        self.read_statements();
         let mut events = Vec::new();
         self.drain(VecDeque::new());
         while !self.stopping {
@@ -186,6 +194,7 @@ impl ControlLoop {
         self.times.asleep = total;
         if slept >= SLEEP {
             info!("Awake after {} seconds of sleep: connecting anew", slept.as_secs());
+            self.tell_clock(now());
             self.tell(Input::Woke(slept));
         }
     }
@@ -193,6 +202,9 @@ impl ControlLoop {
     fn on_time(&mut self) {
         let time = now();
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= time);
+        if self.times.clock.is_none_or(|told| time.since(told) >= CLOCK_INTERVAL) {
+            self.tell_clock(time);
+        }
         if self.node.poll_timeout().is_some_and(|at| at <= time) {
             self.tell(Input::Timeout);
         }
@@ -211,6 +223,23 @@ impl ControlLoop {
         self.write_names(time);
         self.service.on_time(time);
         self.drops.tell_now_and_then(&self.shared, self.node.counters(), time);
+    }
+
+    /// Tells the node what time it is, unless the machine does not know it itself.
+    fn tell_clock(&mut self, time: Instant) {
+        self.times.clock = Some(time);
+        let unix_ms = clock::unix_millis();
+        if unix_ms >= EARLIEST {
+            self.tell(Input::Clock { unix_ms });
+        }
+    }
+
+    /// Hands the node the statements that are kept.
+    fn read_statements(&mut self) {
+        match self.store.kept_statements() {
+            Ok(text) => self.tell(Input::Statements(&text)),
+            Err(cause) => error!("Could not read {cause}"),
+        }
     }
 
     /// Writes names of members, but not as often as members may change them.
@@ -366,6 +395,7 @@ impl ControlLoop {
                 self.proxying.change(loaded.daemon.proxy.clone());
                 self.scripts.change(self.reload.script_settings(&self.scripts.settings(), &loaded.daemon));
                 self.tell(Input::Reconfigure(Box::new(loaded.node)));
+                self.read_statements();
                 true
             }
             Err(cause) => {
@@ -576,6 +606,7 @@ impl ControlLoop {
             (Reply::Done, ControlRequest::Retry) => encode::done(kind::RETRY, 0),
             (Reply::Done, _) => encode::done(kind::DISCONNECT, 0),
             (Reply::NotFound, _) => encode::done(kind::DISCONNECT, -2),
+            (Reply::Statements(_) | Reply::Accepted(_), _) => encode::unknown(),
         };
         self.answer(client, text.as_bytes());
     }

@@ -77,7 +77,7 @@ impl Errands {
         let (name, key, invited) = match persist {
             Persist::PublicKey { name, key } => (name, key, false),
             Persist::InvitedNode { name, key } => (name, key, true),
-            Persist::Addresses { .. } => return None,
+            Persist::Addresses { .. } | Persist::Statements(_) => return None,
         };
         let errand = Errand::Key { name: name.clone(), key: *key, invited };
         Some(ask(&self.files, &errand).map(drop))

@@ -49,7 +49,19 @@ impl Store {
                 let path = self.confbase.join("cache").join(name.as_str());
                 write_cache(&path, &address_cache::encode(addresses)).map_err(|error| at(&path, &error))
             }
+            Persist::Statements(text) => {
+                let path = statements_file(&self.confbase);
+                write_cache(&path, text.as_bytes()).map_err(|error| at(&path, &error))
+            }
         }
+    }
+
+    /// The statements that were kept; nothing if there are none.
+    ///
+    /// # Errors
+    /// With the path, if the file cannot be read.
+    pub fn kept_statements(&self) -> io::Result<String> {
+        kept_statements(&self.confbase)
     }
 
     /// Takes an invitation away and gives its content: `None` if there is no such file, or it is
@@ -61,6 +73,23 @@ impl Store {
         let content = read_invitation(&used, expire);
         fs::remove_file(&used).ok();
         content
+    }
+}
+
+/// The file with all statements that a node knows.
+pub fn statements_file(confbase: &Path) -> PathBuf {
+    confbase.join("fides").join("statements")
+}
+
+/// The statements that were kept; nothing if there are none.
+///
+/// # Errors
+/// With the path, if the file cannot be read.
+pub fn kept_statements(confbase: &Path) -> io::Result<String> {
+    let path = statements_file(confbase);
+    match fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        read => read.map_err(|error| at(&path, &error)),
     }
 }
 

@@ -16,6 +16,7 @@ pub(crate) mod namespace;
 pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod raw_old;
+pub(crate) mod sayings;
 pub(crate) mod status;
 pub(crate) mod topology;
 pub(crate) mod traffic;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::crypto::record_key::Suite;
 use crate::crypto::rng::Rng;
+use crate::crypto::sptps::control::Control;
 use crate::crypto::sptps::handshake::{Change, Handshake, Step};
 use crate::crypto::sptps::{HANDSHAKE, Params, Role, SptpsError};
 use crate::dataplane::session::{OpenError, Session};
@@ -37,6 +38,8 @@ pub struct Datagram {
     patient: bool,
     /// The cipher of the keys that the next handshake makes.
     suite: Suite,
+    /// Seals what goes beyond records, from the first handshake on.
+    control: Option<Control>,
 }
 
 #[derive(Debug)]
@@ -51,7 +54,7 @@ impl Datagram {
         let (handshake, kex) = Handshake::start(params, rng);
         let datagram = plain(0, &kex);
         let records = Records::Plain { next_in: 0, next_out: 1, window_bytes };
-        (Self { handshake, records, patient: false, suite: Suite::default() }, datagram)
+        (Self { handshake, records, patient: false, suite: Suite::default(), control: None }, datagram)
     }
 
     /// From now on renewed keys are used for sending only when the peer is known to have them; tinc does not wait.
@@ -85,6 +88,11 @@ impl Datagram {
         let Some(session) = session.without_old_key() else { return false };
         self.records = Records::Sealed(Arc::new(session));
         true
+    }
+
+    /// What seals messages beside the records, once the first handshake is over.
+    pub const fn control_mut(&mut self) -> Option<&mut Control> {
+        self.control.as_mut()
     }
 
     /// The keys in use, once there are any.
@@ -134,6 +142,7 @@ impl Datagram {
         let established = matches!(step.change, Change::First(_) | Change::Receiving);
         let session = match (step.change, &self.records) {
             (Change::First(keys), Records::Plain { window_bytes, .. }) => {
+                self.control = Some(Control::new(&keys.control.0, &keys.control.1));
                 Some(Session::new(&keys, FIRST_HANDSHAKE, *window_bytes))
             }
             (Change::Sending(keys), Records::Sealed(session)) => {

@@ -17,7 +17,7 @@ use crate::crypto::agreement::agree;
 use crate::crypto::keys::{PublicKey, SecretKey};
 use crate::crypto::prf;
 use crate::crypto::rng::Rng;
-use crate::crypto::sptps::{Params, Role, SessionKeys, SptpsError};
+use crate::crypto::sptps::{DirectionKey, Params, Role, SessionKeys, SptpsError};
 
 /// Length of a KEX message: version, nonce, key.
 const KEX: usize = 65;
@@ -190,15 +190,26 @@ impl Handshake {
             Role::Initiator => (our_nonce, their_nonce),
             Role::Responder => (their_nonce, our_nonce),
         };
-        let seed = [b"key expansion", first.as_slice(), &second, &self.params.label].concat();
         let mut block = Zeroizing::new([[0; 32]; 4]);
+        let seed = [b"key expansion", first.as_slice(), &second, &self.params.label].concat();
         prf::derive(shared.as_slice(), &seed, block.as_flattened_mut());
         let [from_responder, _, from_initiator, _] = &*block;
-        let (sending, receiving) = match self.params.role {
+        let (sending, receiving) = self.by_direction(from_initiator, from_responder);
+        let mut control = Zeroizing::new([[0; 32]; 2]);
+        let seed = [b"tinmesh control", first.as_slice(), &second, &self.params.label].concat();
+        prf::derive(shared.as_slice(), &seed, control.as_flattened_mut());
+        let [from_initiator, from_responder] = &*control;
+        let control = self.by_direction(from_initiator, from_responder);
+        Ok(SessionKeys { sending, receiving, control })
+    }
+
+    /// The sending key and the receiving one.
+    fn by_direction(&self, from_initiator: &[u8; 32], from_responder: &[u8; 32]) -> (DirectionKey, DirectionKey) {
+        let [from_initiator, from_responder] = [from_initiator, from_responder].map(|key| Zeroizing::new(*key));
+        match self.params.role {
             Role::Initiator => (from_initiator, from_responder),
             Role::Responder => (from_responder, from_initiator),
-        };
-        Ok(SessionKeys { sending: Zeroizing::new(*sending), receiving: Zeroizing::new(*receiving) })
+        }
     }
 }
 

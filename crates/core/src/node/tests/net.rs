@@ -18,6 +18,7 @@ use crate::node::config::{Config, HostConfig, LinkPolicy, MeshPolicy, Timing};
 use crate::node::io::{Event, Input, Output};
 use crate::packet::Packet;
 use crate::time::Instant;
+use crate::trust::TrustConfig;
 
 pub(super) fn name(text: &str) -> NodeName {
     NodeName::parse(text).expect("a name")
@@ -88,6 +89,7 @@ impl Net {
             mesh: MeshPolicy { auto_connect: false, ..MeshPolicy::default() },
             timing: Timing::default(),
             legacy: None,
+            trust: TrustConfig::default(),
         }
     }
 
@@ -330,7 +332,7 @@ fn addresses(number: u8) -> Vec<SocketAddr> {
     [v4, v6].iter().map(|text| text.parse().expect("an address")).collect()
 }
 
-fn key_of(own: &str) -> SecretKey {
+pub(super) fn key_of(own: &str) -> SecretKey {
     let mut seed = [7; 32];
     seed[..own.len()].copy_from_slice(own.as_bytes());
     SecretKey::from_seed(&seed)

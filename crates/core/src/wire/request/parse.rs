@@ -183,6 +183,7 @@ impl<'a, I: Iterator<Item = &'a str>> Words<I> {
             (21, Some(text)) => KeyRequest::Datagram(text),
             (100, Some(text)) => KeyRequest::Hello(text),
             (101, Some(text)) => KeyRequest::HelloAnswer(text),
+            (102, Some(text)) => KeyRequest::Sealed(text),
             (number, _) => KeyRequest::Other(number),
         };
         Ok(Request::ReqKey { from, to, kind })

@@ -50,7 +50,7 @@ impl Trust {
         for (introducer, place) in &self.places {
             let may_introduce = |vote: &super::Vote| vote.reach > 1 && vote.level < decided;
             let speaks = place.speaks.filter(may_introduce);
-            let Some(vote) = speaks.or(place.objects.filter(may_introduce)) else { continue };
+            let Some(vote) = speaks.or_else(|| place.objects.filter(may_introduce)) else { continue };
             let Some(said) = ledger.introductions(topic, introducer).filter(|said| said.contains_key(key)) else {
                 continue;
             };

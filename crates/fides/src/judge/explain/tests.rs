@@ -53,7 +53,7 @@ fn ones_own_word_and_a_revocation_are_reasons_of_their_own() {
     let said = [yes(1, allow(5, "edit", &[])), own.clone()];
     let why = explain(&rules(&[1], 1), &said, &ask("edit", 5, &[]));
     assert_eq!(why.reason, Reason::OwnWord(own.clone()));
-    assert_eq!(why.proof, [own.clone()]);
+    assert_eq!(why.proof, std::slice::from_ref(&own));
     let missing = why.missing.unwrap();
     assert_eq!((missing.withdrawals, missing.voices), (vec![own], 0), "the vote of 1 suffices then");
 

@@ -19,7 +19,7 @@ use crate::ledger::Ledger;
 use crate::policy::Answer;
 use crate::statement::{Limits, Sign, Subject};
 use crate::time::{Moment, Span, Time};
-use crate::trust::{Regard, Rules, Trust, When};
+use crate::trust::{Regard, Rules, Trust};
 use crate::word::Word;
 
 use explain::Weighed;
@@ -118,7 +118,8 @@ pub(crate) struct Memory {
     /// The times around the earliest and the latest present between which nothing begins or ends.
     quiet: [(Time, Time); 2],
     denials_end: bool,
-    pub(crate) trust: BTreeMap<(Word, Time), Arc<Trust>>,
+    pub(crate) founders: BTreeMap<Time, Arc<BTreeSet<Key>>>,
+    pub(crate) trust: BTreeMap<Time, BTreeMap<Word, Arc<Trust>>>,
     pub(crate) members: BTreeMap<(Time, Word, Key), bool>,
     answers: HashMap<Question, Answer>,
 }
@@ -189,21 +190,22 @@ impl Judge {
     /// Whether a key's word counts in a topic, at the earliest moment of the span.
     pub fn regard(&mut self, ledger: &Ledger, topic: &Word, key: &Key, span: Span) -> Regard {
         self.recall(ledger, span);
-        self.sitting(ledger, first_moment(ledger, span)).trust(topic).regard(key)
+        let mut sitting = self.sitting(ledger, first_moment(ledger, span));
+        sitting.place(topic, key);
+        sitting.trust(topic).regard(key)
     }
 
     /// All keys whose word counts in a topic, with their distance from the roots.
     pub fn heard(&mut self, ledger: &Ledger, topic: &Word, span: Span) -> BTreeMap<Key, u8> {
         self.recall(ledger, span);
-        let trust = self.sitting(ledger, first_moment(ledger, span)).trust(topic);
+        let trust = self.sitting(ledger, first_moment(ledger, span)).trust_in_all(topic);
         trust.heard().map(|(key, level)| (*key, level)).collect()
     }
 
     /// The founders, as they have voted.
     pub fn founders(&mut self, ledger: &Ledger, span: Span) -> BTreeSet<Key> {
         self.recall(ledger, span);
-        let topic = self.rules.policy.founders.clone().unwrap_or_else(|| Word::new("founders").expect("not empty"));
-        self.sitting(ledger, first_moment(ledger, span)).trust(&topic).founders.clone()
+        BTreeSet::clone(&self.sitting(ledger, first_moment(ledger, span)).founders())
     }
 
     /// Counts the votes on a question: own, trusted, and all.
@@ -319,15 +321,6 @@ fn moments(ledger: &Ledger, span: Span) -> Vec<Moment> {
 
 fn first_moment(ledger: &Ledger, span: Span) -> Moment {
     span.moment(ledger.quiet_around(span.earliest()).0)
-}
-
-impl When {
-    pub(crate) const fn time(self) -> Time {
-        match self {
-            Self::At(moment) => moment.yes,
-            Self::Ever => Time(u64::MAX),
-        }
-    }
 }
 
 #[cfg(test)]

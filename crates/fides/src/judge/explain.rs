@@ -12,7 +12,7 @@ use crate::ledger::Ledger;
 use crate::policy::{Answer, Rule};
 use crate::statement::{Sign, Statement};
 use crate::time::{Span, Time};
-use crate::trust::{Introduction, When};
+use crate::trust::Introduction;
 
 /// Why a question is answered so. All of it but the proof is about one moment: the first of the span at which the
 /// answer is as restrictive as for the whole span.
@@ -173,22 +173,22 @@ fn ballot<'a>(statements: impl Iterator<Item = &'a Weighed>) -> Ballot {
 }
 
 fn tally(sitting: &mut Sitting<'_>, question: &Question, ballot: &Ballot) -> Tally {
-    let (trust, rule) = (sitting.trust(&question.topic), sitting.rule(question).rule);
+    let rule = sitting.rule(question).rule;
+    let trust = sitting.trust(&question.topic);
     let (yes, no) = (ballot.yes_voices(), ballot.no_voices());
     Tally { rule, quorum: trust.quorum, founders: trust.founders.len(), yes, no }
 }
 
 /// How those whose statements count came to be heard, and those who brought them in.
 fn introductions(sitting: &mut Sitting<'_>, question: &Question, statements: &[Weighed]) -> Vec<Introduction> {
-    let (topic, when) = (&question.topic, When::At(sitting.moment));
-    let trust = sitting.trust(topic);
+    let trust = sitting.trust_in_all(&question.topic);
     let counting = statements.iter().filter(|weighed| weighed.weight.is_ok());
     let mut keys: Vec<Key> = counting.map(|weighed| *weighed.statement.issuer()).collect();
     let (mut known, mut introductions) = (BTreeSet::new(), Vec::new());
     while !keys.is_empty() {
         let mut next = Vec::new();
         for key in keys.into_iter().filter(|key| known.insert(*key)) {
-            let introduction = trust.introduction(&key, sitting.ledger, sitting.rules, topic, when);
+            let introduction = trust.introduction(&key, sitting.ledger);
             let said = introduction.vouching.iter().chain(&introduction.warning);
             next.extend(said.map(|statement| *statement.issuer()));
             introductions.push(introduction);
@@ -225,13 +225,13 @@ fn missing(sitting: &mut Sitting<'_>, question: &Question, statements: &[Weighed
 
 /// The voices that could still say yes, and the keys that speak in each.
 fn silent(sitting: &mut Sitting<'_>, question: &Question, tally: &Tally) -> BTreeMap<Key, BTreeSet<Key>> {
-    let (trust, rule) = (sitting.trust(&question.topic), *sitting.rule(question));
+    let (trust, rule) = (sitting.trust_in_all(&question.topic), *sitting.rule(question));
     let mut silent: BTreeMap<Key, BTreeSet<Key>> = BTreeMap::new();
     for (key, _) in trust.heard() {
-        let Some(vote) = trust.speaks(key) else { continue };
+        let Some(vote) = trust.place(key).speaks() else { continue };
         let has_spoken = tally.yes.contains(&vote.voice) || tally.no.contains(&vote.voice);
         let is_asked = rule.rule != Rule::TwoThirds || trust.founders.contains(key);
-        if !has_spoken && is_asked && (!rule.handed_on || sitting.owns(question, &trust, *key)) {
+        if !has_spoken && is_asked && (!rule.handed_on || sitting.owns(question, key)) {
             silent.entry(vote.voice).or_default().insert(*key);
         }
     }

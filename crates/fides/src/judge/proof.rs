@@ -16,7 +16,7 @@ use crate::ledger::Ledger;
 use crate::policy::Answer;
 use crate::statement::{About, Sign, Statement, StatementId, Subject};
 use crate::time::Span;
-use crate::trust::{Rules, When};
+use crate::trust::Rules;
 use crate::word::Word;
 
 /// The least set of statements from which a judge with these rules answers the same.
@@ -106,7 +106,7 @@ impl Parts {
         }
         let (ledger, rules, topic) = (sitting.ledger, sitting.rules, sitting.rule(question));
         ledger.revocation(&question.subject).into_iter().for_each(|revocation| self.add(0, revocation));
-        self.gather_founders(sitting, &question.topic);
+        self.gather_founders(sitting);
         for (subject, said) in sitting.said(question) {
             for at in said {
                 let ((issuer, _), standing) = at;
@@ -119,8 +119,7 @@ impl Parts {
                     }
                 }
                 self.gather_introductions(sitting, &question.topic, *issuer);
-                let trust = sitting.trust(&question.topic);
-                let level = trust.level(issuer);
+                let level = sitting.place(&question.topic, issuer).level();
                 if sign == Sign::Yes && level.is_none_or(|level| level >= above) {
                     continue;
                 }
@@ -128,7 +127,7 @@ impl Parts {
                     self.gather(sitting, &Question { subject: *issuer, ..question.clone() }, level);
                 }
                 let is_own = *issuer == rules.me && above == u8::MAX;
-                if is_own || sitting.counted(question, &trust, at, sign).is_ok() {
+                if is_own || sitting.counted(question, at, sign).is_ok() {
                     self.add(level.unwrap_or(0), &standing.acting);
                 }
             }
@@ -138,12 +137,14 @@ impl Parts {
     /// Adds what made the word of a key count, or not count.
     fn gather_introductions(&mut self, sitting: &mut Sitting<'_>, topic: &Word, key: Key) {
         let mut next = vec![key];
-        let (trust, when) = (sitting.trust(topic), When::At(sitting.moment));
+        sitting.place(topic, &key);
+        let ledger = sitting.ledger;
+        let trust = sitting.trust(topic);
         while let Some(key) = next.pop() {
             if !self.introduced.insert((topic.clone(), key)) {
                 continue;
             }
-            for heard in trust.heard_about(&key, sitting.ledger, sitting.rules, topic, when) {
+            for heard in trust.heard_about(&key, ledger) {
                 next.push(*heard.statement.issuer());
                 self.add(heard.level, &heard.statement);
             }
@@ -151,16 +152,15 @@ impl Parts {
     }
 
     /// Adds what made founders of those who are: their number matters, too.
-    fn gather_founders(&mut self, sitting: &mut Sitting<'_>, topic: &Word) {
+    fn gather_founders(&mut self, sitting: &mut Sitting<'_>) {
         let (ledger, rules) = (sitting.ledger, sitting.rules);
         let Some(founding) = &rules.policy.founders else { return };
-        let mut founders = sitting.trust(topic).founders.clone();
+        let mut founders = BTreeSet::clone(&sitting.founders());
         founders.extend(rules.founders.iter().chain([&rules.me]));
         founders.iter().filter_map(|key| ledger.revocation(key)).for_each(|revocation| self.add(0, revocation));
-        let trust = sitting.trust(founding);
         for ((issuer, args), standing) in ledger.said_in(founding).flat_map(|(_, said)| said) {
             let is_no = standing.acting.claim().sign == Sign::No;
-            let is_heard = !trust.is_muted(issuer) || (is_no && standing.contradiction.is_some());
+            let is_heard = !sitting.place(founding, issuer).is_muted || (is_no && standing.contradiction.is_some());
             let holds = standing.acting.holds(sitting.moment);
             if args.is_empty() && founders.contains(issuer) && holds && is_heard {
                 self.add(0, &standing.acting);

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use crate::key::Key;
 use crate::ledger::Ledger;
 use crate::statement::{Sign, Statement};
-use crate::trust::{Regard, Rules, Trust, When, within_bounds};
-use crate::word::Word;
+use crate::trust::{Regard, Trust};
 
 /// What was heard about a key from those who may introduce, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,32 +33,19 @@ pub(crate) struct Heard {
 
 impl Trust {
     /// What had a part in what is thought of a key, those nearest to the roots first.
-    pub(crate) fn heard_about(
-        &self,
-        key: &Key,
-        ledger: &Ledger,
-        rules: &Rules,
-        topic: &Word,
-        when: When,
-    ) -> Vec<Heard> {
-        if self.is_root(key) {
+    pub(crate) fn heard_about(&self, key: &Key, ledger: &Ledger) -> Vec<Heard> {
+        let Some(said) = ledger.introducers(&self.topic, key).filter(|_| !self.is_root(key)) else {
             return Vec::new();
-        }
-        let decided = self.places.get(key).and_then(|place| place.speaks).map_or(u8::MAX, |vote| vote.level);
+        };
+        let decided = self.place(key).speaks.map_or(u8::MAX, |vote| vote.level);
         let mut heard = Vec::new();
-        for (introducer, place) in &self.places {
-            let may_introduce = |vote: &super::Vote| vote.reach > 1 && vote.level < decided;
-            let speaks = place.speaks.filter(may_introduce);
-            let Some(vote) = speaks.or_else(|| place.objects.filter(may_introduce)) else { continue };
-            let Some(said) = ledger.introductions(topic, introducer).filter(|said| said.contains_key(key)) else {
-                continue;
-            };
-            let counting = within_bounds(said, rules.policy.introductions, when);
-            let Some((_, standing)) = counting.into_iter().find(|(about, _)| *about == key) else { continue };
+        for (introducer, standing) in said {
+            let place = self.place(introducer).introducing_below(decided);
+            let Some(level) = place.level().filter(|_| self.counts(introducer, key, standing)) else { continue };
             let is_no = standing.acting.claim().sign == Sign::No;
-            if !self.is_muted(introducer) || (is_no && standing.contradiction.is_some()) {
+            if !place.is_muted || (is_no && standing.contradiction.is_some()) {
                 let statement = Arc::clone(&standing.acting);
-                heard.push(Heard { statement, level: vote.level, speaks: speaks.is_some() });
+                heard.push(Heard { statement, level, speaks: place.speaks.is_some() });
             }
         }
         heard.sort_by_key(|heard| heard.level);
@@ -67,20 +53,11 @@ impl Trust {
     }
 
     /// How a key came to be regarded as it is.
-    pub(crate) fn introduction(
-        &self,
-        key: &Key,
-        ledger: &Ledger,
-        rules: &Rules,
-        topic: &Word,
-        when: When,
-    ) -> Introduction {
-        let regard = self.regard(key);
-        let place = self.places.get(key).copied().unwrap_or_default();
+    pub(crate) fn introduction(&self, key: &Key, ledger: &Ledger) -> Introduction {
+        let (regard, place) = (self.regard(key), self.place(key));
         let voice = place.speaks.or(place.objects).map(|vote| vote.voice);
-        let heard = self.heard_about(key, ledger, rules, topic, when);
         let (vouching, warning): (Vec<_>, Vec<_>) =
-            heard.into_iter().partition(|heard| heard.statement.claim().sign == Sign::Yes);
+            self.heard_about(key, ledger).into_iter().partition(|heard| heard.statement.claim().sign == Sign::Yes);
         let counts = |heard: &Heard| heard.speaks || !matches!(regard, Regard::Trusted { .. });
         Introduction {
             key: *key,

@@ -17,6 +17,7 @@ mod daemon {
         pub mod request;
     }
 }
+mod gate;
 mod legacy;
 mod mesh;
 #[allow(dead_code, unused_imports, reason = "the targets use a part of the program")]
@@ -26,7 +27,7 @@ mod text;
 
 /// Runs the target of this name.
 pub fn run(name: &str, data: &[u8]) {
-    let mesh = mesh::TARGETS.iter().chain(&legacy::TARGETS).chain(&batches::TARGETS);
+    let mesh = mesh::TARGETS.iter().chain(&legacy::TARGETS).chain(&batches::TARGETS).chain(&gate::TARGETS);
     let mut targets = mesh.chain(&statements::TARGETS).chain(&text::TARGETS);
     let (_, target) = targets.find(|(target, _)| *target == name).expect("a target of that name");
     target(data);

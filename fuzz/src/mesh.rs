@@ -430,7 +430,7 @@ fn take(datagrams: &mut Vec<Vec<u8>>, into: &mut Datagram, rng: &mut Rng) -> Vec
 }
 
 /// The snapshot of a node with a neighbour, bob, and one behind it, carol; and bob's session with us.
-fn fib() -> (Fib, Arc<Session>) {
+pub(crate) fn fib() -> (Fib, Arc<Session>) {
     let (ours, theirs) = sessions();
     let members = [("alice", "10.0.0.1/32"), ("bob", "10.0.0.0/24"), ("carol", "fd00::/8")];
     let mut subnets = SubnetTable::default();
@@ -450,9 +450,11 @@ fn fib() -> (Fib, Arc<Session>) {
         by_id: Arc::new(by_id),
         by_addr: Arc::new(by_addr),
         tree: Arc::from([PeerId(1)]),
+        branches: Arc::from([None, Some(PeerId(1)), Some(PeerId(1))]),
         legacy: Arc::from([]),
         station: Arc::default(),
         learnt: Arc::default(),
+        gate: None,
     };
     (fib, theirs.session().expect("established"))
 }

@@ -6,10 +6,14 @@ mod keys;
 #[path = "../tests/packets/lab.rs"]
 mod lab;
 
+use std::sync::Arc;
+
 use divan::Bencher;
 use divan::counter::BytesCount;
 use lab::{ALICE, BOB, Lab, ME, address, id, v4};
+use tinmesh_core::crypto::rng::Rng;
 use tinmesh_core::dataplane::batch::{BATCH, Batch};
+use tinmesh_core::dataplane::gate::{Filter, Pace, Reach, Relay, Volume};
 use tinmesh_core::name::NodeId;
 use tinmesh_core::packet::Packet;
 
@@ -48,10 +52,35 @@ fn bench_outbound(bencher: Bencher<'_, '_>, mut lab: Lab, len: usize) {
     });
 }
 
-/// Each datagram is opened once, as numbers are not accepted twice; sealing them is not measured.
+/// A node of a closed network that filters, and whose peers' rates and volumes are limited.
+fn gated() -> Lab {
+    let mut lab = Lab::new().closed().rights(ALICE, |alice| {
+        alice.pace = Some(Arc::new(Pace::new(1_000_000_000)));
+        alice.relay = Relay::UpTo(Arc::new(Volume::new(u64::MAX, None)));
+        alice.reach = Arc::new(Reach { udp: [(2000, 2000)].into(), ..Reach::default() });
+    });
+    let gate = Arc::make_mut(lab.fib.gate.as_mut().expect("it is closed"));
+    gate.filter = Some(Arc::new(Filter::new(&mut Rng::from_seed([3; 32]))));
+    lab
+}
+
+#[divan::bench(args = LENGTHS)]
+fn outbound_gated(bencher: Bencher<'_, '_>, len: usize) {
+    bench_outbound(bencher, gated(), len);
+}
+
 #[divan::bench(args = LENGTHS)]
 fn inbound(bencher: Bencher<'_, '_>, len: usize) {
-    let mut lab = Lab::new();
+    bench_inbound(bencher, Lab::new(), len);
+}
+
+#[divan::bench(args = LENGTHS)]
+fn inbound_gated(bencher: Bencher<'_, '_>, len: usize) {
+    bench_inbound(bencher, gated(), len);
+}
+
+/// Each datagram is opened once, as numbers are not accepted twice; sealing them is not measured.
+fn bench_inbound(bencher: Bencher<'_, '_>, mut lab: Lab, len: usize) {
     let payload = v4(ALICE, ME, len);
     let far = lab.remote[&ALICE].clone();
     let ids = [NodeId::NULL.0, id(ALICE).0].concat();
@@ -67,7 +96,15 @@ fn inbound(bencher: Bencher<'_, '_>, len: usize) {
 
 #[divan::bench(args = LENGTHS)]
 fn relayed(bencher: Bencher<'_, '_>, len: usize) {
-    let mut lab = Lab::new();
+    bench_relayed(bencher, Lab::new(), len);
+}
+
+#[divan::bench(args = LENGTHS)]
+fn relayed_gated(bencher: Bencher<'_, '_>, len: usize) {
+    bench_relayed(bencher, gated(), len);
+}
+
+fn bench_relayed(bencher: Bencher<'_, '_>, mut lab: Lab, len: usize) {
     let datagram = lab.sealed(id(BOB), ALICE, 0, &v4(ALICE, BOB, len));
     let mut packet = Packet::new();
     bencher.counter(BytesCount::new(len)).bench_local(|| {

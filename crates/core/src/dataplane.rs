@@ -12,6 +12,7 @@ mod compress;
 pub mod ethernet;
 pub mod fib;
 pub(crate) mod fragment;
+pub mod gate;
 mod icmp;
 mod inbound;
 mod ip;

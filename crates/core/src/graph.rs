@@ -9,6 +9,7 @@ mod tree;
 use std::collections::{BTreeMap, VecDeque};
 
 pub use routes::{Route, Routes};
+pub use tree::Tree;
 
 use crate::name::{NodeName, PeerId};
 use crate::wire::address::WireAddress;

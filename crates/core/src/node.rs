@@ -16,6 +16,7 @@ mod commands;
 pub mod config;
 mod connections;
 mod dialling;
+mod gate;
 mod gossip;
 mod hello;
 mod infos;
@@ -52,6 +53,7 @@ use crate::name::{ConnId, PeerId};
 use crate::node::burst::Burst;
 use crate::node::config::Config;
 use crate::node::dialling::Dialling;
+use crate::node::gate::Gating;
 use crate::node::gossip::Contradictions;
 use crate::node::io::{Input, Output};
 use crate::node::timers::{Timers, Wake};
@@ -81,6 +83,7 @@ pub struct Node {
     dialling: Dialling,
     gossip: Gossip,
     trust: Trust,
+    gating: Gating,
     statements: Statements,
     timers: Timers,
     dirty: Dirty,
@@ -98,10 +101,14 @@ pub struct Node {
 struct Mesh {
     graph: Graph,
     routes: Routes,
+    /// The ways of packets, if some nodes may not relay.
+    detours: Option<Routes>,
     /// When the routes were computed.
     routed: Option<Instant>,
     /// Neighbours in the spanning tree.
     tree: Arc<[PeerId]>,
+    /// The one of them behind which each node is.
+    branches: Arc<[Option<PeerId>]>,
     subnets: Arc<SubnetTable>,
 }
 
@@ -121,6 +128,8 @@ struct Gossip {
 struct Dirty {
     routes: bool,
     fib: bool,
+    /// Statements, or what holds of them.
+    gate: bool,
     /// Nodes came or went.
     names: bool,
     peers: BTreeSet<PeerId>,
@@ -146,21 +155,32 @@ impl Node {
             by_id: Arc::default(),
             by_addr: Arc::default(),
             tree: Arc::from([]),
+            branches: Arc::from([]),
             legacy: Arc::from([]),
             station: Arc::new(Station::new(station)),
             learnt: Arc::default(),
+            gate: None,
         });
         let trust = Trust::new(config.trust.clone(), &key.public());
         let mut node = Self {
             key,
             rng: Rng::from_seed(seed),
             now,
-            mesh: Mesh { graph, routes, routed: None, tree: Arc::from([]), subnets },
+            mesh: Mesh {
+                graph,
+                routes,
+                detours: None,
+                routed: None,
+                tree: Arc::from([]),
+                branches: Arc::from([]),
+                subnets,
+            },
             peers: vec![Some(me)],
             connections: BTreeMap::new(),
             dialling: Dialling::default(),
             gossip: Gossip { born: now, ..Gossip::default() },
             trust,
+            gating: Gating::default(),
             statements: Statements::default(),
             timers: Timers::default(),
             dirty: Dirty::default(),
@@ -190,6 +210,7 @@ impl Node {
         self.timers.set(Wake::Periodic, first);
         self.timers.set(Wake::KeyExpire, first + self.config.timing.key_expire);
         self.dirty.routes = true;
+        self.dirty.gate = true;
         self.settle();
     }
 
@@ -272,13 +293,14 @@ impl Node {
             Wake::Trust => self.on_trust_time(),
             Wake::Statements => self.on_statements_time(),
             Wake::KeepStatements => self.keep_statements(),
-            Wake::Routes => {}
+            Wake::Routes | Wake::Gate => {}
         }
     }
 
     /// Routes are recomputed and a snapshot published at most once per `handle`, and in a large mesh
     /// not for every edge of a storm.
     fn settle(&mut self) {
+        self.refresh_gate();
         self.recompute_routes_if_due();
         self.publish_if_dirty();
     }

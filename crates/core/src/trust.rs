@@ -10,6 +10,8 @@
 
 pub mod clock;
 pub mod gossip;
+pub mod reach;
+pub mod rights;
 pub mod topics;
 
 use std::collections::BTreeSet;

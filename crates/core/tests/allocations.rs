@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use lab::{ALICE, BOB, Lab, ME, NOBODY, address, id, v4, v6};
 use tinmesh_core::crypto::rng::Rng;
+use tinmesh_core::dataplane::gate::{Filter, Pace, Reach, Relay, Volume};
 use tinmesh_core::dataplane::verdict::{DropReason, Punt, Verdict};
 use tinmesh_core::legacy::cipher::Cipher;
 use tinmesh_core::legacy::digest::Digest;
@@ -72,6 +73,45 @@ fn datagrams_allocate_nothing() {
             let probe = matches!(verdict, Verdict::Punt(Punt::Record { .. }));
             assert!(probe || matches!(verdict, Verdict::Transmit(_) | Verdict::Deliver), "{verdict:?}");
         }
+    };
+    round(&mut lab, &rounds[0]);
+    assert_eq!(allocations(|| rounds[1..].iter().for_each(|datagrams| round(&mut lab, datagrams))), 0);
+}
+
+#[test]
+fn packets_through_a_gate_allocate_nothing() {
+    let mut lab = Lab::new().closed().rights(ALICE, |alice| {
+        alice.reach = Arc::new(Reach { udp: [(2000, 2000)].into(), ..Reach::default() });
+        alice.pace = Some(Arc::new(Pace::new(1_000_000)));
+        alice.relay = Relay::UpTo(Arc::new(Volume::new(1 << 40, None)));
+    });
+    let gate = Arc::make_mut(lab.fib.gate.as_mut().expect("it is closed"));
+    gate.filter = Some(Arc::new(Filter::new(&mut Rng::from_seed([3; 32]))));
+    let mut refused = v4(ALICE, ME, 1400);
+    refused[23] = 7;
+    let rounds: Vec<[Vec<u8>; 5]> = (0..50)
+        .map(|_| {
+            [
+                lab.sealed(NodeId::NULL, ALICE, 0, &v4(ALICE, ME, 1400)),
+                lab.sealed(NodeId::NULL, ALICE, 0, &v6(ALICE, BOB, 64)),
+                lab.sealed(id(BOB), ALICE, 0, &v4(ALICE, BOB, 1400)),
+                lab.sealed(NodeId::NULL, ALICE, 0, &v4(BOB, ME, 1400)),
+                lab.sealed(NodeId::NULL, ALICE, 0, &refused),
+            ]
+        })
+        .collect();
+    let own = v4(ME, ALICE, 64);
+    let mut packet = Packet::new();
+    let mut round = |lab: &mut Lab, datagrams: &[Vec<u8>]| {
+        for datagram in datagrams {
+            packet.fill(datagram);
+            let verdict = lab.fib.inbound(address(ALICE), &mut packet, &mut lab.scratch);
+            let refused = matches!(verdict, Verdict::Drop(DropReason::ForeignSource | DropReason::Filtered));
+            assert!(refused || matches!(verdict, Verdict::Transmit(_) | Verdict::Deliver), "{verdict:?}");
+        }
+        packet.fill(&own);
+        let verdict = lab.fib.outbound(&mut packet, &mut lab.scratch);
+        assert!(matches!(verdict, Verdict::Transmit(_)), "{verdict:?}");
     };
     round(&mut lab, &rounds[0]);
     assert_eq!(allocations(|| rounds[1..].iter().for_each(|datagrams| round(&mut lab, datagrams))), 0);

@@ -2,6 +2,8 @@
 
 #[path = "../../../fuzz/src/batches.rs"]
 mod batches;
+#[path = "../../../fuzz/src/gate.rs"]
+mod gate;
 #[path = "../../../fuzz/src/legacy.rs"]
 mod legacy;
 #[path = "../../../fuzz/src/mesh.rs"]
@@ -11,7 +13,7 @@ mod mesh;
 mod replay;
 
 fn targets() -> impl Iterator<Item = &'static (&'static str, mesh::Target)> {
-    mesh::TARGETS.iter().chain(&legacy::TARGETS).chain(&batches::TARGETS)
+    mesh::TARGETS.iter().chain(&legacy::TARGETS).chain(&batches::TARGETS).chain(&gate::TARGETS)
 }
 
 #[test]

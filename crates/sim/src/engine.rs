@@ -8,6 +8,8 @@ mod daemon;
 mod packets;
 mod power;
 
+pub(crate) use power::EPOCH_MS;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -217,6 +219,7 @@ impl Engine {
             }
             NodeEvent::ProxyFailed { .. }
             | NodeEvent::Retrying { .. }
+            | NodeEvent::Nameless(_)
             | NodeEvent::PathChanged { .. }
             | NodeEvent::InvitationAccepted { .. }
             | NodeEvent::Request { .. }

@@ -11,8 +11,9 @@ use tinmesh_core::node::io::{Command, Input, NodeInfo, Reply};
 use tinmesh_core::subnet::Subnet;
 
 use crate::internet::{HostId, Link, NatId, PUBLIC};
+use crate::isp::{Isp, Probes, UdpRule};
 use crate::machine::{Whereabouts, Work, host_file};
-use crate::nat::Nat;
+use crate::nat::{Mappings, Nat};
 use crate::world::World;
 
 /// One machine of a world. Settings made before time runs count from the first start, later ones from the next.
@@ -39,6 +40,10 @@ impl fmt::Debug for Host<'_> {
 impl<'w> Host<'w> {
     pub(crate) const fn new(world: &'w World, id: HostId) -> Self {
         Self { world, id }
+    }
+
+    pub(crate) const fn world(self) -> &'w World {
+        self.world
     }
 
     /// Its node's name.
@@ -240,7 +245,34 @@ impl<'w> Host<'w> {
 
     /// Blocks, or lets through, all its UDP.
     pub fn block_udp(self, blocked: bool) {
-        self.world.with_engine(|engine| engine.net.host_mut(self.id).udp_blocked = blocked);
+        self.set_isp(|isp| isp.udp = if blocked { UdpRule::Blocked } else { UdpRule::Passes });
+    }
+
+    /// Changes what its provider does.
+    #[must_use]
+    pub fn isp(self, change: impl FnOnce(&mut Isp)) -> Self {
+        self.set_isp(change);
+        self
+    }
+
+    /// Changes what its provider does while it runs.
+    pub fn set_isp(self, change: impl FnOnce(&mut Isp)) {
+        self.world.with_engine(|engine| change(&mut engine.net.host_mut(self.id).isp));
+    }
+
+    /// Its name servers stop to answer, or answer again.
+    pub fn break_dns(self, broken: bool) {
+        self.world.with_engine(|engine| engine.net.host_mut(self.id).dns_dead = broken);
+    }
+
+    /// What the NAT in front of it has done for its datagrams.
+    pub fn mappings(self) -> Mappings {
+        self.world.with_engine(|engine| engine.net.mappings_of(self.id))
+    }
+
+    /// What it has sent to endpoints that had not answered.
+    pub fn probes(self) -> Probes {
+        self.world.with_engine(|engine| engine.net.probes_of(self.id))
     }
 
     /// Makes its link narrow; with `icmp` senders are told.

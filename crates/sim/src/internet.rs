@@ -9,15 +9,21 @@
 //! A datagram crosses the sender's link, climbs out of private realms (mappings are made), waits for the latency,
 //! descends into the receiver's realm (filters are asked at that time) and crosses the receiver's link.
 
+#[cfg(test)]
+mod tests;
+mod way;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use tinmesh_core::packet::Packet;
 use tinmesh_core::time::Instant;
 
-use crate::dice::Dice;
-use crate::nat::{Nat, NatTable};
+use crate::isp::{Isp, IspMemory, Probes, Protocol};
+use crate::nat::{Mappings, Nat, NatTable};
+
+pub(crate) use way::Datagram;
+pub use way::{Fate, Link, Parcel};
 
 /// What the network interface of every host takes, in bytes of IP packet.
 pub(crate) const INTERFACE_MTU: u16 = 1500;
@@ -29,11 +35,10 @@ const PUBLIC_V4: u32 = 0xc612_0000;
 const PRIVATE_V4: u32 = 0xc0a8_0000;
 /// The public IPv6 addresses: the range for documentation (RFC 3849).
 const PUBLIC_V6: u128 = 0x2001_0db8 << 96;
-const UDP_HEADER: usize = 8;
 
 /// A host's place in all tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct HostId(pub(crate) u32);
+pub struct HostId(pub(crate) u32);
 
 impl HostId {
     pub(crate) const fn index(self) -> usize {
@@ -50,36 +55,6 @@ pub(crate) struct RealmId(usize);
 
 /// The realm of public addresses.
 pub(crate) const PUBLIC: RealmId = RealmId(0);
-
-/// The wire between a host and its network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Link {
-    /// How long a packet takes to cross it.
-    pub latency: Duration,
-    /// Up to so much more, drawn for every datagram; larger than the distance of packets, it reorders them.
-    pub jitter: Duration,
-    /// Datagrams lost, per mille.
-    pub loss: u16,
-    /// Datagrams that arrive twice, per mille.
-    pub duplication: u16,
-    /// Largest IP packet, in bytes.
-    pub mtu: u16,
-    /// Whether the sender is told of larger ones.
-    pub icmp: bool,
-}
-
-impl Default for Link {
-    fn default() -> Self {
-        Self {
-            latency: Duration::from_millis(10),
-            jitter: Duration::ZERO,
-            loss: 0,
-            duplication: 0,
-            mtu: INTERFACE_MTU,
-            icmp: true,
-        }
-    }
-}
 
 /// How far two hosts are cut off from each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +75,10 @@ pub(crate) struct Attachment {
     /// Hosts of different zones do not hear each other.
     pub(crate) zone: u32,
     pub(crate) up: bool,
-    pub(crate) udp_blocked: bool,
+    pub(crate) isp: Isp,
+    pub(crate) memory: IspMemory,
+    /// Whether its name servers do not answer.
+    pub(crate) dns_dead: bool,
     /// Grows when addresses or mappings change: connections from before are dead.
     pub(crate) epoch: u32,
     path_mtu: BTreeMap<IpAddr, (u16, Instant)>,
@@ -129,38 +107,18 @@ struct NatBox {
     tcp: NatTable,
 }
 
-/// A datagram on its way.
-#[derive(Clone, Debug)]
-pub(crate) struct Datagram {
-    /// Who sent it.
-    pub(crate) origin: HostId,
-    /// Where the sender thinks it goes.
-    pub(crate) sent_to: SocketAddr,
-    /// Where it seems to come from, and goes, in the realm that it is in.
-    pub(crate) from: SocketAddr,
-    pub(crate) to: SocketAddr,
-    realm: RealmId,
-    pub(crate) packet: Packet,
-    /// The relays that passed this datagram on, unopened.
-    pub(crate) relays: Vec<HostId>,
-}
-
-/// What becomes of a datagram on a link.
-#[derive(Debug)]
-pub(crate) enum Fate {
-    /// The sender's system refuses it as too long.
-    TooBig,
-    /// It is gone.
-    Lost,
-    /// It is gone, and the sender will be told the MTU of the link.
-    Bounced { mtu: u16 },
-    /// It goes on after so long.
-    Travels { after: Duration, twice: bool },
+impl NatBox {
+    const fn table(&mut self, protocol: Protocol) -> &mut NatTable {
+        match protocol {
+            Protocol::Udp => &mut self.udp,
+            Protocol::Tcp => &mut self.tcp,
+        }
+    }
 }
 
 /// The network between all hosts.
 #[derive(Debug)]
-pub(crate) struct Internet {
+pub struct Internet {
     hosts: Vec<Attachment>,
     realms: Vec<Realm>,
     nats: Vec<NatBox>,
@@ -183,7 +141,9 @@ impl Internet {
             link: Link::default(),
             zone: 0,
             up: true,
-            udp_blocked: false,
+            isp: Isp::default(),
+            memory: IspMemory::default(),
+            dns_dead: false,
             epoch: 0,
             path_mtu: BTreeMap::new(),
         });
@@ -234,6 +194,18 @@ impl Internet {
         self.nats[nat.0].inner_realm
     }
 
+    pub(crate) fn nat_of(&self, nat: NatId) -> &Nat {
+        &self.nats[nat.0].nat
+    }
+
+    pub(crate) fn gateway(&self, realm: RealmId) -> Option<NatId> {
+        self.realms[realm.0].gateway
+    }
+
+    pub(crate) fn outer_realm(&self, nat: NatId) -> RealmId {
+        self.nats[nat.0].outer_realm
+    }
+
     /// Gives a host a new IPv4 address in a realm.
     pub(crate) fn move_to(&mut self, host: HostId, realm: RealmId) {
         self.drop_v4(host);
@@ -242,6 +214,7 @@ impl Internet {
         attachment.realm = realm;
         attachment.v4 = Some(address);
         attachment.epoch += 1;
+        attachment.memory.forget();
     }
 
     pub(crate) fn drop_v4(&mut self, host: HostId) {
@@ -270,6 +243,18 @@ impl Internet {
         }
     }
 
+    /// What the NAT in front of a host has done for its datagrams.
+    pub(crate) fn mappings_of(&self, host: HostId) -> Mappings {
+        let attachment = self.host(host);
+        let gateway = self.realms[attachment.realm.0].gateway.zip(attachment.v4);
+        gateway.map_or_else(Mappings::default, |(nat, inside)| self.nats[nat.0].udp.mappings_of(inside.into()))
+    }
+
+    /// What a host sent to those who had not answered.
+    pub(crate) fn probes_of(&self, host: HostId) -> Probes {
+        self.host(host).memory.probes()
+    }
+
     pub(crate) fn cut(&mut self, a: HostId, b: HostId, cut: Option<Cut>) {
         let pair = (a.min(b), a.max(b));
         match cut {
@@ -285,9 +270,9 @@ impl Internet {
         from.up && to.up && from.zone == to.zone && cut != Some(&Cut::All)
     }
 
-    fn passes_udp(&self, a: HostId, b: HostId) -> bool {
-        let blocked = self.host(a).udp_blocked || self.host(b).udp_blocked;
-        self.passes(a, b) && !blocked && !self.cuts.contains_key(&(a.min(b), a.max(b)))
+    /// The same for one protocol.
+    pub(crate) fn lets_through(&self, a: HostId, b: HostId, protocol: Protocol) -> bool {
+        self.passes(a, b) && (protocol == Protocol::Tcp || !self.cuts.contains_key(&(a.min(b), a.max(b))))
     }
 
     /// The address from which a host would write to `to`.
@@ -300,91 +285,6 @@ impl Internet {
         if to.is_ipv4() { self.host(host).realm } else { PUBLIC }
     }
 
-    /// A datagram as a host's system would send it.
-    pub(crate) fn datagram(&self, origin: HostId, port: u16, to: SocketAddr, packet: Packet) -> Option<Datagram> {
-        let from = SocketAddr::new(self.source(origin, to)?, port);
-        let realm = self.realm_of(origin, to);
-        Some(Datagram { origin, sent_to: to, from, to, realm, packet, relays: Vec::new() })
-    }
-
-    /// The sender's link and the way out of its realms.
-    pub(crate) fn depart(&mut self, now: Instant, datagram: &mut Datagram, dice: &mut Dice) -> Fate {
-        let known = self.path_mtu(now, datagram.origin, datagram.to.ip());
-        if ip_len(datagram) > usize::from(known) {
-            return Fate::TooBig;
-        }
-        let host = self.host(datagram.origin);
-        if !host.up || host.udp_blocked {
-            return Fate::Lost;
-        }
-        let fate = cross(&host.link, datagram, dice);
-        if matches!(fate, Fate::Travels { .. }) && self.climb(now, datagram, dice).is_none() {
-            return Fate::Lost;
-        }
-        fate
-    }
-
-    fn climb(&mut self, now: Instant, datagram: &mut Datagram, dice: &mut Dice) -> Option<()> {
-        while !self.realms[datagram.realm.0].owners.contains_key(&datagram.to.ip()) {
-            let gateway = self.realms[datagram.realm.0].gateway?;
-            let NatBox { nat, outer, outer_realm, udp, .. } = &mut self.nats[gateway.0];
-            if *outer == datagram.to.ip() && !nat.hairpin {
-                return None;
-            }
-            let port = udp.outbound(nat, now, datagram.from, datagram.to, dice)?;
-            datagram.from = SocketAddr::new(*outer, port);
-            datagram.realm = *outer_realm;
-        }
-        Some(())
-    }
-
-    /// The way into the receiver's realm and over its link.
-    pub(crate) fn enter(&self, now: Instant, datagram: &mut Datagram, dice: &mut Dice) -> Option<(HostId, Fate)> {
-        let receiver = self.descend(now, datagram)?;
-        if !self.passes_udp(datagram.origin, receiver) {
-            return None;
-        }
-        Some((receiver, cross(&self.host(receiver).link, datagram, dice)))
-    }
-
-    fn descend(&self, now: Instant, datagram: &mut Datagram) -> Option<HostId> {
-        loop {
-            match *self.realms[datagram.realm.0].owners.get(&datagram.to.ip())? {
-                Owner::Host(host) => return Some(host),
-                Owner::Nat(id) => {
-                    let NatBox { nat, inner_realm, udp, .. } = &self.nats[id.0];
-                    datagram.to = udp.inbound(nat, now, datagram.to.port(), datagram.from)?;
-                    datagram.realm = *inner_realm;
-                }
-            }
-        }
-    }
-
-    /// Who answers a TCP connection to `to`, and as whom the caller appears there; NATs let none in.
-    pub(crate) fn call(
-        &mut self,
-        now: Instant,
-        caller: HostId,
-        to: SocketAddr,
-        dice: &mut Dice,
-    ) -> Option<(HostId, SocketAddr)> {
-        let port = u16::try_from(32_768 + dice.below(28_000)).unwrap_or(u16::MAX);
-        let mut from = SocketAddr::new(self.source(caller, to)?, port);
-        let mut realm = self.realm_of(caller, to);
-        loop {
-            match self.realms[realm.0].owners.get(&to.ip()) {
-                Some(Owner::Host(host)) => return Some((*host, from)),
-                Some(Owner::Nat(_)) => return None,
-                None => {}
-            }
-            let gateway = self.realms[realm.0].gateway?;
-            let NatBox { nat, outer, outer_realm, tcp, .. } = &mut self.nats[gateway.0];
-            let port = tcp.outbound(nat, now, from, to, dice)?;
-            from = SocketAddr::new(*outer, port);
-            realm = *outer_realm;
-        }
-    }
-
     /// What a host's system believes of the way to `to`.
     pub(crate) fn path_mtu(&self, now: Instant, host: HostId, to: IpAddr) -> u16 {
         let told = self.host(host).path_mtu.get(&to).filter(|(_, at)| now.since(*at) < PATH_MTU_LIFETIME);
@@ -394,147 +294,5 @@ impl Internet {
     /// A host's system is told of a narrow link.
     pub(crate) fn learn_path_mtu(&mut self, now: Instant, host: HostId, to: IpAddr, mtu: u16) {
         self.host_mut(host).path_mtu.insert(to, (mtu, now));
-    }
-}
-
-/// Length of the IP packet that carries a datagram, in bytes.
-fn ip_len(datagram: &Datagram) -> usize {
-    let header = if datagram.to.is_ipv4() { 20 } else { 40 };
-    datagram.packet.len() + UDP_HEADER + header
-}
-
-fn cross(link: &Link, datagram: &Datagram, dice: &mut Dice) -> Fate {
-    if ip_len(datagram) > usize::from(link.mtu) {
-        return if link.icmp { Fate::Bounced { mtu: link.mtu } } else { Fate::Lost };
-    }
-    if dice.chance(link.loss) {
-        return Fate::Lost;
-    }
-    let jitter = Duration::from_micros(dice.below(u64::try_from(link.jitter.as_micros()).unwrap_or(u64::MAX)));
-    Fate::Travels { after: link.latency + jitter, twice: dice.chance(link.duplication) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PORT: u16 = 655;
-
-    struct Bench {
-        net: Internet,
-        dice: Dice,
-        now: Instant,
-    }
-
-    impl Bench {
-        fn new() -> Self {
-            Self { net: Internet::new(), dice: Dice::new(1), now: Instant::from_micros(5) }
-        }
-
-        fn behind(&mut self, nat: NatId) -> HostId {
-            let host = self.net.attach();
-            let realm = self.net.inner_realm(nat);
-            self.net.move_to(host, realm);
-            host
-        }
-
-        fn address(&self, host: HostId) -> SocketAddr {
-            SocketAddr::new(self.net.host(host).v4.expect("has IPv4").into(), PORT)
-        }
-
-        /// Sends a datagram of `len` bytes; tells who got it, and from where.
-        fn send(&mut self, from: HostId, to: SocketAddr, len: usize) -> Result<(HostId, SocketAddr), Fate> {
-            let packet = Packet::from_payload(&vec![7; len]);
-            let mut datagram = self.net.datagram(from, PORT, to, packet).ok_or(Fate::Lost)?;
-            match self.net.depart(self.now, &mut datagram, &mut self.dice) {
-                Fate::Travels { .. } => {}
-                other @ (Fate::TooBig | Fate::Lost | Fate::Bounced { .. }) => return Err(other),
-            }
-            match self.net.enter(self.now, &mut datagram, &mut self.dice) {
-                Some((host, Fate::Travels { .. })) => Ok((host, datagram.from)),
-                Some((_, other)) => Err(other),
-                None => Err(Fate::Lost),
-            }
-        }
-    }
-
-    #[test]
-    fn a_nat_hides_its_insiders_and_lets_answers_in() {
-        let mut bench = Bench::new();
-        let server = bench.net.attach();
-        let nat = bench.net.put_up(Nat::symmetric(), None);
-        let inside = bench.behind(nat);
-        let (to, seen) = bench.send(inside, bench.address(server), 100).expect("gets out");
-        assert_eq!(to, server);
-        assert_eq!(seen.ip(), bench.net.nats[0].outer);
-        assert_eq!(bench.send(server, seen, 100).expect("gets in").0, inside);
-        let stranger = bench.net.attach();
-        assert!(matches!(bench.send(stranger, seen, 100), Err(Fate::Lost)));
-        assert!(matches!(bench.send(server, bench.address(inside), 100), Err(Fate::Lost)));
-    }
-
-    #[test]
-    fn nested_nats_translate_twice() {
-        let mut bench = Bench::new();
-        let server = bench.net.attach();
-        let carrier = bench.net.put_up(Nat::full_cone(), None);
-        let home = bench.net.put_up(Nat::full_cone(), Some(carrier));
-        let inside = bench.behind(home);
-        let (_, seen) = bench.send(inside, bench.address(server), 100).expect("gets out");
-        assert_eq!(seen.ip(), bench.net.nats[0].outer);
-        assert_eq!(bench.send(server, seen, 9).expect("gets in").0, inside);
-    }
-
-    #[test]
-    fn insiders_meet_at_home_and_by_hairpin_if_there_is_one() {
-        for (nat, works) in [(Nat::full_cone(), true), (Nat::full_cone().without_hairpin(), false)] {
-            let mut bench = Bench::new();
-            let server = bench.net.attach();
-            let nat = bench.net.put_up(nat, None);
-            let (one, two) = (bench.behind(nat), bench.behind(nat));
-            let (_, seen) = bench.send(one, bench.address(server), 1).expect("gets out");
-            assert_eq!(bench.send(two, seen, 1).is_ok(), works);
-            assert_eq!(bench.send(two, bench.address(one), 1).expect("a neighbour").0, one);
-        }
-    }
-
-    #[test]
-    fn a_narrow_link_bounces_or_swallows_what_is_too_long() {
-        let mut bench = Bench::new();
-        let (a, b) = (bench.net.attach(), bench.net.attach());
-        let to = bench.address(b);
-        assert!(matches!(bench.send(a, to, 1473), Err(Fate::TooBig)));
-        bench.net.host_mut(b).link.mtu = 1280;
-        assert!(matches!(bench.send(a, to, 1253), Err(Fate::Bounced { mtu: 1280 })));
-        assert!(bench.send(a, to, 1252).is_ok());
-        bench.net.host_mut(b).link.icmp = false;
-        assert!(matches!(bench.send(a, to, 1253), Err(Fate::Lost)));
-        bench.net.learn_path_mtu(bench.now, a, to.ip(), 1280);
-        assert!(matches!(bench.send(a, to, 1253), Err(Fate::TooBig)));
-    }
-
-    #[test]
-    fn tcp_goes_out_through_a_nat_but_not_in() {
-        let mut bench = Bench::new();
-        let server = bench.net.attach();
-        let nat = bench.net.put_up(Nat::full_cone(), None);
-        let inside = bench.behind(nat);
-        let (at, insider) = (bench.address(server), bench.address(inside));
-        let outer = SocketAddr::new(bench.net.nats[0].outer, PORT);
-        let Bench { net, dice, now } = &mut bench;
-        assert_eq!(net.call(*now, inside, at, dice).expect("gets out").1.ip(), outer.ip());
-        assert!(net.call(*now, server, outer, dice).is_none());
-        assert!(net.call(*now, server, insider, dice).is_none());
-    }
-
-    #[test]
-    fn a_partition_separates_zones_and_a_cut_two_hosts() {
-        let mut bench = Bench::new();
-        let (a, b, c) = (bench.net.attach(), bench.net.attach(), bench.net.attach());
-        bench.net.host_mut(a).zone = 1;
-        assert!(!bench.net.passes(a, b) && bench.net.passes(b, c));
-        bench.net.host_mut(a).zone = 0;
-        bench.net.cut(b, a, Some(Cut::Udp));
-        assert!(bench.net.passes(a, b) && !bench.net.passes_udp(a, b) && bench.net.passes_udp(a, c));
     }
 }

@@ -83,6 +83,8 @@ pub(crate) struct Machine {
     pub(crate) invitations: BTreeMap<String, Vec<u8>>,
     /// The statements that its node kept.
     pub(crate) statements: String,
+    /// How many statements its operator has made.
+    pub(crate) sayings: u64,
     pub(crate) reply: Option<Reply>,
     pub(crate) events: Vec<(Instant, Event)>,
     pub(crate) told_too_big: Vec<u16>,
@@ -109,6 +111,7 @@ impl Machine {
             sampler: Sampler::default(),
             invitations: BTreeMap::new(),
             statements: String::new(),
+            sayings: 0,
             reply: None,
             events: Vec::new(),
             told_too_big: Vec::new(),

@@ -3,6 +3,7 @@
 //! A test packet is an IP packet of protocol 253 ("for experimentation", RFC 3692) with a mark that is easy to find
 //! where it must not be, the number of its flow and its number in the flow.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
@@ -135,6 +136,12 @@ pub(crate) struct Arrival {
     pub(crate) carrier: Carrier,
 }
 
+impl Arrival {
+    fn is_straight(&self) -> bool {
+        matches!(&self.carrier, Carrier::Udp(relays) if relays.is_empty())
+    }
+}
+
 /// Packets from one host to another at an even pace.
 #[derive(Debug)]
 pub(crate) struct Flow {
@@ -158,6 +165,38 @@ impl Flow {
     pub(crate) fn has(&self, stamp: Stamp) -> bool {
         let list = if stamp.reply { &self.replies } else { &self.arrivals };
         list.iter().rev().any(|arrival| arrival.number == stamp.number)
+    }
+}
+
+/// So many packets in a row that came straight make a direct path.
+const STEADY: usize = 10;
+
+impl Flow {
+    /// From when on packets went straight, there and back, looking at those that arrived from `since` on.
+    pub(crate) fn direct_from(&self, since: Instant) -> Option<Instant> {
+        let ways = [&self.arrivals, &self.replies].map(|list| {
+            let later: Vec<&Arrival> = list.iter().filter(|arrival| arrival.at >= since).collect();
+            later.windows(STEADY).find(|window| window.iter().all(|arrival| arrival.is_straight())).map(|row| row[0].at)
+        });
+        Some(ways[0]?.max(ways[1]?))
+    }
+
+    /// The longest time without an arrival between `since` and `until`, at either end.
+    pub(crate) fn silence(&self, since: Instant, until: Instant) -> Duration {
+        let ways = [&self.arrivals, &self.replies].map(|list| {
+            let within = list.iter().map(|arrival| arrival.at).filter(|at| (since..until).contains(at));
+            let times: Vec<Instant> = [since].into_iter().chain(within).chain([until]).collect();
+            times.windows(2).map(|pair| pair[1].since(pair[0])).max().unwrap_or_default()
+        });
+        ways[0].max(ways[1])
+    }
+
+    /// How many of the packets sent between `since` and `until` were answered, in per cent.
+    pub(crate) fn answered(&self, since: Instant, until: Instant) -> f64 {
+        let numbers = self.sent.iter().enumerate().filter(|(_, at)| (since..until).contains(*at));
+        let numbers: BTreeSet<usize> = numbers.map(|(number, _)| number).collect();
+        let answered = self.replies.iter().filter(|reply| numbers.contains(&(reply.number as usize))).count();
+        if numbers.is_empty() { 0.0 } else { 100.0 * answered as f64 / numbers.len() as f64 }
     }
 }
 

@@ -11,6 +11,7 @@ use tinmesh_core::node::io::{Command, Event, Reply};
 use tinmesh_core::time::Instant;
 
 use crate::actor::Script;
+use crate::chances::{self, Chance};
 use crate::engine::{Engine, Settings};
 use crate::frames::Mac;
 use crate::host::Host;
@@ -262,22 +263,30 @@ impl World {
 
     /// Sends a packet to an address that the other node owns, and waits for the answer.
     pub fn ping_address(&self, from: Host<'_>, to: Host<'_>, address: IpAddr) -> Ping {
-        let flow = self.start(from, to, address, (PING_LEN, PING_PATIENCE, 1), true);
+        let addresses = (Machine::inner(from.id, address.is_ipv6()), address);
+        let flow = self.start(from, to, addresses, (PING_LEN, PING_PATIENCE, 1), true);
         self.run_until(PING_PATIENCE, |world| !world.engine.borrow().flows[flow].replies.is_empty());
         let engine = self.engine.borrow();
         let flow = &engine.flows[flow];
         Ping { rtt: flow.replies.first().map(|reply| reply.at.since(flow.sent[0])) }
     }
 
+    /// Sends a packet that claims to come from another node's address; whether it arrives within five seconds.
+    pub fn forged(&self, from: Host<'_>, as_if: Host<'_>, to: Host<'_>) -> bool {
+        let addresses = (Machine::inner(as_if.id, false), Machine::inner(to.id, false));
+        let flow = self.start(from, to, addresses, (PING_LEN, PING_PATIENCE, 1), false);
+        self.run_for(PING_PATIENCE);
+        !self.engine.borrow().flows[flow].arrivals.is_empty()
+    }
+
     fn start(
         &self,
         from: Host<'_>,
         to: Host<'_>,
-        address: IpAddr,
+        addresses: (IpAddr, IpAddr),
         (len, pace, count): (usize, Duration, u32),
         echo: bool,
     ) -> usize {
-        let addresses = (Machine::inner(from.id, address.is_ipv6()), address);
         let flow = Flow {
             from: from.id,
             to: to.id,
@@ -295,7 +304,8 @@ impl World {
 
     /// Starts a flow of `count` packets of `len` bytes, one every `pace`, each of which is answered; its number.
     pub fn flow(&self, from: Host<'_>, to: Host<'_>, len: usize, pace: Duration, count: u32) -> usize {
-        self.start(from, to, Machine::inner(to.id, false), (len, pace, count), true)
+        let addresses = (Machine::inner(from.id, false), Machine::inner(to.id, false));
+        self.start(from, to, addresses, (len, pace, count), true)
     }
 
     /// A station on the wire of a switch sends a frame; on whose wires it came out within two seconds, in order of names.
@@ -317,6 +327,38 @@ impl World {
     /// How many answers of a flow came back.
     pub fn replies(&self, flow: usize) -> usize {
         self.engine.borrow().flows[flow].replies.len()
+    }
+
+    /// From when on a flow went straight there and back, counting what arrived from `since` on.
+    pub fn direct_since(&self, flow: usize, since: Instant) -> Option<Instant> {
+        self.engine.borrow().flows[flow].direct_from(since)
+    }
+
+    /// The longest time from `since` to now in which nothing of a flow arrived, at either end.
+    pub fn silence_since(&self, flow: usize, since: Instant) -> Duration {
+        let engine = self.engine.borrow();
+        engine.flows[flow].silence(since, engine.now)
+    }
+
+    /// How many packets of a flow that were sent between two times have been answered, in per cent.
+    pub fn answered(&self, flow: usize, since: Instant, until: Instant) -> f64 {
+        self.engine.borrow().flows[flow].answered(since, until)
+    }
+
+    /// When the first answer of a flow came back.
+    pub fn first_reply(&self, flow: usize) -> Option<Instant> {
+        self.engine.borrow().flows[flow].replies.first().map(|reply| reply.at)
+    }
+
+    /// Whether two hosts could exchange datagrams without a third, by what is between them at the moment.
+    pub fn chance(&self, a: Host<'_>, b: Host<'_>) -> Chance {
+        chances::direct(&self.engine.borrow().net, a.id, b.id)
+    }
+
+    /// The pairs of running nodes that members could join, at the moment.
+    pub fn joined_pairs(&self) -> Vec<(Host<'_>, Host<'_>)> {
+        let pairs = chances::joined(&self.engine.borrow());
+        pairs.into_iter().map(|(a, b)| (Host::new(self, a), Host::new(self, b))).collect()
     }
 
     /// Two nodes talk for a while.

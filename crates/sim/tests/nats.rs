@@ -116,3 +116,19 @@ fn a_nat_that_lost_its_mappings_interrupts_traffic_for_seconds_only() {
     assert!(report.longest_gap < secs(8), "{report:?}");
     assert!(report.sent - report.arrived < 80, "{report:?}");
 }
+
+#[test]
+fn what_a_host_cost_its_router_and_its_network_is_counted() {
+    let world = World::new(8);
+    let relay = world.node("relay");
+    let alice = world.node("alice").behind(Nat::symmetric()).knows(relay);
+    let bob = world.node("bob").behind(Nat::symmetric()).knows(relay);
+    world.settle(secs(5));
+    assert!(world.ping(alice, bob).arrives());
+    world.run_for(minutes(5));
+
+    let (mappings, probes) = (alice.mappings(), alice.probes());
+
+    assert!((1..=256).contains(&mappings.made), "{mappings:?}");
+    assert!(probes.sent > 0 && probes.peak <= 100, "{probes:?}");
+}

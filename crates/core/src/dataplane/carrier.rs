@@ -65,6 +65,7 @@ impl Fib {
     /// is known to arrive there, else the neighbour on the way.
     fn hop(&self, to: &PeerEntry, data: usize) -> Option<&PeerEntry> {
         let via = self.peer(to.via).filter(|via| via.peer != PeerId::ME && data <= usize::from(via.min_mtu));
-        via.or_else(|| self.peer(to.nexthop)).map(AsRef::as_ref)
+        let hop = via.or_else(|| self.peer(to.nexthop))?;
+        (hop.peer == to.peer || self.may_relay(hop.peer)).then_some(hop)
     }
 }

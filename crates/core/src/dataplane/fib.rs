@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crate::dataplane::ethernet::{Mac, Station};
+use crate::dataplane::gate::Gate;
 use crate::dataplane::session::Session;
 use crate::dataplane::stats::PeerStats;
 use crate::legacy;
@@ -171,12 +172,16 @@ pub struct Fib {
     pub by_addr: Arc<BTreeMap<SocketAddr, PeerId>>,
     /// Neighbours that are in the spanning tree, for broadcasts.
     pub tree: Arc<[PeerId]>,
+    /// For each node, the one of them behind which it is.
+    pub branches: Arc<[Option<PeerId>]>,
     /// Nodes that have our key of tinc 1.0, whose datagrams do not tell who sent them.
     pub legacy: Arc<[PeerId]>,
     /// Who is behind a device that carries frames.
     pub station: Arc<Station>,
     /// Stations of our own wire that were learnt, and when each was seen, in microseconds.
     pub learnt: Arc<BTreeMap<Mac, Arc<AtomicU64>>>,
+    /// What members may send; `None`: everything.
+    pub gate: Option<Arc<Gate>>,
 }
 
 impl Fib {

@@ -17,6 +17,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::crypto::sptps::HANDSHAKE;
 use crate::dataplane::carrier::{self, Carrier};
 use crate::dataplane::fib::{Fib, PeerEntry};
+use crate::dataplane::gate::Carried;
 use crate::dataplane::record::PROBE;
 use crate::dataplane::scratch::Scratch;
 use crate::dataplane::session::{OVERHEAD, OpenError, Session};
@@ -143,17 +144,20 @@ impl Fib {
             }
             Some(destination) => {
                 packet.drop_front(IDS);
-                self.forward(sender.peer, origin.peer, destination, packet).into()
+                self.forward(sender.peer, origin.peer, destination, packet, scratch).into()
             }
         }
     }
 
-    /// Sends a sealed datagram between two others on; its ids are removed, or never were there.
-    pub fn relay(&self, origin: PeerId, destination: PeerId, packet: &mut Packet) -> Verdict {
-        self.forward(origin, origin, destination, packet)
-    }
-
-    fn forward(&self, sender: PeerId, origin: PeerId, destination: PeerId, packet: &mut Packet) -> Verdict {
+    /// Sends a sealed datagram between two others on, which `sender` handed to us; its ids are removed, or never were there.
+    pub fn forward(
+        &self,
+        sender: PeerId,
+        origin: PeerId,
+        destination: PeerId,
+        packet: &mut Packet,
+        scratch: &Scratch,
+    ) -> Verdict {
         let Some(to) = self.peer(destination).filter(|entry| entry.reachable) else {
             return Verdict::Drop(DropReason::Unreachable);
         };
@@ -166,6 +170,9 @@ impl Fib {
         let (Carrier::Udp { hop, .. } | Carrier::Tcp { hop }) = carrier;
         if hop == sender || hop == origin {
             return Verdict::Drop(DropReason::RoutingLoop);
+        }
+        if let Err(reason) = self.carry(&Carried { sender, origin, hop, destination, len: packet.len() }, scratch) {
+            return Verdict::Drop(reason);
         }
         to.stats.relayed.fetch_add(1, Relaxed);
         match carrier {

@@ -26,6 +26,8 @@ pub(super) const V6_LENGTH: usize = 4;
 pub(super) const V6_NEXT: usize = 6;
 /// Where an IPv6 header has its hop limit.
 pub(super) const V6_HOPS: usize = 7;
+/// Where an IPv6 header has its source.
+pub(super) const V6_SOURCE: usize = 8;
 /// "Don't fragment", in the fragment word.
 pub(super) const DF: u16 = 0x4000;
 /// "More fragments", in the fragment word.
@@ -68,6 +70,20 @@ impl Family {
             [0x08, 0x00] => Some(Self::V4),
             [0x86, 0xdd] => Some(Self::V6),
             _ => None,
+        }
+    }
+
+    /// The source of a packet of this family, if its header is whole.
+    pub(super) fn source(self, packet: &[u8]) -> Option<Address> {
+        match self {
+            Self::V4 => {
+                let [.., a, b, c, d, _, _, _, _] = *packet.first_chunk::<V4_HEADER>()?;
+                Some(Address::V4(Ipv4Addr::new(a, b, c, d)))
+            }
+            Self::V6 => {
+                let bytes: [u8; 16] = *packet.first_chunk::<V6_HEADER>()?.get(V6_SOURCE..)?.first_chunk()?;
+                Some(Address::V6(Ipv6Addr::from(bytes)))
+            }
         }
     }
 

@@ -50,7 +50,8 @@ impl Fib {
     ) -> Option<Verdict> {
         let via = self.via(to);
         if via != to.peer {
-            let relay = self.peer(via).filter(|relay| self.via(relay) == via && via != source)?;
+            let relay =
+                self.peer(via).filter(|relay| self.via(relay) == via && via != source && self.may_relay(via))?;
             return Some(self.send_record(relay.peer, source, self.policy.mode.record_kind(), packet, scratch));
         }
         session.sending()?;

@@ -55,8 +55,16 @@ impl Fib {
         };
         let frame = packet.len() + if kind & FRAME == 0 { ETHERNET_HEADER } else { 0 };
         if peer == PeerId::ME {
+            if !self.lets_in(source, packet.payload(), scratch.now) {
+                return Verdict::Drop(DropReason::Filtered);
+            }
             entry.stats.count_out(frame);
             return self.deliver(packet);
+        }
+        if source != PeerId::ME
+            && let Err(reason) = self.pass_on(source, frame, scratch)
+        {
+            return Verdict::Drop(reason);
         }
         if frame > MAX_FRAME {
             return Verdict::Drop(DropReason::TooLong);

@@ -64,6 +64,12 @@ impl Fib {
     pub fn route(&self, source: PeerId, packet: &mut Packet, scratch: &mut Scratch) -> Verdict {
         scratch.capture.note(self.policy.mode, packet.payload());
         scratch.priority = 0;
+        if source == PeerId::ME {
+            self.note_own(packet.payload(), scratch);
+        }
+        if let Err(reason) = self.admit(source, packet.payload(), scratch) {
+            return Verdict::Drop(reason);
+        }
         if source != PeerId::ME && self.policy.forwarding == Forwarding::Kernel {
             return self.send_record(PeerId::ME, source, self.policy.mode.record_kind(), packet, scratch);
         }

@@ -130,4 +130,14 @@ drop_reasons! {
     SendFailed => "send_failed",
     /// Broadcast is switched off.
     NoBroadcast => "no_broadcast",
+    /// From an address, or a station, that does not belong to whoever sent it.
+    ForeignSource => "foreign_source",
+    /// Faster than whoever sent it may send.
+    OverRate => "over_rate",
+    /// To be relayed for, by or through a node that may not relay.
+    RelayDenied => "relay_denied",
+    /// More than is relayed in one day for whoever sent it.
+    OverVolume => "over_volume",
+    /// Begins what whoever sent it may not begin with this node.
+    Filtered => "filtered",
 }

@@ -8,7 +8,7 @@
 //! The odd corners (a lighter indirect path replaces a direct one of the same length) are tinc's,
 //! because all nodes of a mesh should agree.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::{Edge, Graph};
 use crate::name::PeerId;
@@ -114,11 +114,22 @@ impl<'a> Path<'a> {
 impl Graph {
     /// Computes the ways to all nodes that can be reached.
     pub fn routes(&self) -> Routes {
+        self.routes_by(|_| true)
+    }
+
+    /// Computes the ways around these nodes; to those that are reached in no other way, the ways through them.
+    pub fn routes_around(&self, avoided: &BTreeSet<PeerId>, routes: &Routes) -> Routes {
+        let Routes(around) = self.routes_by(|peer| !avoided.contains(&peer));
+        Routes(around.into_iter().zip(&routes.0).map(|(around, any)| around.or_else(|| any.clone())).collect())
+    }
+
+    /// Computes the ways that lead on only from nodes for which `leads_on` holds.
+    fn routes_by(&self, leads_on: impl Fn(PeerId) -> bool) -> Routes {
         let mut paths: Vec<Option<Path<'_>>> = vec![None; self.vertices.len()];
         paths[PeerId::ME.index()] = Some(Path::TO_ME);
         let mut queue = VecDeque::from([PeerId::ME]);
         while let Some(from) = queue.pop_front() {
-            let Some(path) = paths[from.index()] else { continue };
+            let Some(path) = paths[from.index()].filter(|_| leads_on(from)) else { continue };
             for link in self.links(from).iter().filter(|link| link.mutual && link.edge.to != PeerId::ME) {
                 let to = link.edge.to;
                 let longer = path.extend(&link.edge);

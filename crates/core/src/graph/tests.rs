@@ -173,6 +173,24 @@ proptest! {
     }
 
     #[test]
+    fn ways_around_nodes_are_those_of_a_mesh_without_them(
+        graph in any_graph(),
+        avoided in prop::collection::btree_set((1..NODES).prop_map(PeerId), 0..4),
+    ) {
+        let mut without = graph.clone();
+        avoided.iter().for_each(|&peer| without.forget(peer));
+        let routes = graph.routes();
+        let (around, strict) = (graph.routes_around(&avoided, &routes), without.routes());
+        for id in (1..NODES).map(PeerId).filter(|id| !avoided.contains(id)) {
+            let expected = strict.get(id).or_else(|| routes.get(id));
+            prop_assert_eq!(around.get(id), expected, "{:?}", id);
+        }
+        for id in &avoided {
+            prop_assert_eq!(around.get(*id).is_some(), routes.get(*id).is_some());
+        }
+    }
+
+    #[test]
     fn without_indirect_edges_the_fewest_hops_and_least_weight_win(graph in any_graph()) {
         let mut graph = graph;
         for from in graph.ids() {
@@ -191,9 +209,18 @@ proptest! {
     #[test]
     fn the_tree_is_that_of_the_specification(graph in any_graph()) {
         let routes = graph.routes();
-        let mut tree = graph.spanning_tree(&routes);
+        let Tree { neighbours: mut tree, branches } = graph.spanning_tree(&routes);
         tree.sort();
-        prop_assert_eq!(tree, reference_tree(&graph, &routes));
+        prop_assert_eq!(&tree, &reference_tree(&graph, &routes));
+        for id in 0..NODES {
+            let branch = branches[id as usize];
+            let leads_there = id != 0 && routes.get(PeerId(id)).is_some();
+            prop_assert_eq!(branch.is_some(), leads_there, "{}", id);
+            if tree.contains(&PeerId(id)) {
+                prop_assert_eq!(branch, Some(PeerId(id)));
+            }
+            prop_assert!(branch.is_none_or(|branch| tree.contains(&branch)));
+        }
     }
 
     #[test]

@@ -18,14 +18,21 @@ struct Growth<'a> {
     outside: PeerId,
 }
 
+/// The spanning tree, as seen from this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tree {
+    /// The neighbours to which an edge of it leads from here.
+    pub neighbours: Vec<PeerId>,
+    /// For each node, the one of them behind which it is; none for this node, and where the tree does not lead.
+    pub branches: Vec<Option<PeerId>>,
+}
+
 impl Graph {
-    /// The neighbours to which an edge of the spanning tree leads from here.
-    ///
-    /// The order of edges by weight and names is total, so the tree is the same on every node of
+    /// The spanning tree, as seen from here. The order of edges by weight and names is total, so the tree is the same on every node of
     /// those that `routes` reaches, wherever it starts.
-    pub fn spanning_tree(&self, routes: &Routes) -> Vec<PeerId> {
+    pub fn spanning_tree(&self, routes: &Routes) -> Tree {
         let mut grown = vec![false; self.vertices.len()];
-        let mut neighbours = Vec::new();
+        let mut tree = Tree { neighbours: Vec::new(), branches: vec![None; self.vertices.len()] };
         let mut heap = BinaryHeap::new();
         let mut newest = PeerId::ME;
         loop {
@@ -36,11 +43,12 @@ impl Graph {
             let least = std::iter::from_fn(|| heap.pop()).find(|Reverse(growth)| !grown[growth.outside.index()]);
             let Some(Reverse(growth)) = least else { break };
             if growth.inside == PeerId::ME {
-                neighbours.push(growth.outside);
+                tree.neighbours.push(growth.outside);
             }
+            tree.branches[growth.outside.index()] = tree.branches[growth.inside.index()].or(Some(growth.outside));
             newest = growth.outside;
         }
-        neighbours
+        tree
     }
 
     fn growth(&self, inside: PeerId, link: &Link) -> Option<Growth<'_>> {

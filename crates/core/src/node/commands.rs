@@ -182,6 +182,7 @@ impl Node {
             let peer = self.intern(&name);
             if let (Some(known), Some(key)) = (self.peer_mut(peer), host.key) {
                 known.key = Some(key);
+                self.touch(peer);
             }
             if self.config.mesh.strict_subnets && peer != PeerId::ME {
                 self.adopt_strict_subnets(peer, &host);
@@ -241,6 +242,7 @@ impl Node {
             && let Some(known) = self.peer_mut(peer)
         {
             known.key = None;
+            self.touch(peer);
         }
         self.disconnect(name);
     }

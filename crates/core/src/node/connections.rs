@@ -104,7 +104,7 @@ impl Node {
                 self.on_packet(id, &frame);
                 Ok(())
             }
-            Unit::Raw(bytes) => self.on_raw_packet(&bytes),
+            Unit::Raw(bytes) => self.on_raw_packet(id, &bytes),
             Unit::Invitation(bytes) => self.on_invitation_bytes(id, &bytes),
         }
     }

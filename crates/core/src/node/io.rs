@@ -1,5 +1,6 @@
 //! The only door of a [`Node`](super::Node): what it is told and what it wants done.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -429,6 +430,8 @@ pub enum Event {
         /// When.
         after: Duration,
     },
+    /// From now on these nodes, and no others, are not to be found by their names.
+    Nameless(BTreeSet<NodeName>),
     /// The path of packets to a node changed: direct UDP works, or no longer.
     PathChanged {
         /// To whom.

@@ -135,7 +135,7 @@ impl Node {
             return;
         }
         if let KeyRequest::Datagram(text) = kind {
-            self.relay_text(origin, to, &text);
+            self.relay_text(from.conn, origin, to, &text);
             return;
         }
         self.pass_on(to, from.text);
@@ -178,6 +178,7 @@ impl Node {
         known.key = Some(key);
         let name = known.name.clone();
         let waits = known.tunnel.is_some();
+        self.touch(origin);
         self.emit(Output::Persist(Persist::PublicKey { name, key }));
         if waits {
             self.want_key(origin);
@@ -379,6 +380,7 @@ impl Node {
         if let Some(known) = self.peer_mut(peer) {
             known.key = Some(key);
         }
+        self.touch(peer);
         self.event(Event::Note(format!("Learnt the key of {name}")));
         peer
     }

@@ -143,7 +143,9 @@ impl Node {
     /// Gives a packet for everyone to the device, and copies of it to others (spec: routing 7).
     fn on_broadcast(&mut self, source: PeerId, packet: &Packet) {
         let fib = std::sync::Arc::clone(&self.fib);
-        if source != PeerId::ME {
+        if source != PeerId::ME && !fib.lets_in(source, packet.payload(), self.now) {
+            self.drop_packet(DropReason::Filtered);
+        } else if source != PeerId::ME {
             let mut copy = packet.clone();
             let verdict = fib.deliver(&mut copy);
             self.on_verdict(verdict, copy);
@@ -177,8 +179,11 @@ impl Node {
         if origin != PeerId::ME {
             self.use_tunnel(destination);
         }
-        let Some(nexthop) = self.nexthop(destination) else { return };
+        let Some(nexthop) = self.packet_route(destination).map(|route| route.nexthop) else { return };
         let Some(conn) = self.peer(nexthop).and_then(|known| known.conn) else { return };
+        if nexthop != destination && !self.fib.may_relay(nexthop) {
+            return self.drop_packet(DropReason::RelayDenied);
+        }
         if self.is_congested(conn) {
             return;
         }
@@ -200,21 +205,22 @@ impl Node {
     }
 
     /// A text request carries a datagram between two others.
-    pub(super) fn relay_text(&mut self, origin: PeerId, destination: PeerId, text: &str) {
+    pub(super) fn relay_text(&mut self, conn: ConnId, origin: PeerId, destination: PeerId, text: &str) {
         let Some(datagram) = base64::decode(text.as_bytes()) else { return };
-        self.relay_datagram(origin, destination, &datagram);
+        self.relay_datagram(conn, origin, destination, &datagram);
     }
 
-    fn relay_datagram(&mut self, origin: PeerId, destination: PeerId, datagram: &[u8]) {
+    fn relay_datagram(&mut self, conn: ConnId, origin: PeerId, destination: PeerId, datagram: &[u8]) {
+        let Some(sender) = self.connections.get(&conn).and_then(|conn| conn.peer) else { return };
         self.use_tunnel(destination);
         let mut packet = Packet::from_payload(datagram);
         let fib = std::sync::Arc::clone(&self.fib);
-        let verdict = fib.relay(origin, destination, &mut packet);
+        let verdict = fib.forward(sender, origin, destination, &mut packet, &self.scratch);
         self.on_verdict(verdict, packet);
     }
 
     /// The bytes of an SPTPS_PACKET request (spec: datagrams 9.2).
-    pub(super) fn on_raw_packet(&mut self, bytes: &[u8]) -> Result<(), PeerError> {
+    pub(super) fn on_raw_packet(&mut self, conn: ConnId, bytes: &[u8]) -> Result<(), PeerError> {
         let Some((to, from, sealed)) = datagram::split(bytes) else {
             return Err(PeerError::Unexpected { got: "SPTPS_PACKET without ids", expected: "ids and a datagram" });
         };
@@ -230,7 +236,7 @@ impl Node {
         if to == PeerId::ME {
             self.on_datagram_over_tcp(from, sealed);
         } else {
-            self.relay_datagram(from, to, sealed);
+            self.relay_datagram(conn, from, to, sealed);
         }
         Ok(())
     }

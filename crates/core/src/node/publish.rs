@@ -31,9 +31,11 @@ impl Node {
             by_id: self.ids(&peers),
             by_addr: self.addresses(&peers),
             tree: Arc::clone(&self.mesh.tree),
+            branches: Arc::clone(&self.mesh.branches),
             legacy: legacy_senders(&peers),
             station: Arc::clone(&self.fib.station),
             learnt: Arc::clone(&self.learnt),
+            gate: self.gating.gate.clone(),
             peers,
         };
         self.fib = Arc::new(fib);
@@ -60,7 +62,7 @@ impl Node {
     fn entry(&self, peer: PeerId) -> Option<PeerEntry> {
         let known = self.peer(peer)?;
         let me = peer == PeerId::ME;
-        let route = self.route(peer);
+        let route = self.packet_route(peer);
         let options = if me { self.own_options() } else { self.options_of(peer) };
         let tunnel = known.tunnel.as_deref();
         let keys = tunnel.and_then(|tunnel| tunnel.legacy.as_deref()).filter(|_| self.is_legacy(peer));

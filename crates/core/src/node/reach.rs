@@ -27,6 +27,12 @@ impl Node {
         self.mesh.routes.get(peer)
     }
 
+    /// The way of packets to `peer`: around nodes that may not relay, if there is one. Requests go by [`Self::route`], so
+    /// that all nodes agree on it, also those of tinc.
+    pub(super) fn packet_route(&self, peer: PeerId) -> Option<&Route> {
+        self.mesh.detours.as_ref().unwrap_or(&self.mesh.routes).get(peer)
+    }
+
     pub(super) fn is_reachable(&self, peer: PeerId) -> bool {
         peer == PeerId::ME || self.route(peer).is_some()
     }
@@ -38,7 +44,7 @@ impl Node {
     /// The node that datagrams for `peer` are physically sent to: its static relay, or itself, or
     /// the neighbour before it when the static relay would be this node.
     pub(super) fn relay_of(&self, peer: PeerId) -> Option<PeerId> {
-        let route = self.route(peer)?;
+        let route = self.packet_route(peer)?;
         Some(if route.via == PeerId::ME { route.nexthop } else { route.via })
     }
 
@@ -59,7 +65,8 @@ impl Node {
         }
     }
 
-    fn route_interval(&self) -> Duration {
+    /// The distance of computations that cost more in a larger mesh.
+    pub(super) fn route_interval(&self) -> Duration {
         let nodes = u32::try_from(self.peers.len()).unwrap_or(u32::MAX);
         if nodes < SMALL_MESH { Duration::ZERO } else { (ROUTE_COST * nodes).min(MAX_ROUTE_INTERVAL) }
     }
@@ -80,14 +87,20 @@ impl Node {
         self.timers.cancel(Wake::Routes);
         self.mesh.routed = Some(self.now);
         let before = std::mem::replace(&mut self.mesh.routes, self.mesh.graph.routes());
+        let detours = Some(&self.gating.avoided)
+            .filter(|avoided| !avoided.is_empty())
+            .map(|avoided| self.mesh.graph.routes_around(avoided, &self.mesh.routes));
+        let old_detours = std::mem::replace(&mut self.mesh.detours, detours);
         for peer in self.mesh.graph.ids() {
-            if before.get(peer) != self.mesh.routes.get(peer) {
+            let old = old_detours.as_ref().unwrap_or(&before).get(peer);
+            if before.get(peer) != self.mesh.routes.get(peer) || old != self.packet_route(peer) {
                 self.touch(peer);
             }
             self.update_reachability(peer);
         }
         self.withdraw_edges_to_us();
-        self.mesh.tree = self.mesh.graph.spanning_tree(&self.mesh.routes).into();
+        let tree = self.mesh.graph.spanning_tree(&self.mesh.routes);
+        (self.mesh.tree, self.mesh.branches) = (tree.neighbours.into(), tree.branches.into());
         self.dirty.fib = true;
         self.gossip_soon();
     }

@@ -67,6 +67,7 @@ impl Node {
     }
 
     fn on_trust_changed(&mut self) {
+        self.dirty.gate = true;
         self.gossip_soon();
         self.timers.set_earlier(Wake::KeepStatements, self.now + KEEP_AFTER);
         self.timers.set_earlier(Wake::Trust, self.now + PERIOD);
@@ -76,7 +77,9 @@ impl Node {
     pub(super) fn on_trust_time(&mut self) {
         let begun = self.trust.tick(self.now);
         self.on_accepted_statements(begun.into_iter().map(Accepted::New).collect(), None);
+        self.tell_wall();
         if !self.trust.ledger().is_empty() {
+            self.dirty.gate = true;
             self.timers.set(Wake::Trust, self.now + PERIOD);
         }
     }

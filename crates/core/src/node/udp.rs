@@ -93,7 +93,7 @@ impl Node {
 
     /// Looks after the tunnel to `peer` and those that it leans on (spec: datagrams 11).
     fn attend(&mut self, peer: PeerId, with_mtu: bool) {
-        let Some(route) = self.route(peer) else { return };
+        let Some(route) = self.packet_route(peer) else { return };
         let nexthop = route.nexthop;
         let neighbour = self.is_neighbour(peer);
         if neighbour && (self.config.link.tcp_only || route.options.has(Options::TCP_ONLY)) {

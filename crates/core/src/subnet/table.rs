@@ -128,6 +128,12 @@ impl SubnetTable {
         all.into_iter().map(|claim| (claim.subnet, claim.id()))
     }
 
+    /// Whether one of the subnets of `owner` holds `address`.
+    pub fn holds(&self, owner: PeerId, address: &Address) -> bool {
+        let is_own = |claims: &Claims| claims.iter().any(|claim| claim.id() == Some(owner)).then_some(());
+        self.trie(address).search(&prefix_of(&Subnet::host(*address)), is_own).is_some()
+    }
+
     /// The owner of `address`: by the longest prefix, then the lowest weight, then the first name,
     /// among those that are reachable. If none is, one that is not.
     pub fn lookup(&self, address: &Address, reachable: impl Fn(PeerId) -> bool) -> Option<Owner> {

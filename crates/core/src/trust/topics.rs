@@ -3,14 +3,27 @@
 //! ```text
 //!  allow KEY join NAME          be the node of this name
 //!  allow KEY own PREFIX         announce these addresses, or a MAC address
-//!  allow KEY relay              carry others' packets
-//!  allow KEY rate               send, limit kbit=N
-//!  allow KEY reach TAG PROTO PORT   talk to members of a group
-//!  allow KEY tag GROUP          be in a group
-//!  allow KEY name NAME          be called so
+//!  allow KEY relay              carry others' packets, and have its own carried, limit mbday=N
+//!  allow KEY rate               send through each other node, limit kbit=N
+//!  allow KEY reach GROUP PROTOCOL PORT   begin conversations with members of a group
+//!  allow KEY tag GROUP          be in a group; in place of KEY a statement may have @GROUP
+//!  allow KEY name NAME          be found by that name
 //!  allow KEY invite             invite others
 //!  allow KEY found              be a founder
 //! ```
+//!
+//! - `own`: what nobody allows is forbidden, also as a source address; as the source of frames only where anybody is
+//!   allowed a MAC address.
+//! - `relay`: everybody may, until somebody is allowed to; then only who is allowed, and founders. `mbday` is how many
+//!   megabytes (10^6 bytes) each relay carries for the key on a day (UTC).
+//! - `rate`: everybody may send as he likes until somebody speaks of him. `kbit` is in kilobits (1,000 bits) a second;
+//!   50 milliseconds of it, or 64 KiB, may come at once. `deny KEY rate` lets nothing through.
+//! - `reach`: everybody may begin what he likes with everybody, until somebody allows anything; then only what is
+//!   allowed. The grammar is in [`super::reach`]. Answers always pass. Who receives a packet asks this, nobody else.
+//! - `name`: everybody is found by the name of its node in the name service (`HostsFile`), until somebody is allowed a
+//!   name; then only who is allowed his, and founders.
+//!
+//! Statements count if their issuer is trusted in the topic; of several limits the greatest holds.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +31,7 @@ use fides::{Cover, Key, Policy, Question, Quorum, Rule, Topic, Word};
 
 use crate::name::NodeName;
 use crate::subnet::Subnet;
+use crate::trust::reach;
 
 /// Be a node of the mesh.
 pub const JOIN: &str = "join";
@@ -59,6 +73,7 @@ pub fn policy(quorum: Option<usize>) -> Policy {
     let topics = ALL.into_iter().map(|topic| match topic {
         JOIN => (word(topic), Topic { rule: Rule::Quorum, quorum: join, ..plain }),
         OWN => (word(topic), own),
+        REACH => (word(topic), Topic { cover: Cover::By(reach::covers), ..plain }),
         _ => (word(topic), plain),
     });
     Policy {
@@ -72,7 +87,7 @@ pub fn policy(quorum: Option<usize>) -> Policy {
 
 /// What a founder may do unless somebody denies it.
 pub fn is_for_founders(topic: &Word) -> bool {
-    [JOIN, OWN, INVITE].contains(&topic.as_str())
+    [JOIN, OWN, INVITE, RELAY, NAME].contains(&topic.as_str())
 }
 
 /// May this key be the node of this name?

@@ -189,9 +189,12 @@ fn the_node_relays_by_the_same_rules() {
     let lab = Lab::new();
     let datagram = lab.sealed(id(BOB), ALICE, 0, &v4(ALICE, BOB, 100));
     let mut packet = Packet::from_payload(&datagram[IDS..]);
-    assert_eq!(lab.fib.relay(ALICE, BOB, &mut packet), Verdict::Transmit(target(BOB)));
+    assert_eq!(lab.fib.forward(ALICE, ALICE, BOB, &mut packet, &lab.scratch), Verdict::Transmit(target(BOB)));
     assert_eq!(packet.payload(), datagram);
-    assert_eq!(lab.fib.relay(ALICE, BOB, &mut Packet::new()), Verdict::Drop(DropReason::TooShort));
+    assert_eq!(
+        lab.fib.forward(ALICE, ALICE, BOB, &mut Packet::new(), &lab.scratch),
+        Verdict::Drop(DropReason::TooShort)
+    );
 }
 
 #[test]

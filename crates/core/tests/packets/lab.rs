@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tinmesh_core::dataplane::fib::{Fib, PeerEntry, Policy, UdpTarget};
+use tinmesh_core::dataplane::gate::{Gate, Relay, Rights};
 use tinmesh_core::dataplane::scratch::Scratch;
 use tinmesh_core::dataplane::session::Session;
 use tinmesh_core::dataplane::stats::PeerStats;
@@ -57,9 +58,11 @@ impl Lab {
                 by_id: Arc::default(),
                 by_addr: Arc::default(),
                 tree: Arc::from([]),
+                branches: Arc::from([]),
                 legacy: Arc::from([]),
                 station: Arc::default(),
                 learnt: Arc::default(),
+                gate: None,
                 peers,
             },
             scratch: Scratch::new(),
@@ -79,6 +82,21 @@ impl Lab {
     /// Changes the node's settings.
     pub(crate) fn policy(mut self, change: impl FnOnce(&mut Policy)) -> Self {
         change(Arc::make_mut(&mut self.fib.policy));
+        self
+    }
+
+    /// Closes the network: everybody may relay, and send as fast as he likes, but from his own addresses only.
+    pub(crate) fn closed(mut self) -> Self {
+        let rights = Rights { relay: Relay::Yes, ..Rights::default() };
+        let rights = vec![Some(Arc::new(rights)); self.fib.peers.len()];
+        self.fib.gate = Some(Arc::new(Gate { checks_sources: true, rights, ..Gate::default() }));
+        self
+    }
+
+    /// Changes what a member of a closed network may.
+    pub(crate) fn rights(mut self, peer: PeerId, change: impl FnOnce(&mut Rights)) -> Self {
+        let gate = Arc::make_mut(self.fib.gate.as_mut().unwrap());
+        change(Arc::make_mut(gate.rights[peer.index()].as_mut().unwrap()));
         self
     }
 

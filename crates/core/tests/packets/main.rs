@@ -4,6 +4,7 @@
 mod batches;
 mod both_ends;
 mod garbage;
+mod gate;
 mod golden;
 mod inbound;
 mod keys;

@@ -14,6 +14,8 @@ use crate::queue::Event;
 
 /// A name server answers after so long.
 const LOOK_UP: Duration = Duration::from_millis(20);
+/// A system gives up on name servers that do not answer after so long.
+const LOOK_UP_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What follows from a node's wishes at once.
 #[derive(Debug)]
@@ -104,7 +106,8 @@ impl Engine {
                 self.pending.push_back((host, Feedback::PathMtu { to, mtu }));
             }
             Output::Resolve { peer, host: name, port } => {
-                self.plan(LOOK_UP, Event::Resolved { host, peer, name, port });
+                let after = if self.net.host(host).dns_dead { LOOK_UP_PATIENCE } else { LOOK_UP };
+                self.plan(after, Event::Resolved { host, peer, name, port });
             }
             Output::Persist(persist) => self.persist(host, persist),
             Output::Redeem { conn, file_name } => {
@@ -136,7 +139,7 @@ impl Engine {
     }
 
     pub(super) fn on_resolved(&mut self, host: HostId, peer: NodeName, name: &str, port: u16) {
-        let found = self.names.get(name).map(|&other| self.net.host(other));
+        let found = self.names.get(name).filter(|_| !self.net.host(host).dns_dead).map(|&other| self.net.host(other));
         let v4 = found.and_then(|place| place.v4).map(std::net::IpAddr::V4);
         let v6 = found.and_then(|place| place.v6).map(std::net::IpAddr::V6);
         let addresses = v4.into_iter().chain(v6).map(|ip| SocketAddr::new(ip, port)).collect();

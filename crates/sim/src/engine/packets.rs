@@ -83,8 +83,8 @@ impl Engine {
     }
 
     fn send(&mut self, mut datagram: Datagram) {
-        let (origin, to) = (datagram.origin, datagram.sent_to);
-        let fate = self.net.depart(self.now, &mut datagram, &mut self.dice);
+        let (origin, to) = (datagram.parcel.origin, datagram.parcel.sent_to);
+        let fate = self.net.depart(self.now, &mut datagram.parcel, &mut self.dice);
         match fate {
             Fate::TooBig => {
                 let len = datagram.packet.len();
@@ -102,10 +102,10 @@ impl Engine {
     }
 
     pub(super) fn on_arrive(&mut self, mut datagram: Box<Datagram>) {
-        let Some((host, fate)) = self.net.enter(self.now, &mut datagram, &mut self.dice) else { return };
+        let Some((host, fate)) = self.net.enter(self.now, &mut datagram.parcel, &mut self.dice) else { return };
         match fate {
             Fate::TooBig | Fate::Lost => {}
-            Fate::Bounced { .. } => self.bounce(datagram.origin, datagram.sent_to.ip(), &fate),
+            Fate::Bounced { .. } => self.bounce(datagram.parcel.origin, datagram.parcel.sent_to.ip(), &fate),
             Fate::Travels { after, twice } => {
                 if twice {
                     self.plan(after, Event::Reach(host, datagram.clone()));
@@ -120,10 +120,10 @@ impl Engine {
         self.trace.bytes(datagram.packet.payload());
         let machine = &mut self.machines[host.index()];
         let listening = matches!(machine.brain, Brain::Node(_)) && self.net.host(host).up;
-        let Some(fib) = machine.fib.clone().filter(|_| listening && datagram.to.port() == PORT) else { return };
+        let Some(fib) = machine.fib.clone().filter(|_| listening && datagram.parcel.to.port() == PORT) else { return };
         machine.scratch.now = now;
         let mut packet = datagram.packet;
-        let verdict = fib.inbound(datagram.from, &mut packet, &mut machine.scratch);
+        let verdict = fib.inbound(datagram.parcel.from, &mut packet, &mut machine.scratch);
         self.carrier = Carrier::Udp(datagram.relays);
         self.finish(host, verdict, packet);
     }

@@ -41,6 +41,10 @@ pub fn log(event: &Event, names: &Hostnames) {
             let seconds = after.as_secs();
             debug!(target: CONNECTIONS, "Trying to re-establish outgoing connection to {name} in {seconds} seconds");
         }
+        Event::Nameless(names) => {
+            let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+            debug!(target: CONNECTIONS, "Not to be found by their names: {}", names.join(", "));
+        }
         Event::PathChanged { name, direct: true, address } => {
             debug!(target: CONNECTIONS, "Direct UDP path to {name} ({}) works", port_text(*address));
         }
@@ -80,6 +84,7 @@ pub fn run_scripts(event: &Event, own_name: &str, scripts: &Scripts) {
         | Event::Refused { .. }
         | Event::ProxyFailed { .. }
         | Event::Retrying { .. }
+        | Event::Nameless(_)
         | Event::PathChanged { .. }
         | Event::Request { .. }
         | Event::Note(_) => {}
@@ -114,6 +119,7 @@ pub fn keep_names(event: &Event, names: &mut Names) {
                 names.remove(address, owner.as_str());
             }
         }
+        Event::Nameless(nameless) => names.hide(nameless.iter().map(ToString::to_string).collect()),
         Event::NodeUp { .. }
         | Event::NodeDown { .. }
         | Event::Activated { .. }

@@ -27,6 +27,8 @@ pub struct Names {
     network: String,
     ranges: Vec<(IpAddr, u8)>,
     entries: BTreeMap<IpAddr, String>,
+    /// Members that are not to be found by their names.
+    hidden: BTreeSet<String>,
     /// Opened while the daemon had the right to.
     file: Option<File>,
     dirty: bool,
@@ -41,7 +43,8 @@ impl Names {
         // Renaming must not put a file in the place of a link.
         let path = fs::canonicalize(path)?;
         let file = OpenOptions::new().read(true).write(true).open(&path)?;
-        Ok(Self { path, network: network.to_owned(), ranges, entries: BTreeMap::new(), file: Some(file), dirty: true })
+        let (entries, hidden) = (BTreeMap::new(), BTreeSet::new());
+        Ok(Self { path, network: network.to_owned(), ranges, entries, hidden, file: Some(file), dirty: true })
     }
 
     fn admits(&self, address: IpAddr) -> bool {
@@ -62,6 +65,12 @@ impl Names {
             self.entries.remove(&address);
             self.dirty = true;
         }
+    }
+
+    /// These members, and no others, are not to be found by their names.
+    pub fn hide(&mut self, hidden: BTreeSet<String>) {
+        self.dirty |= self.hidden != hidden;
+        self.hidden = hidden;
     }
 
     /// Whether there is something to write.
@@ -111,7 +120,8 @@ impl Names {
     }
 
     fn block(&self, rest: &str) -> String {
-        if self.entries.is_empty() {
+        let shown: Vec<_> = self.entries.iter().filter(|(_, name)| !self.hidden.contains(*name)).collect();
+        if shown.is_empty() {
             return String::new();
         }
         let taken: BTreeSet<String> = rest
@@ -123,7 +133,7 @@ impl Names {
             .collect();
         let [begin, end] = self.markers();
         let mut block = format!("{begin}\n");
-        for (address, name) in &self.entries {
+        for (address, name) in shown {
             let bare = if taken.contains(&name.to_ascii_lowercase()) { "" } else { name };
             let line = format!("{address}\t{bare} {name}.{}", self.network);
             block.push_str(&line.replace("\t ", "\t"));
@@ -236,6 +246,25 @@ mod tests {
         names.write().unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains("10.1.0.7\tbob bob.home\n") && text.contains("10.1.0.66\tWPAD.home\n"), "{text}");
+    }
+
+    #[test]
+    fn a_hidden_member_is_not_found_until_it_is_shown_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hosts");
+        fs::write(&path, "").unwrap();
+        let mut names = names(&path);
+        names.insert("10.1.0.7".parse().unwrap(), "bob");
+        names.insert("10.1.0.8".parse().unwrap(), "carol");
+        names.write().unwrap();
+        names.hide(["bob".to_owned()].into());
+        assert!(names.is_dirty());
+        names.write().unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("bob") && text.contains("10.1.0.8\tcarol carol.home\n"), "{text}");
+        names.hide(BTreeSet::new());
+        names.write().unwrap();
+        assert!(fs::read_to_string(&path).unwrap().contains("10.1.0.7\tbob bob.home\n"));
     }
 
     #[test]

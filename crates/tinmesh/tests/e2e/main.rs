@@ -10,6 +10,7 @@ mod devices;
 mod differences;
 mod extensions;
 mod forms;
+mod gate;
 mod harness;
 mod hostile;
 mod inherited;

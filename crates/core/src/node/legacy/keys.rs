@@ -170,6 +170,7 @@ impl Node {
         }
         let next = if relay == owner { self.nexthop(owner) } else { Some(relay) };
         match next.filter(|&next| next != source && next != owner) {
+            Some(next) if !self.fib.may_relay(next) => self.drop_packet(DropReason::RelayDenied),
             Some(next) => self.send_plain(next, source, packet),
             None => self.drop_packet(DropReason::RoutingLoop),
         }

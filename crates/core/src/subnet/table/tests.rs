@@ -47,6 +47,25 @@ fn scan(table: &BTreeSet<(Subnet, Option<NodeName>, Option<PeerId>)>, address: &
 
 proptest! {
     #[test]
+    fn a_node_holds_what_one_of_its_subnets_covers(
+        subnets in vec((any_subnet(), 0u32..4), 0..60),
+        probes in vec(any_subnet(), 20),
+    ) {
+        let mut table = SubnetTable::default();
+        for (subnet, owner) in &subnets {
+            table.insert(*subnet, Some(PeerId(*owner)), &name(PeerId(*owner)));
+        }
+        for address in probes.iter().map(Subnet::address).chain(subnets.iter().map(|(subnet, _)| subnet.address())) {
+            for peer in 0..4 {
+                let covers = subnets.iter().any(|(subnet, owner)| *owner == peer && subnet.covers(&address));
+                prop_assert_eq!(table.holds(PeerId(peer), &address), covers, "{:?} of {}", address, peer);
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
     fn a_lookup_finds_what_a_scan_finds(
         changes in vec((any_subnet(), prop::option::of(0u32..5), any::<bool>()), 0..60),
         probes in vec(any_subnet(), 20),

@@ -1,0 +1,80 @@
+//! The laboratory in virtual time; prints one line with tabs for each cell and scene. `cargo xtask lab` reads them.
+//!
+//! `lab [--quick] [--seeds N] [--only TEXT]`: fewer NATs; other seeds; cells and scenes whose title has this text.
+//!
+//! ```text
+//! cell   A  B  class  first(ms)  direct(ms)  probes  peak  mappings
+//! scene  group  title  unit  at-most|at-least  limit  value
+//! broken title
+//! ```
+#![expect(clippy::print_stdout, reason = "a program for the command line")]
+
+use std::time::Duration;
+
+use tinmesh_sim::lab::cells::{self, Cell, label};
+use tinmesh_sim::lab::scenes::{Mark, SCENES, Scene};
+
+struct Options {
+    quick: bool,
+    seeds: u64,
+    only: Option<String>,
+}
+
+fn main() {
+    let options = options();
+    let wanted = |title: &str| options.only.as_ref().is_none_or(|only| title.contains(only.as_str()));
+    for scene in SCENES.iter().filter(|scene| wanted(&format!("{} {}", scene.group, scene.title))) {
+        play(scene, options.seeds);
+    }
+    for (number, cell) in (0..).zip(cells::cells(options.quick)) {
+        let title = format!("{}\t{}", label(&cell.a), label(&cell.b));
+        if wanted(&title) {
+            (0..options.seeds).for_each(|seed| run(&cell, &title, 1_000 * number + seed));
+        }
+    }
+}
+
+fn options() -> Options {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let after = |name: &str| words.iter().position(|word| word == name).and_then(|at| words.get(at + 1));
+    Options {
+        quick: words.iter().any(|word| word == "--quick"),
+        seeds: after("--seeds").and_then(|text| text.parse().ok()).unwrap_or(1),
+        only: after("--only").cloned(),
+    }
+}
+
+/// A panic is a broken promise of the simulator: the others go on.
+fn guarded<T>(title: &str, work: impl FnOnce() -> T + std::panic::UnwindSafe) -> Option<T> {
+    let done = std::panic::catch_unwind(work);
+    if done.is_err() {
+        println!("broken\t{title}");
+    }
+    done.ok()
+}
+
+fn play(scene: &Scene, seeds: u64) {
+    for seed in 0..seeds {
+        let play = scene.play;
+        let Some(value) = guarded(scene.title, || play(seed)) else { continue };
+        let (kind, limit) = match scene.mark {
+            Mark::AtMost(limit) => ("at-most", limit),
+            Mark::AtLeast(limit) => ("at-least", limit),
+        };
+        println!("scene\t{}\t{}\t{}\t{kind}\t{limit}\t{value:.3}", scene.group, scene.title, scene.unit);
+    }
+}
+
+fn run(cell: &Cell, title: &str, seed: u64) {
+    let Some(outcome) = guarded(title, || cell.run(seed)) else { return };
+    let millis = |time: Option<Duration>| time.map_or_else(|| "-".to_owned(), |time| time.as_millis().to_string());
+    println!(
+        "cell\t{title}\t{}\t{}\t{}\t{}\t{}\t{}",
+        cell.chance().class(),
+        millis(outcome.first),
+        millis(outcome.direct),
+        outcome.probes,
+        outcome.peak,
+        outcome.mappings
+    );
+}

@@ -1,0 +1,281 @@
+//! Scenes: something happens to two nodes while packets flow between them, and a mark says how bad that may be.
+
+use std::time::Duration;
+
+use tinmesh_core::time::Instant;
+
+use crate::host::Host;
+use crate::internet::Cut;
+use crate::isp::{Narrow, UdpRule};
+use crate::nat::{Nat, Ports};
+use crate::world::{World, millis, minutes, secs};
+
+/// What a mark asks for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Mark {
+    /// No more than this.
+    AtMost(f64),
+    /// No less than this.
+    AtLeast(f64),
+}
+
+impl Mark {
+    /// Whether a value reaches it.
+    pub fn is_reached(self, value: f64) -> bool {
+        match self {
+            Self::AtMost(limit) => value <= limit,
+            Self::AtLeast(limit) => value >= limit,
+        }
+    }
+}
+
+/// Something that happens.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene {
+    /// Of the marks in the design: G3, G6, …
+    pub group: &'static str,
+    /// What happens, and what is measured.
+    pub title: &'static str,
+    /// The unit of the value.
+    pub unit: &'static str,
+    /// What is asked for.
+    pub mark: Mark,
+    /// Plays it once, with a seed.
+    pub play: fn(u64) -> f64,
+}
+
+const SECONDS: &str = "s";
+const PER_CENT: &str = "%";
+const BYTES: &str = "B";
+/// What a frame needs around it on a path over IPv4, in bytes: headers of IP and UDP, ids, number, type, tag.
+const AROUND: u16 = 20 + 8 + 12 + 21;
+const ETHERNET: u16 = 1_500;
+
+/// All scenes.
+pub const SCENES: &[Scene] = &[
+    scene("G3", "symmetric NATs: first answer by a relay", SECONDS, Mark::AtMost(1.5), |seed| {
+        first_answer(seed, |alice, bob| (alice.behind(Nat::symmetric()), bob.behind(Nat::symmetric())))
+    }),
+    scene("G3", "UDP blocked at both ends: first answer", SECONDS, Mark::AtMost(1.5), |seed| {
+        let deaf = |host: Host<'_>| host.block_udp(true);
+        first_answer(seed, |alice, bob| {
+            deaf(alice);
+            deaf(bob);
+            (alice, bob)
+        })
+    }),
+    scene("G6", "UDP cut under traffic: longest silence", SECONDS, Mark::AtMost(5.0), |seed| cut_and_back(seed).0),
+    scene("G6", "UDP returns: time until the path is direct", SECONDS, Mark::AtMost(60.0), |seed| cut_and_back(seed).1),
+    scene("G6", "UDP dies between two nodes only: longest silence", SECONDS, Mark::AtMost(5.0), |seed| {
+        silence(seed, Homes::NATS, |world, alice, bob| world.cut(alice, bob, Some(Cut::Udp)))
+    }),
+    scene("G6", "policed to 1 Mbit/s under 2.4 Mbit/s: answered after 5 s", PER_CENT, Mark::AtLeast(80.0), policed),
+    scene("G8", "black hole of 576 B: error of the size after 5 s", BYTES, Mark::AtMost(8.0), |seed| hole(seed, 576)),
+    scene("G8", "black hole of 1,280 B: error of the size after 5 s", BYTES, Mark::AtMost(8.0), |seed| {
+        hole(seed, 1_280)
+    }),
+    scene("G8", "black hole of 1,400 B: error of the size after 5 s", BYTES, Mark::AtMost(8.0), |seed| {
+        hole(seed, 1_400)
+    }),
+    scene(
+        "G8",
+        "path shrinks to 1,300 B under traffic of 1,400 B: until the size is known",
+        SECONDS,
+        Mark::AtMost(3.0),
+        |seed| shrunk(seed).0,
+    ),
+    scene(
+        "G8",
+        "packets of 1,400 B that may not be cut, on that path: answered after 3 s",
+        PER_CENT,
+        Mark::AtLeast(95.0),
+        |seed| shrunk(seed).1,
+    ),
+    scene(
+        "G8",
+        "path of 1,300 B while it is loaded: 1,350 B answered after 5 s",
+        PER_CENT,
+        Mark::AtLeast(95.0),
+        loaded,
+    ),
+    scene("G14", "NAT forgets its mappings: longest silence", SECONDS, Mark::AtMost(0.24), |seed| {
+        silence(seed, Homes::ONE_NAT, |_, alice, _| alice.rebind_nat())
+    }),
+    scene("G14", "both behind NATs, one forgets its mappings: longest silence", SECONDS, Mark::AtMost(3.0), |seed| {
+        silence(seed, Homes::NATS, |_, alice, _| alice.rebind_nat())
+    }),
+    scene("G14", "another address: longest silence", SECONDS, Mark::AtMost(3.0), |seed| {
+        silence(seed, Homes::OPEN, |_, alice, _| alice.move_to_new_address())
+    }),
+    scene("G14", "into another home network: longest silence", SECONDS, Mark::AtMost(3.0), |seed| {
+        silence(seed, Homes::NATS, |world, alice, _| alice.move_behind(world.nat(HOME)))
+    }),
+    scene("G14", "another network whose name servers are dead: longest silence", SECONDS, Mark::AtMost(3.0), |seed| {
+        silence(seed, Homes::NAMED, |world, alice, _| {
+            alice.break_dns(true);
+            alice.move_behind(world.nat(HOME));
+        })
+    }),
+    scene("G14", "ten minutes of sleep: silence after waking", SECONDS, Mark::AtMost(3.0), |seed| slept(seed, false)),
+    scene("G14", "ten minutes of sleep, woken elsewhere: silence after waking", SECONDS, Mark::AtMost(3.0), |seed| {
+        slept(seed, true)
+    }),
+];
+
+const HOME: Nat = Nat::port_restricted_cone().with_ports(Ports::Random);
+
+const fn scene(
+    group: &'static str,
+    title: &'static str,
+    unit: &'static str,
+    mark: Mark,
+    play: fn(u64) -> f64,
+) -> Scene {
+    Scene { group, title, unit, mark, play }
+}
+
+/// Where alice and bob are, and how alice knows the third.
+#[derive(Clone, Copy)]
+struct Homes {
+    alice: bool,
+    bob: bool,
+    by_name: bool,
+}
+
+impl Homes {
+    const OPEN: Self = Self { alice: false, bob: false, by_name: false };
+    const ONE_NAT: Self = Self { alice: true, ..Self::OPEN };
+    const NATS: Self = Self { alice: true, bob: true, by_name: false };
+    const NAMED: Self = Self { by_name: true, ..Self::NATS };
+}
+
+/// Alice and bob, who know carol, and have a path.
+fn three(world: &World, homes: Homes) -> [Host<'_>; 2] {
+    world.expect_refusals();
+    let carol = world.node("carol");
+    let alice = world.node("alice");
+    let alice = if homes.by_name { alice.knows_by_name(carol) } else { alice.knows(carol) };
+    let bob = world.node("bob").knows(carol);
+    for (host, is_home) in [(alice, homes.alice), (bob, homes.bob)] {
+        if is_home {
+            let _ = host.behind_shared(world.nat(HOME));
+        }
+    }
+    world.settle(secs(30));
+    [alice, bob]
+}
+
+fn seconds(duration: Duration) -> f64 {
+    duration.as_secs_f64()
+}
+
+fn first_answer(seed: u64, place: impl for<'w> Fn(Host<'w>, Host<'w>) -> (Host<'w>, Host<'w>)) -> f64 {
+    let world = World::new(seed);
+    world.expect_refusals();
+    let carol = world.node("carol");
+    let (alice, bob) = place(world.node("alice").knows(carol), world.node("bob").knows(carol));
+    world.settle(secs(30));
+    let start = world.now();
+    let flow = world.flow(alice, bob, 200, millis(20), 500);
+    world.run_for(secs(10));
+    world.first_reply(flow).map_or(10.0, |at| seconds(at.since(start)))
+}
+
+/// A flow that has run for ten seconds.
+fn flowing(world: &World, alice: Host<'_>, bob: Host<'_>, len: usize, pace: Duration) -> usize {
+    let flow = world.flow(alice, bob, len, pace, u32::MAX);
+    world.run_for(secs(10));
+    flow
+}
+
+fn silence(seed: u64, homes: Homes, happens: impl for<'w> Fn(&'w World, Host<'w>, Host<'w>)) -> f64 {
+    let world = World::new(seed);
+    let [alice, bob] = three(&world, homes);
+    let flow = flowing(&world, alice, bob, 200, millis(20));
+    happens(&world, alice, bob);
+    let since = world.now();
+    world.run_for(secs(60));
+    seconds(world.silence_since(flow, since))
+}
+
+/// The longest silence after UDP was cut, and how long it takes to go straight again when it is back.
+fn cut_and_back(seed: u64) -> (f64, f64) {
+    let world = World::new(seed);
+    let [alice, bob] = three(&world, Homes::NATS);
+    let flow = flowing(&world, alice, bob, 200, millis(20));
+    alice.block_udp(true);
+    let since = world.now();
+    world.run_for(secs(60));
+    let silence = seconds(world.silence_since(flow, since));
+    alice.block_udp(false);
+    let since = world.now();
+    world.run_for(minutes(2));
+    (silence, world.direct_since(flow, since).map_or(120.0, |at| seconds(at.since(since))))
+}
+
+/// Per cent answered of what was sent from `after` since `since` on, for ten seconds.
+fn answered(world: &World, flow: usize, since: Instant, after: Duration) -> f64 {
+    let from = since + after;
+    let until = from + secs(10);
+    world.run_for(until.since(world.now()) + secs(1));
+    world.answered(flow, from, until)
+}
+
+fn policed(seed: u64) -> f64 {
+    let world = World::new(seed);
+    let [alice, bob] = three(&world, Homes::NATS);
+    let flow = flowing(&world, alice, bob, 1_200, millis(4));
+    alice.set_isp(|isp| isp.udp = UdpRule::Policed { rate: 125_000, burst: 16_000 });
+    let since = world.now();
+    answered(&world, flow, since, secs(5))
+}
+
+fn hole(seed: u64, mtu: u16) -> f64 {
+    let world = World::new(seed);
+    let [alice, bob] = three(&world, Homes::NATS);
+    bob.set_link_mtu(mtu, false);
+    world.flow(alice, bob, 200, millis(20), 250);
+    world.run_for(secs(5));
+    let known = alice.info(bob).map_or(0, |info| info.mtu.1);
+    f64::from(mtu.abs_diff(known + AROUND).min(ETHERNET))
+}
+
+/// How long it takes to know that a path shrank, and what is answered later of packets that it cannot take whole, in
+/// per cent.
+fn shrunk(seed: u64) -> (f64, f64) {
+    let world = World::new(seed);
+    let [alice, bob] = three(&world, Homes::NATS);
+    let flow = flowing(&world, alice, bob, 1_400, millis(20));
+    bob.set_link_mtu(1_300, false);
+    let since = world.now();
+    let knows = |host: Host<'_>, other| host.info(other).is_some_and(|info| info.mtu.0 + AROUND <= 1_300);
+    world.run_until(minutes(1), |_| knows(alice, bob) && knows(bob, alice));
+    let known = seconds(world.now().since(since));
+    let from = world.now().max(since + secs(3));
+    world.run_for(from.since(world.now()) + secs(11));
+    (known, world.answered(flow, from, from + secs(10)))
+}
+
+fn loaded(seed: u64) -> f64 {
+    let world = World::new(seed);
+    let [alice, bob] = three(&world, Homes::NATS);
+    bob.set_isp(|isp| isp.narrow = Some(Narrow { mtu: 1_300, above: 100_000 }));
+    let start = world.now();
+    let flow = world.flow(alice, bob, 1_350, millis(10), u32::MAX);
+    answered(&world, flow, start, secs(5))
+}
+
+fn slept(seed: u64, moves: bool) -> f64 {
+    let world = World::new(seed);
+    let [alice, bob] = three(&world, Homes::NATS);
+    let flow = flowing(&world, alice, bob, 200, millis(100));
+    alice.suspend();
+    world.run_for(minutes(10));
+    if moves {
+        alice.move_behind(world.nat(HOME));
+    }
+    alice.resume();
+    let since = world.now();
+    world.run_for(secs(60));
+    seconds(world.silence_since(flow, since))
+}

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! In an open network everybody is a member but for those whom the operator denies. In a closed one a node is a member if
-//! statements let its key join under its name, whatever its host file says.
+//! statements let its key join under its name, whatever its host file says; or if the operator named it in `ConnectTo` and
+//! nobody denies it, for somebody must tell a new node what was said.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +20,7 @@ use crate::name::{ConnId, NodeName, PeerId};
 use crate::node::Node;
 use crate::node::gossip::Gossiped;
 use crate::node::io::Event;
-use crate::subnet::Subnet;
+use crate::subnet::{Address, Subnet};
 use crate::trust::{self, topics};
 use crate::wire::request::Request;
 
@@ -140,7 +141,8 @@ impl Node {
         if !self.trust.is_closed() {
             return Admission { is_member: answer != Answer::Deny, key: told };
         }
-        let key = told.filter(|_| answer == Answer::Allow);
+        let is_named = answer == Answer::Unknown && self.config.connect_to.contains(name);
+        let key = told.filter(|_| answer == Answer::Allow || is_named);
         let key = key.or_else(|| self.trust.key_by_name(name, &self.gating.laws, self.now));
         Admission { is_member: key.is_some(), key: key.or(told) }
     }
@@ -196,9 +198,13 @@ impl Node {
         }
     }
 
-    /// Whether a member may say that it owns these addresses. What nobody says of the own ones is this node's own affair.
+    /// Whether a member may say that it owns these addresses. Stations are free as long as none are granted. What nobody says of the own ones is this node's own affair.
     fn may_own(&mut self, owner: &NodeName, subnet: &Subnet) -> bool {
         if *owner == self.config.name {
+            return true;
+        }
+        let is_station = matches!(subnet.address(), Address::Mac(_));
+        if is_station && self.gating.laws.stations.is_none() {
             return true;
         }
         match self.admission(owner).key {

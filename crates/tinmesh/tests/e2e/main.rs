@@ -8,6 +8,7 @@ mod control_protocol;
 mod control_tools;
 mod devices;
 mod differences;
+mod emulated;
 mod extensions;
 mod forms;
 mod gate;

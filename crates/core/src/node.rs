@@ -293,7 +293,7 @@ impl Node {
             Wake::Trust => self.on_trust_time(),
             Wake::Statements => self.on_statements_time(),
             Wake::KeepStatements => self.keep_statements(),
-            Wake::Routes => {}
+            Wake::Routes | Wake::Gate => {}
         }
     }
 

@@ -11,6 +11,8 @@ use crate::dataplane::gate::{Filter, Gate, Pace, Reach, Relay, Rights, Stations,
 use crate::name::{NodeName, PeerId};
 use crate::node::Node;
 use crate::node::io::Event;
+use crate::node::timers::Wake;
+use crate::time::Instant;
 use crate::trust;
 use crate::trust::reach::Reaching;
 use crate::trust::rights::Laws;
@@ -22,6 +24,8 @@ const MEGABYTE: u64 = 1_000_000;
 /// What the packet path is told, and of what it was made.
 #[derive(Debug, Default)]
 pub(super) struct Gating {
+    /// When all of it was compiled.
+    compiled: Option<Instant>,
     /// What it is told; `None`: everything may pass.
     pub(super) gate: Option<Arc<Gate>>,
     laws: Laws,
@@ -42,10 +46,15 @@ impl Node {
         self.gating.wall.tell(self.now, self.trust.span(self.now).latest().0);
     }
 
-    /// Compiles anew what may have changed.
+    /// Compiles anew what may have changed; all of it in a large mesh not for every statement of a flood.
     pub(super) fn refresh_gate(&mut self) {
-        let everything = std::mem::take(&mut self.dirty.gate);
+        let due = self.gating.compiled.map(|last| last + self.route_interval()).filter(|&due| due > self.now);
+        if let Some(due) = due.filter(|_| self.dirty.gate) {
+            self.timers.set_earlier(Wake::Gate, due);
+        }
+        let everything = due.is_none() && std::mem::take(&mut self.dirty.gate);
         if everything {
+            self.gating.compiled = Some(self.now);
             self.tell_wall();
             self.learn_laws();
         }

@@ -65,7 +65,8 @@ impl Node {
         }
     }
 
-    fn route_interval(&self) -> Duration {
+    /// The distance of computations that cost more in a larger mesh.
+    pub(super) fn route_interval(&self) -> Duration {
         let nodes = u32::try_from(self.peers.len()).unwrap_or(u32::MAX);
         if nodes < SMALL_MESH { Duration::ZERO } else { (ROUTE_COST * nodes).min(MAX_ROUTE_INTERVAL) }
     }

@@ -20,6 +20,8 @@ pub(crate) enum Wake {
     Repeat,
     /// Routes are computed that had to wait.
     Routes,
+    /// What members may send is compiled, which had to wait.
+    Gate,
     /// Stations that are silent are forgotten.
     Ageing,
     /// Sessions are rekeyed.

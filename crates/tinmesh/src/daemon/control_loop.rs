@@ -4,6 +4,8 @@
 //!  poll: meta TCP, control socket, signals, wakes ─► Input ─► Node ─► Output ─► sockets, files, scripts
 //! ```
 
+mod chores;
+
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -54,18 +56,12 @@ const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
 const SETTLE_INTERVAL: Duration = Duration::from_millis(300);
 /// Listening sockets rest for so long when the system is out of descriptors.
 const REST: Duration = Duration::from_millis(100);
-/// Names of members are written no more often.
-const NAMES_INTERVAL: Duration = Duration::from_millis(500);
 /// Time asleep that counts: shorter gaps are the clocks' own differences.
 const SLEEP: Duration = Duration::from_secs(5);
 /// Words of workers handled before sockets get their turn.
 const WORDS_TURN: usize = 256;
 /// Log lines that may wait for subscribers.
 const LINES: usize = 1024;
-/// The node is told what time it is when this has passed.
-const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
-/// A clock that shows less than this, 2025, was never set; in milliseconds since 1970.
-const EARLIEST: u64 = 1_735_689_600_000;
 /// Id of commands whose reply nobody waits for.
 const NOBODY: u64 = u64::MAX;
 
@@ -202,7 +198,7 @@ impl ControlLoop {
     fn on_time(&mut self) {
         let time = now();
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= time);
-        if self.times.clock.is_none_or(|told| time.since(told) >= CLOCK_INTERVAL) {
+        if self.times.clock.is_none_or(|told| time.since(told) >= chores::CLOCK_INTERVAL) {
             self.tell_clock(time);
         }
         if self.node.poll_timeout().is_some_and(|at| at <= time) {
@@ -223,37 +219,6 @@ impl ControlLoop {
         self.write_names(time);
         self.service.on_time(time);
         self.drops.tell_now_and_then(&self.shared, self.node.counters(), time);
-    }
-
-    /// Tells the node what time it is, unless the machine does not know it itself.
-    fn tell_clock(&mut self, time: Instant) {
-        self.times.clock = Some(time);
-        let unix_ms = clock::unix_millis();
-        if unix_ms >= EARLIEST {
-            self.tell(Input::Clock { unix_ms });
-        }
-    }
-
-    /// Hands the node the statements that are kept.
-    fn read_statements(&mut self) {
-        match self.store.kept_statements() {
-            Ok(text) => self.tell(Input::Statements(&text)),
-            Err(cause) => error!("Could not read {cause}"),
-        }
-    }
-
-    /// Writes names of members, but not as often as members may change them.
-    fn write_names(&mut self, time: Instant) {
-        let Some(names) = self.names.as_mut().filter(|names| names.is_dirty()) else { return };
-        let due = *self.times.names.get_or_insert(time);
-        if due > time {
-            return;
-        }
-        self.times.names = Some(time + NAMES_INTERVAL);
-        if let Err(cause) = names.write() {
-            warn!("Could not write names of members: {cause}");
-            self.names = None;
-        }
     }
 
     /// Samples counters; goes on doing so while packets move.

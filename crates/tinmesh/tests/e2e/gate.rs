@@ -158,3 +158,25 @@ fn conversations_begin_where_the_founder_allows_them() {
     wait_until(secs(20), "port 8022 is closed", || !connects(alice, bob, &v4(2), 8_022));
     assert!(connects(alice, bob, &v4(2), 8_021), "others are not");
 }
+
+#[test]
+fn nobody_relays_for_whom_the_founder_denies_it() {
+    let lab = Lab::new();
+    let mut mesh = mesh::parted_line(&lab, [OURS; 3]);
+    found(&mesh);
+    mesh::start(&mut mesh);
+    let [alice, _, carol] = &mesh;
+    wait_for_ping(alice, &v4(3));
+    wait_for_ping(carol, &v4(1));
+
+    says(&mesh, &[said(alice, Sign::No, carol, "relay")]);
+
+    wait_until(secs(20), "nothing of carol comes to alice", || !ping(&carol.namespace, &v4(1)));
+    assert!(!ping(&alice.namespace, &v4(3)), "her answers do not either");
+    wait_for_ping(carol, &v4(2));
+    wait_for_ping(alice, &v4(2));
+    says(&mesh, &[said(alice, Sign::DontCare, carol, "relay")]);
+    wait_for_ping(carol, &v4(1));
+    mesh[1].stop();
+    assert!(mesh[1].log().contains("relay_denied"), "{}", mesh[1].log());
+}

@@ -1,0 +1,51 @@
+//! What the loop does beside its sockets: the time of day, kept statements, names of members.
+
+use std::time::Duration;
+
+use tinmesh_core::node::io::Input;
+use tinmesh_core::time::Instant;
+use tinmesh_os::clock;
+use tracing::{error, warn};
+
+use super::ControlLoop;
+
+/// The node is told what time it is when this has passed.
+pub(super) const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
+/// A clock that shows less than this, 2025, was never set; in milliseconds since 1970.
+const EARLIEST: u64 = 1_735_689_600_000;
+
+/// Names of members are written no more often.
+const NAMES_INTERVAL: Duration = Duration::from_millis(500);
+
+impl ControlLoop {
+    /// Tells the node what time it is, unless the machine does not know it itself.
+    pub(super) fn tell_clock(&mut self, time: Instant) {
+        self.times.clock = Some(time);
+        let unix_ms = clock::unix_millis();
+        if unix_ms >= EARLIEST {
+            self.tell(Input::Clock { unix_ms });
+        }
+    }
+
+    /// Hands the node the statements that are kept.
+    pub(super) fn read_statements(&mut self) {
+        match self.store.kept_statements() {
+            Ok(text) => self.tell(Input::Statements(&text)),
+            Err(cause) => error!("Could not read {cause}"),
+        }
+    }
+
+    /// Writes names of members, but not as often as members may change them.
+    pub(super) fn write_names(&mut self, time: Instant) {
+        let Some(names) = self.names.as_mut().filter(|names| names.is_dirty()) else { return };
+        let due = *self.times.names.get_or_insert(time);
+        if due > time {
+            return;
+        }
+        self.times.names = Some(time + NAMES_INTERVAL);
+        if let Err(cause) = names.write() {
+            warn!("Could not write names of members: {cause}");
+            self.names = None;
+        }
+    }
+}

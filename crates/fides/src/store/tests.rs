@@ -213,3 +213,21 @@ fn what_strangers_say_of_a_key_does_not_have_its_revocation_passed_on() {
     store.accept(&line(1, Sign::Yes, about(9, &["a"]), 0), None, NOW).unwrap();
     assert_eq!(store.items().len(), 2, "a founder knows it");
 }
+
+#[test]
+fn who_contradicts_itself_no_longer_has_others_passed_on_whatever_came_first() {
+    let said = [
+        line(1, Sign::Yes, vouch(2), 0),
+        line(2, Sign::Yes, about(9, &[]), 0),
+        line(1, Sign::Yes, about(9, &["a"]), 5),
+        line(1, Sign::No, about(9, &["a"]), 5),
+    ];
+    let fill = |order: [usize; 4]| {
+        let mut store = store();
+        order.into_iter().for_each(|at| drop(store.accept(&said[at], None, NOW).unwrap()));
+        store.items()
+    };
+    let items = fill([2, 3, 0, 1]);
+    assert!(items.iter().all(|item| !item.to_string().contains(&said[1])), "nobody whose word counts vouches for 2");
+    assert_eq!(fill([0, 1, 2, 3]), items);
+}

@@ -231,3 +231,15 @@ fn who_contradicts_itself_no_longer_has_others_passed_on_whatever_came_first() {
     assert!(items.iter().all(|item| !item.to_string().contains(&said[1])), "nobody whose word counts vouches for 2");
     assert_eq!(fill([0, 1, 2, 3]), items);
 }
+
+#[test]
+fn the_vote_of_a_founder_who_was_voted_out_is_passed_on_for_it_was_counted() {
+    let founders = [1, 2, 3].map(|number| secret(number).public()).into();
+    let mut store = Store::new(Rules { founders, ..store().rules().clone() }, Quotas::default());
+    let founder = About::Allow { subject: Subject::Key(secret(3).public()), topic: word("found"), args: vec![] };
+    for voter in [1, 3] {
+        let accepted = store.accept(&line(voter, Sign::No, founder.clone(), 0), None, NOW);
+        assert!(matches!(accepted, Ok(Accepted::New(_))), "{accepted:?}");
+    }
+    assert_eq!(store.items().len(), 2, "who has only one of them does not know that 3 is out");
+}

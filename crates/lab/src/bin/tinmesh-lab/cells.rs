@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tinmesh_lab::{Underlay, UnderlayPlan};
-use tinmesh_sim::{Dependence, HostId, Nat, NatId, Ports, UdpRule};
+use tinmesh_sim::{Dependence, HostId, Nat, Ports, UdpRule};
 
 use crate::flow::Flow;
 use crate::mesh::{Mesh, inner};
@@ -29,12 +29,14 @@ const BLOCK: Nat = Nat::symmetric().with_ports(Ports::Block(512));
 const CROSSED: Nat = Nat::new(Dependence::AddressAndPort, Dependence::Endpoint, Ports::Random);
 
 /// What can happen while packets flow.
-type Event = fn(&Underlay, [HostId; 2], [NatId; 2]) -> io::Result<()>;
+type Event = fn(&Underlay, [HostId; 2]) -> io::Result<()>;
 
 /// A place for alice and a place for bob, and perhaps something that happens.
 pub(crate) struct Cell {
     pub(crate) title: &'static str,
     nats: [Option<Nat>; 2],
+    /// Whether alice's NAT is behind another one, of her provider.
+    carrier: Option<Nat>,
     /// What is so from the beginning.
     begins: Option<Event>,
     happens: Option<Event>,
@@ -51,15 +53,15 @@ pub(crate) struct Outcome {
 }
 
 const fn pair(title: &'static str, a: Nat, b: Nat) -> Cell {
-    Cell { title, nats: [Some(a), Some(b)], begins: None, happens: None }
+    Cell { title, nats: [Some(a), Some(b)], carrier: None, begins: None, happens: None }
 }
 
 const fn event(title: &'static str, nats: [Option<Nat>; 2], happens: Event) -> Cell {
-    Cell { title, nats, begins: None, happens: Some(happens) }
+    Cell { title, nats, carrier: None, begins: None, happens: Some(happens) }
 }
 
 const fn place(title: &'static str, begins: Event) -> Cell {
-    Cell { title, nats: [Some(CONE), Some(CONE)], begins: Some(begins), happens: None }
+    Cell { title, nats: [Some(CONE), Some(CONE)], carrier: None, begins: Some(begins), happens: None }
 }
 
 const HOMES: [Option<Nat>; 2] = [Some(CONE), Some(CONE)];
@@ -76,42 +78,58 @@ pub(crate) const CELLS: &[Cell] = &[
     pair("symmetric +1, symmetric +1", STEP, STEP),
     pair("symmetric block 512, symmetric block 512", BLOCK, BLOCK),
     pair("symmetric random, symmetric random", Nat::symmetric(), Nat::symmetric()),
-    place("firewalls that let only answers in", |underlay, hosts, _| {
+    Cell {
+        title: "port-restricted cone behind a carrier's full cone, port-restricted cone",
+        nats: [Some(CONE), Some(CONE)],
+        carrier: Some(Nat::full_cone()),
+        begins: None,
+        happens: None,
+    },
+    place("firewalls that let only answers in", |underlay, hosts| {
         rule(underlay, hosts, UdpRule::AnswersOnly);
         Ok(())
     }),
-    place("UDP blocked", |underlay, hosts, _| {
+    place("UDP blocked", |underlay, hosts| {
         rule(underlay, hosts, UdpRule::Blocked);
         Ok(())
     }),
-    place("black hole of 1,280 B", |underlay, [_, bob], _| {
+    place("black hole of 1,280 B", |underlay, [_, bob]| {
         underlay.with(|net| (net.link_mut(bob).mtu, net.link_mut(bob).icmp) = (1_280, false));
         Ok(())
     }),
-    place("5 % loss, reordering, duplication", |underlay, [_, bob], _| {
+    place("5 % loss, reordering, duplication", |underlay, [_, bob]| {
         underlay.with(|net| {
             let link = net.link_mut(bob);
             (link.loss, link.duplication, link.jitter) = (50, 20, Duration::from_millis(60));
         });
         Ok(())
     }),
-    event("event: UDP cut", HOMES, |underlay, [alice, _], _| {
+    place("fragments lost, UDP ends without an answer", |underlay, hosts| {
+        underlay.with(|net| hosts.iter().for_each(|&host| net.isp_mut(host).drops_fragments = true));
+        rule(underlay, hosts, UdpRule::AfterAnswer { tries: 10 });
+        Ok(())
+    }),
+    event("event: UDP policed to 16 kbit/s", HOMES, |underlay, [alice, _]| {
+        rule(underlay, [alice, alice], UdpRule::Policed { rate: 2_000, burst: 4_000 });
+        Ok(())
+    }),
+    event("event: UDP cut", HOMES, |underlay, [alice, _]| {
         rule(underlay, [alice, alice], UdpRule::Blocked);
         Ok(())
     }),
-    event("event: NAT forgets its mappings, bob public", [Some(CONE), None], |underlay, [alice, _], _| {
+    event("event: NAT forgets its mappings, bob public", [Some(CONE), None], |underlay, [alice, _]| {
         underlay.with(|net| net.forget_mappings(alice));
         Ok(())
     }),
-    event("event: NAT forgets its mappings, bob behind a NAT", HOMES, |underlay, [alice, _], _| {
+    event("event: NAT forgets its mappings, bob behind a NAT", HOMES, |underlay, [alice, _]| {
         underlay.with(|net| net.forget_mappings(alice));
         Ok(())
     }),
-    event("event: another network", HOMES, |underlay, [alice, _], _| {
+    event("event: another network", HOMES, |underlay, [alice, _]| {
         let home = underlay.with(|net| net.put_up(CONE, None));
         underlay.move_to(alice, Some(home))
     }),
-    event("event: path shrinks to 600 B without a word", HOMES, |underlay, [_, bob], _| {
+    event("event: path shrinks to 600 B without a word", HOMES, |underlay, [_, bob]| {
         underlay.with(|net| (net.link_mut(bob).mtu, net.link_mut(bob).icmp) = (600, false));
         Ok(())
     }),
@@ -131,13 +149,14 @@ impl Cell {
             let host = plan.plug(namespace.name(), None)?;
             addresses.extend(plan.net().address(host));
         }
-        let nats = [0, 1].map(|side| self.nats[side].map(|nat| plan.net().put_up(nat, None)));
+        let carrier = self.carrier.map(|nat| plan.net().put_up(nat, None));
+        let behind = [carrier, None];
+        let nats = [0, 1].map(|side| self.nats[side].map(|nat| plan.net().put_up(nat, behind[side])));
         let alice = plan.plug(namespaces[2].name(), nats[0])?;
         let bob = plan.plug(namespaces[3].name(), nats[1])?;
-        let none = plan.net().put_up(CONE, None);
-        let (underlay, nats) = (plan.start()?, nats.map(|nat| nat.unwrap_or(none)));
+        let underlay = plan.start()?;
         if let Some(begins) = self.begins {
-            begins(&underlay, [alice, bob], nats)?;
+            begins(&underlay, [alice, bob])?;
         }
         let [first, second] = *addresses.as_slice() else { return Err(io::Error::other("no addresses")) };
         let mesh = Mesh::new(programs, namespaces, [first, second])?;
@@ -147,7 +166,7 @@ impl Cell {
         let direct = wait_for_direct(&underlay, &flow, [alice, bob]);
         let silence = match self.happens {
             Some(happens) => {
-                happens(&underlay, [alice, bob], nats)?;
+                happens(&underlay, [alice, bob])?;
                 let since = Instant::now();
                 std::thread::sleep(AFTERMATH);
                 Some(flow.silence(since))

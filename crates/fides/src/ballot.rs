@@ -1,5 +1,7 @@
 //! Votes, counted by voice.
 
+use std::collections::BTreeSet;
+
 use crate::key::Key;
 
 /// The votes on one question.
@@ -23,15 +25,25 @@ impl Ballot {
         self.no.push(voice);
     }
 
-    /// The voices for at least so much.
+    /// How many voices are for at least so much.
     pub(crate) fn yes(&self, amount: u64) -> usize {
         let granting = self.yes.iter().filter(|(_, granted)| *granted >= amount).map(|(voice, _)| *voice);
         distinct(granting.filter(|voice| !self.no.contains(voice)).collect())
     }
 
-    /// The voices against it.
+    /// How many voices are against it.
     pub(crate) fn no(&self) -> usize {
         distinct(self.no.clone())
+    }
+
+    /// The voices for it and not against it.
+    pub(crate) fn yes_voices(&self) -> BTreeSet<Key> {
+        self.yes.iter().map(|(voice, _)| *voice).filter(|voice| !self.no.contains(voice)).collect()
+    }
+
+    /// The voices against it.
+    pub(crate) fn no_voices(&self) -> BTreeSet<Key> {
+        self.no.iter().copied().collect()
     }
 
     /// The voice of what these votes bring in: the one voice for it, if there is only one.

@@ -7,6 +7,8 @@
 //!
 //! A [`Judge`] remembers whom it trusts and what it has answered, as long as nothing changes.
 
+pub(crate) mod explain;
+mod proof;
 pub(crate) mod weigh;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -17,10 +19,11 @@ use crate::ledger::Ledger;
 use crate::policy::Answer;
 use crate::statement::{Limits, Sign, Subject};
 use crate::time::{Moment, Span, Time};
-use crate::trust::{Regard, Rules, Trust, When};
+use crate::trust::{Regard, Rules, Trust};
 use crate::word::Word;
 
-use weigh::{Ignored, Sitting, Weight};
+use explain::Weighed;
+use weigh::{Ignored, Sitting};
 
 /// Answers that are remembered.
 const MAX_ANSWERS: usize = 65_536;
@@ -115,7 +118,8 @@ pub(crate) struct Memory {
     /// The times around the earliest and the latest present between which nothing begins or ends.
     quiet: [(Time, Time); 2],
     denials_end: bool,
-    pub(crate) trust: BTreeMap<(Word, Time), Arc<Trust>>,
+    pub(crate) founders: BTreeMap<Time, Arc<BTreeSet<Key>>>,
+    pub(crate) trust: BTreeMap<Time, BTreeMap<Word, Arc<Trust>>>,
     pub(crate) members: BTreeMap<(Time, Word, Key), bool>,
     answers: HashMap<Question, Answer>,
 }
@@ -175,31 +179,40 @@ impl Judge {
         answers.max().unwrap_or(Answer::Unknown)
     }
 
+    /// When an answer may be another one although nothing has been said: until the clock that gave this span reads so
+    /// much, no statement begins or ends. `None` if none ever will.
+    pub fn next_change(ledger: &Ledger, span: Span) -> Option<Time> {
+        let next_after = |time: Time| Some(ledger.quiet_around(time).1).filter(|next| *next != Time(u64::MAX));
+        let ahead = [span.latest(), span.earliest()].into_iter().filter_map(|end| Some(next_after(end)?.0 - end.0));
+        ahead.min().map(|seconds| span.now().after(seconds))
+    }
+
     /// Whether a key's word counts in a topic, at the earliest moment of the span.
     pub fn regard(&mut self, ledger: &Ledger, topic: &Word, key: &Key, span: Span) -> Regard {
         self.recall(ledger, span);
-        self.sitting(ledger, first_moment(ledger, span)).trust(topic).regard(key)
+        let mut sitting = self.sitting(ledger, first_moment(ledger, span));
+        sitting.place(topic, key);
+        sitting.trust(topic).regard(key)
     }
 
     /// All keys whose word counts in a topic, with their distance from the roots.
     pub fn heard(&mut self, ledger: &Ledger, topic: &Word, span: Span) -> BTreeMap<Key, u8> {
         self.recall(ledger, span);
-        let trust = self.sitting(ledger, first_moment(ledger, span)).trust(topic);
+        let trust = self.sitting(ledger, first_moment(ledger, span)).trust_in_all(topic);
         trust.heard().map(|(key, level)| (*key, level)).collect()
     }
 
     /// The founders, as they have voted.
     pub fn founders(&mut self, ledger: &Ledger, span: Span) -> BTreeSet<Key> {
         self.recall(ledger, span);
-        let topic = self.rules.policy.founders.clone().unwrap_or_else(|| Word::new("founders").expect("not empty"));
-        self.sitting(ledger, first_moment(ledger, span)).trust(&topic).founders.clone()
+        BTreeSet::clone(&self.sitting(ledger, first_moment(ledger, span)).founders())
     }
 
     /// Counts the votes on a question: own, trusted, and all.
     pub fn votes(&mut self, ledger: &Ledger, question: &Question, span: Span) -> Votes {
         let me = self.rules.me;
         let mut votes = Votes::default();
-        for (statement, weight) in self.weigh(ledger, question, span) {
+        for Weighed { statement, weight } in self.weigh(ledger, question, span) {
             let add = |count: &mut Count| match statement.claim().sign {
                 Sign::Yes => count.yes += 1,
                 Sign::No => count.no += 1,
@@ -232,7 +245,7 @@ impl Judge {
         let mut amounts: Vec<u64> = self
             .weigh(ledger, question, span)
             .iter()
-            .filter_map(|(statement, _)| statement.claim().limits.value(limit.as_str()))
+            .filter_map(|weighed| weighed.statement.claim().limits.value(limit.as_str()))
             .collect();
         amounts.sort_unstable();
         amounts.dedup();
@@ -274,8 +287,7 @@ impl Judge {
     /// Every statement about the question's subject and topic, with its weight at the earliest moment of the span.
     pub(crate) fn weigh(&mut self, ledger: &Ledger, question: &Question, span: Span) -> Vec<Weighed> {
         self.recall(ledger, span);
-        let mut sitting = self.sitting(ledger, first_moment(ledger, span));
-        sitting.weigh(question).into_iter().map(|(statement, weight)| (Arc::clone(statement), weight)).collect()
+        explain::weighed(&mut self.sitting(ledger, first_moment(ledger, span)), question)
     }
 
     fn sitting<'a>(&'a mut self, ledger: &'a Ledger, moment: Moment) -> Sitting<'a> {
@@ -301,9 +313,6 @@ impl Judge {
     }
 }
 
-/// A statement, and how it counts or why it does not.
-pub(crate) type Weighed = (Arc<crate::statement::Statement>, Result<Weight, Ignored>);
-
 /// The moments of a span at which anything can be different: each the first of a quiet time.
 fn moments(ledger: &Ledger, span: Span) -> Vec<Moment> {
     let changes = ledger.boundaries_within(span.earliest(), span.latest()).map(|time| span.moment(time));
@@ -312,15 +321,6 @@ fn moments(ledger: &Ledger, span: Span) -> Vec<Moment> {
 
 fn first_moment(ledger: &Ledger, span: Span) -> Moment {
     span.moment(ledger.quiet_around(span.earliest()).0)
-}
-
-impl When {
-    pub(crate) const fn time(self) -> Time {
-        match self {
-            Self::At(moment) => moment.yes,
-            Self::Ever => Time(u64::MAX),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -60,6 +60,8 @@ pub struct Ledger {
     voices: BTreeMap<Key, Voice>,
     /// topic → introducer → introduced.
     trust: BTreeMap<Word, BTreeMap<Key, BTreeMap<Key, Standing>>>,
+    /// topic → introduced → introducer: the same, seen from the other side.
+    introduced: BTreeMap<Word, BTreeMap<Key, BTreeMap<Key, Standing>>>,
     /// topic → subject → issuer and arguments.
     allow: BTreeMap<Word, BTreeMap<Subject, Said>>,
     /// When the validity of a statement begins or ends, and of how many.
@@ -151,6 +153,8 @@ impl Ledger {
             About::Trust { key, topic } => {
                 let said = self.trust.entry(topic.clone()).or_default().entry(issuer).or_default();
                 said.insert(*key, standing.clone());
+                let by = self.introduced.entry(topic.clone()).or_default().entry(*key).or_default();
+                by.insert(issuer, standing.clone());
             }
             About::Revoke => {}
         }
@@ -178,6 +182,7 @@ impl Ledger {
             }
             About::Trust { key, topic } => {
                 prune(&mut self.trust, topic, |issuers| prune(issuers, &issuer, |said| drop(said.remove(key))));
+                prune(&mut self.introduced, topic, |keys| prune(keys, key, |by| drop(by.remove(&issuer))));
             }
             About::Revoke => {}
         }
@@ -269,11 +274,6 @@ impl Ledger {
         self.voices.get(issuer)?.faults.in_topic(topic)
     }
 
-    /// The issuers of which there is evidence.
-    pub(crate) fn faulty(&self) -> impl Iterator<Item = &Key> {
-        self.voices.iter().filter(|(_, voice)| voice.faults.iter().next().is_some()).map(|(issuer, _)| issuer)
-    }
-
     /// All evidence, by issuer and topic.
     pub fn all_evidence(&self) -> impl Iterator<Item = &Evidence> {
         self.voices.values().flat_map(|voice| voice.faults.iter())
@@ -323,11 +323,22 @@ impl Ledger {
         self.trust.get(topic)?.get(issuer)
     }
 
-    /// Whether any statement is about a key.
-    pub(crate) fn is_named(&self, key: &Key) -> bool {
+    /// Who introduces a key in a topic, or warns of it.
+    pub(crate) fn introducers(&self, topic: &Word, key: &Key) -> Option<&BTreeMap<Key, Standing>> {
+        self.introduced.get(topic)?.get(key)
+    }
+
+    /// All keys that somebody introduces in a topic, or warns of.
+    pub(crate) fn introduced(&self, topic: &Word) -> impl Iterator<Item = &Key> + use<'_> {
+        self.introduced.get(topic).into_iter().flat_map(BTreeMap::keys)
+    }
+
+    /// Whether anybody of whom that holds says something about a key.
+    pub(crate) fn is_named_by(&self, key: &Key, who: impl Fn(&Key) -> bool) -> bool {
         let subject = Subject::Key(*key);
-        self.allow.values().any(|subjects| subjects.contains_key(&subject))
-            || self.trust.values().any(|issuers| issuers.values().any(|said| said.contains_key(key)))
+        let said = self.allow.values().filter_map(|subjects| subjects.get(&subject));
+        let by = self.introduced.values().filter_map(|keys| keys.get(key));
+        said.flat_map(|said| said.keys().map(|(issuer, _)| issuer)).chain(by.flat_map(BTreeMap::keys)).any(who)
     }
 
     /// What is said of a subject in a topic.

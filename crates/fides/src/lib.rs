@@ -31,7 +31,8 @@ mod trust;
 mod word;
 
 pub use budget::{Neighbour, Rate};
-pub use judge::weigh::Ignored;
+pub use judge::explain::{Explanation, Missing, Reason, Tally, Weighed};
+pub use judge::weigh::{Ignored, Weight};
 pub use judge::{Allowance, Count, Grant, Judge, Question, Votes};
 pub use key::{Key, KeyError, SecretKey};
 pub use ledger::{Evidence, Ledger, Merge};
@@ -43,5 +44,5 @@ pub use statement::{
 };
 pub use store::{Accepted, Item, Pattern, PatternError, Quotas, Refused, Report, Store};
 pub use time::{AHEAD, DAY, Span, Time, VouchedClock};
-pub use trust::{PARDON, Regard, Rules};
+pub use trust::{Introduction, PARDON, Regard, Rules};
 pub use word::{Word, WordError};

@@ -42,6 +42,7 @@ impl fmt::Display for Time {
 /// at least as wide as the error of a clock, that error never widens what is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Span {
+    now: Time,
     earliest: Time,
     latest: Time,
     denials_end: bool,
@@ -50,18 +51,23 @@ pub struct Span {
 impl Span {
     /// The present is known to the second.
     pub const fn at(now: Time) -> Self {
-        Self { earliest: now, latest: now, denials_end: true }
+        Self { now, earliest: now, latest: now, denials_end: true }
     }
 
     /// The clock says `now` and may be wrong by `error` seconds, either way.
     pub const fn around(now: Time, error: u64) -> Self {
-        Self { earliest: now.before(error), latest: now.after(error), denials_end: true }
+        Self { now, earliest: now.before(error), latest: now.after(error), denials_end: true }
     }
 
     /// There is no clock; others vouch for `now` ([`VouchedClock`]). They may lie: what is denied stays denied, even if
     /// the denial has an end.
     pub const fn vouched(now: Time) -> Self {
-        Self { earliest: now, latest: now, denials_end: false }
+        Self { now, earliest: now, latest: now, denials_end: false }
+    }
+
+    /// What the clock says.
+    pub(crate) const fn now(&self) -> Time {
+        self.now
     }
 
     /// The first moment that the present may be.

@@ -9,16 +9,24 @@
 //! silenced. For the same reason, opposition is counted from all who may object, support of the objectors likewise.
 //!
 //! Keys that one voice alone brought in share that voice ([`crate::ballot`]), and one key introduces a bounded number.
+//!
+//! What is thought of a key depends only on who speaks of it, on who speaks of these, and so on. So it is found out for
+//! the keys that somebody asks about, and those behind them: a decision does not look at whole crowds.
+
+mod introduction;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::ballot::Ballot;
 use crate::key::Key;
-use crate::ledger::{Ledger, Standing};
+use crate::ledger::{Ledger, Said, Standing};
 use crate::policy::Policy;
 use crate::statement::{About, DEPTH, MAX_DEPTH, Sign, Statement, Subject};
 use crate::time::Moment;
 use crate::word::Word;
+
+pub use introduction::Introduction;
 
 /// The topic of pardons: `allow KEY pardon TOPIC SERIAL`, said by a root, ends what an equivocation up to SERIAL cost.
 pub const PARDON: &str = "pardon";
@@ -65,12 +73,14 @@ pub(crate) struct Vote {
 
 /// What is thought of a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Place {
+pub(crate) struct Place {
     /// Its yes counts so.
     speaks: Option<Vote>,
     /// Its no counts so.
     objects: Option<Vote>,
-    distrusted: bool,
+    is_distrusted: bool,
+    /// It contradicted itself: little of what it says is heard.
+    pub(crate) is_muted: bool,
 }
 
 /// What is thought of a key in a topic, for people.
@@ -93,96 +103,148 @@ pub enum Regard {
     Open,
 }
 
-/// Whose word counts in one topic, at one time.
+/// Whose word counts in one topic, at one time; as far as anybody has asked.
 #[derive(Clone, Debug)]
 pub(crate) struct Trust {
+    topic: Word,
+    when: When,
     /// The founders as voted.
-    pub(crate) founders: BTreeSet<Key>,
+    pub(crate) founders: Arc<BTreeSet<Key>>,
     /// The voices that it takes.
     pub(crate) quorum: usize,
     roots: BTreeSet<Key>,
+    /// What is thought of the keys that were asked about, and of those behind them.
     places: BTreeMap<Key, Place>,
-    muted: BTreeSet<Key>,
+    /// For each of these that introduces more than it may: serial and key of the last introduction that counts.
+    last_counting: BTreeMap<Key, (u64, Key)>,
 }
 
 impl Trust {
-    pub(crate) fn evaluate(ledger: &Ledger, rules: &Rules, topic: &Word, when: When) -> Self {
-        let founders = founders(ledger, rules, when);
-        let mut roots = founders.clone();
+    /// Trust in a topic, as long as nobody has asked about more than the roots.
+    pub(crate) fn new(ledger: &Ledger, rules: &Rules, founders: &Arc<BTreeSet<Key>>, topic: &Word, when: When) -> Self {
+        let mut roots = BTreeSet::clone(founders);
         roots.insert(rules.me);
         roots.retain(|root| !ledger.is_revoked(root));
         let quorum = rules.policy.topic(topic).quorum.among(founders.len());
-        let places = roots.iter().map(|root| (*root, Place::root(*root))).collect();
-        let mut trust = Self { founders, quorum, roots, places, muted: BTreeSet::new() };
-        trust.muted = muted(ledger, &trust.roots, topic, when);
-        for level in 1..=u8::try_from(MAX_DEPTH).unwrap_or(u8::MAX) + 1 {
-            let candidates = trust.introduced(ledger, rules, topic, when);
-            let before = trust.places.clone();
-            for (key, candidate) in candidates {
-                trust.consider(key, &candidate, level);
-            }
-            if trust.places == before {
-                break;
-            }
-        }
+        let place = |root: &Key| (*root, Place::root(*root, is_muted(ledger, &roots, topic, when, root)));
+        let places = roots.iter().map(place).collect();
+        let (topic, founders) = (topic.clone(), Arc::clone(founders));
+        Self { topic, when, founders, quorum, roots, places, last_counting: BTreeMap::new() }
+    }
+
+    /// Trust in a topic, about everybody.
+    pub(crate) fn of_all(
+        ledger: &Ledger,
+        rules: &Rules,
+        founders: &Arc<BTreeSet<Key>>,
+        topic: &Word,
+        when: When,
+    ) -> Self {
+        let mut trust = Self::new(ledger, rules, founders, topic, when);
+        trust.settle_all(ledger, rules);
         trust
     }
 
-    /// The votes on all keys that somebody introduces who may.
-    fn introduced(&self, ledger: &Ledger, rules: &Rules, topic: &Word, when: When) -> BTreeMap<Key, Candidate> {
-        let mut candidates: BTreeMap<Key, Candidate> = BTreeMap::new();
-        for (introducer, place) in &self.places {
-            let Some(said) = ledger.introductions(topic, introducer) else { continue };
-            if !place.may_introduce() {
+    /// Finds out what is thought of everybody whom somebody introduces or warns of.
+    pub(crate) fn settle_all(&mut self, ledger: &Ledger, rules: &Rules) {
+        let introduced: Vec<Key> = ledger.introduced(&self.topic).copied().collect();
+        self.settle(ledger, rules, introduced);
+    }
+
+    /// Finds out what is thought of some keys.
+    pub(crate) fn settle(&mut self, ledger: &Ledger, rules: &Rules, keys: Vec<Key>) {
+        let mut open = self.behind(ledger, rules, keys);
+        for level in 1..=u8::try_from(MAX_DEPTH).unwrap_or(u8::MAX) + 1 {
+            let placed: Vec<(Key, Place)> = open
+                .iter()
+                .filter(|(_, place)| place.is_open())
+                .filter_map(|(key, place)| {
+                    let candidate = self.candidate(ledger, &open, key, level)?;
+                    Some((*key, self.considered(*key, *place, &candidate, level)))
+                })
+                .collect();
+            open.extend(placed);
+        }
+        self.places.extend(open);
+    }
+
+    /// The keys, and all on whose word it depends what is thought of them, as far as nobody has asked before.
+    fn behind(&mut self, ledger: &Ledger, rules: &Rules, mut keys: Vec<Key>) -> BTreeMap<Key, Place> {
+        let mut behind = BTreeMap::new();
+        while let Some(key) = keys.pop() {
+            if self.places.contains_key(&key) || behind.contains_key(&key) {
                 continue;
             }
-            for (key, standing) in within_bounds(said, rules.policy.introductions, when) {
-                if self.is_open(key) && !ledger.is_revoked(key) {
-                    let candidate = candidates.entry(*key).or_default();
-                    candidate.hear(place, standing, self.muted.contains(introducer));
-                }
+            let is_muted = is_muted(ledger, &self.roots, &self.topic, self.when, &key);
+            behind.insert(key, Place { is_muted, ..Place::default() });
+            for introducer in ledger.introducers(&self.topic, &key).into_iter().flat_map(BTreeMap::keys) {
+                self.bound(ledger, rules, introducer);
+                keys.push(*introducer);
             }
         }
-        candidates
+        behind
     }
 
-    fn is_open(&self, key: &Key) -> bool {
-        self.places.get(key).is_none_or(|place| place.speaks.is_none() && !place.distrusted)
+    /// Finds the last introduction that counts of somebody who introduces more than it may.
+    fn bound(&mut self, ledger: &Ledger, rules: &Rules, introducer: &Key) {
+        let bound = rules.policy.introductions;
+        let said = ledger.introductions(&self.topic, introducer).filter(|said| said.len() > bound);
+        let Some(said) = said.filter(|_| !self.last_counting.contains_key(introducer)) else { return };
+        let is_yes = |standing: &Standing| standing.acting.claim().sign == Sign::Yes;
+        let counting = said.iter().filter(|(_, standing)| is_yes(standing) && self.when.counts(&standing.acting));
+        let mut counting: Vec<(u64, Key)> = counting.map(|(key, s)| (s.acting.claim().serial, *key)).collect();
+        counting.sort_unstable();
+        let last = bound.checked_sub(1).map_or((0, Key::from_bytes([0; 32])), |last| {
+            counting.get(last).copied().unwrap_or((u64::MAX, Key::from_bytes([u8::MAX; 32])))
+        });
+        self.last_counting.insert(*introducer, last);
     }
 
-    /// Decides a key, if the votes do.
-    fn consider(&mut self, key: Key, candidate: &Candidate, level: u8) {
+    /// Whether what an introducer says of a key counts: of its yes only the oldest do, as many as it may say.
+    fn counts(&self, introducer: &Key, key: &Key, standing: &Standing) -> bool {
+        let claim = standing.acting.claim();
+        let is_within = || self.last_counting.get(introducer).is_none_or(|last| (claim.serial, *key) <= *last);
+        self.when.counts(&standing.acting) && (claim.sign != Sign::Yes || is_within())
+    }
+
+    /// The votes on a key of those who may introduce and were brought in below a level; `None` if there are none.
+    fn candidate(&self, ledger: &Ledger, open: &BTreeMap<Key, Place>, key: &Key, level: u8) -> Option<Candidate> {
+        let by = ledger.introducers(&self.topic, key).filter(|_| !ledger.is_revoked(key))?;
+        let mut candidate = None;
+        for (introducer, standing) in by {
+            let Some(place) = self.places.get(introducer).or_else(|| open.get(introducer)) else { continue };
+            let place = place.introducing_below(level);
+            if (place.speaks.is_some() || place.objects.is_some()) && self.counts(introducer, key, standing) {
+                candidate.get_or_insert_with(Candidate::default).hear(&place, standing);
+            }
+        }
+        candidate
+    }
+
+    /// The place of a key after a level, if the votes decide it.
+    fn considered(&self, key: Key, mut place: Place, candidate: &Candidate, level: u8) -> Place {
         let Candidate { speaking, objecting } = candidate;
         let quorum = self.quorum;
         let speaks = vote(key, speaking, level, |amount| speaking.yes(amount) >= speaking.no() + quorum);
         let objects = vote(key, objecting, level, |amount| objecting.yes(amount) >= quorum);
-        let place = self.places.entry(key).or_default();
-        let is_distrusted = objecting.no() >= objecting.yes(0) + quorum;
         if speaks.is_some() {
             place.speaks = speaks;
             place.objects = place.objects.or(objects).or(speaks);
         } else if place.objects.is_none() {
-            place.distrusted = is_distrusted;
-            place.objects = objects.filter(|_| !is_distrusted);
+            place.is_distrusted = objecting.no() >= objecting.yes(0) + quorum;
+            place.objects = objects.filter(|_| !place.is_distrusted);
         }
-        if *place == Place::default() {
-            self.places.remove(&key);
-        }
+        place
     }
 
-    /// How the yes of a key counts.
-    pub(crate) fn speaks(&self, key: &Key) -> Option<Vote> {
-        self.places.get(key)?.speaks.filter(|_| !self.is_muted(key))
+    /// What is thought of a key, if somebody has asked about it before.
+    pub(crate) fn known_place(&self, key: &Key) -> Option<Place> {
+        self.places.get(key).copied()
     }
 
-    /// How the no of a key counts. Of one that contradicted itself only the contradicted no does.
-    pub(crate) fn objects(&self, key: &Key, standing: &Standing) -> Option<Vote> {
-        let is_heard = !self.is_muted(key) || standing.contradiction.is_some();
-        self.places.get(key)?.objects.filter(|_| is_heard)
-    }
-
-    pub(crate) fn is_muted(&self, key: &Key) -> bool {
-        self.muted.contains(key)
+    /// What is thought of a key about which somebody has asked.
+    pub(crate) fn place(&self, key: &Key) -> Place {
+        self.known_place(key).unwrap_or_default()
     }
 
     pub(crate) fn is_root(&self, key: &Key) -> bool {
@@ -190,31 +252,52 @@ impl Trust {
     }
 
     pub(crate) fn regard(&self, key: &Key) -> Regard {
-        let Some(place) = self.places.get(key) else { return Regard::Open };
-        match place {
+        match self.place(key) {
             _ if self.is_root(key) => Regard::Root,
             Place { speaks: Some(vote), .. } => Regard::Trusted { level: vote.level, depth: vote.reach - 1 },
             Place { objects: Some(_), .. } => Regard::Contested,
-            Place { distrusted: true, .. } => Regard::Distrusted,
+            Place { is_distrusted: true, .. } => Regard::Distrusted,
             Place { .. } => Regard::Open,
         }
     }
 
     /// All keys whose word counts, at least against something.
     pub(crate) fn heard(&self) -> impl Iterator<Item = (&Key, u8)> {
-        let votes = self.places.iter().filter_map(|(key, place)| Some((key, place.speaks.or(place.objects)?)));
-        votes.map(|(key, vote)| (key, vote.level))
+        self.places.iter().filter_map(|(key, place)| Some((key, place.level()?)))
     }
 }
 
 impl Place {
-    const fn root(key: Key) -> Self {
+    const fn root(key: Key, is_muted: bool) -> Self {
         let vote = Vote { voice: key, reach: MAX_DEPTH + 2, level: 0 };
-        Self { speaks: Some(vote), objects: Some(vote), distrusted: false }
+        Self { speaks: Some(vote), objects: Some(vote), is_distrusted: false, is_muted }
     }
 
-    fn may_introduce(&self) -> bool {
-        [self.speaks, self.objects].iter().flatten().any(|vote| vote.reach > 1)
+    const fn is_open(&self) -> bool {
+        self.speaks.is_none() && !self.is_distrusted
+    }
+
+    /// How its yes counts.
+    pub(crate) fn speaks(&self) -> Option<Vote> {
+        self.speaks.filter(|_| !self.is_muted)
+    }
+
+    /// How its no counts. Of one that contradicted itself only the contradicted no does.
+    pub(crate) fn objects(&self, standing: &Standing) -> Option<Vote> {
+        self.objects.filter(|_| !self.is_muted || standing.contradiction.is_some())
+    }
+
+    /// How far from the roots it is, if its word counts, at least against something.
+    pub(crate) fn level(&self) -> Option<u8> {
+        self.speaks.or(self.objects).map(|vote| vote.level)
+    }
+
+    /// The same, with only those votes that may introduce others at this level.
+    fn introducing_below(mut self, level: u8) -> Self {
+        let may_introduce = |vote: &Vote| vote.reach > 1 && vote.level < level;
+        self.speaks = self.speaks.filter(may_introduce);
+        self.objects = self.objects.filter(may_introduce);
+        self
     }
 }
 
@@ -228,10 +311,9 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn hear(&mut self, introducer: &Place, standing: &Standing, is_muted: bool) {
+    fn hear(&mut self, introducer: &Place, standing: &Standing) {
         let claim = standing.acting.claim();
-        let (speaks, objects) = (introducer.speaks, introducer.objects);
-        let [speaks, objects] = [speaks, objects].map(|vote| vote.filter(|vote| vote.reach > 1));
+        let Place { speaks, objects, is_muted, .. } = *introducer;
         match claim.sign {
             Sign::Yes if is_muted => {}
             Sign::Yes => {
@@ -259,48 +341,28 @@ fn vote(key: Key, ballot: &Ballot, level: u8, suffices: impl Fn(u64) -> bool) ->
     Some(Vote { voice: ballot.only_voice().unwrap_or(key), reach, level })
 }
 
-/// What an introducer says that counts: of its yes only the oldest, as many as it may say.
-fn within_bounds(said: &BTreeMap<Key, Standing>, bound: usize, when: When) -> Vec<(&Key, &Standing)> {
-    let counting = said.iter().filter(|(_, standing)| when.counts(&standing.acting));
-    let is_yes = |(_, standing): &(&Key, &Standing)| standing.acting.claim().sign == Sign::Yes;
-    let (mut yes, no): (Vec<_>, Vec<_>) = counting.partition(is_yes);
-    if yes.len() > bound {
-        yes.sort_by_key(|(key, standing)| (standing.acting.claim().serial, **key));
-        yes.truncate(bound);
-    }
-    yes.extend(no);
-    yes
-}
-
 /// The founders, as two thirds of them changed their number. Each key is decided once.
-fn founders(ledger: &Ledger, rules: &Rules, when: When) -> BTreeSet<Key> {
+pub(crate) fn founders(ledger: &Ledger, rules: &Rules, when: When) -> Arc<BTreeSet<Key>> {
     let mut founders = rules.founders.clone();
     if founders.is_empty() {
         founders.insert(rules.me);
     }
-    let Some(topic) = &rules.policy.founders else { return founders };
+    let Some(topic) = &rules.policy.founders else { return Arc::new(founders) };
     let subjects = ledger.said_in(topic).filter_map(|(subject, said)| match subject {
         Subject::Key(key) => Some((*key, said)),
         Subject::Group(_) => None,
     });
-    let mut open: BTreeMap<Key, _> = subjects.collect();
+    let mut open: BTreeMap<Key, &Said> = subjects.collect();
     loop {
         let voters: BTreeSet<Key> = founders.iter().filter(|key| !ledger.is_revoked(key)).copied().collect();
-        let silent = muted(ledger, &voters, topic, when);
-        let votes = |said: &crate::ledger::Said, sign| {
-            let standing = said.iter().filter(|((issuer, args), _)| args.is_empty() && voters.contains(issuer));
-            let heard = standing.filter(|((issuer, _), standing)| {
-                !silent.contains(issuer) || (sign == Sign::No && standing.contradiction.is_some())
-            });
-            heard.filter(|(_, standing)| standing.acting.claim().sign == sign && when.counts(&standing.acting)).count()
+        let carried = |sign| -> Vec<Key> {
+            let votes = |said| founding_votes(ledger, &voters, topic, when, said, sign);
+            let carries = |votes: usize| votes > 0 && votes * 3 >= voters.len() * 2;
+            open.iter().filter(|(_, said)| carries(votes(said))).map(|(key, _)| *key).collect()
         };
-        let carries = |votes: usize| votes > 0 && votes * 3 >= voters.len() * 2;
-        let added: Vec<Key> =
-            open.iter().filter(|(_, said)| carries(votes(said, Sign::Yes))).map(|(k, _)| *k).collect();
-        let removed: Vec<Key> =
-            open.iter().filter(|(_, said)| carries(votes(said, Sign::No))).map(|(k, _)| *k).collect();
+        let (added, removed) = (carried(Sign::Yes), carried(Sign::No));
         if added.is_empty() && removed.is_empty() {
-            return founders;
+            return Arc::new(founders);
         }
         for key in added.iter().chain(&removed) {
             open.remove(key);
@@ -310,24 +372,32 @@ fn founders(ledger: &Ledger, rules: &Rules, when: When) -> BTreeSet<Key> {
     }
 }
 
-/// The issuers that contradicted themselves in a topic and that no other root has pardoned.
-fn muted(ledger: &Ledger, roots: &BTreeSet<Key>, topic: &Word, when: When) -> BTreeSet<Key> {
-    let faulty = ledger.faulty().filter(|issuer| {
-        let Some(evidence) = ledger.evidence(issuer, topic) else { return false };
-        let pardon = Word::new(PARDON).expect("it is not empty");
-        let said = ledger.said_of(&pardon, &Subject::Key(**issuer));
-        let is_pardon = |standing: &Standing| {
-            let About::Allow { args, .. } = &standing.acting.claim().about else { return false };
-            let covered = args.get(1).and_then(|serial| serial.as_str().parse::<u64>().ok());
-            standing.acting.claim().sign == Sign::Yes
-                && when.counts(&standing.acting)
-                && args.first() == Some(evidence.topic())
-                && covered.is_some_and(|serial| serial >= evidence.serial())
-        };
-        let by_root = |((root, _), standing): (&(Key, Vec<Word>), &Standing)| {
-            root != *issuer && roots.contains(root) && is_pardon(standing)
-        };
-        !said.into_iter().flatten().any(by_root)
-    });
-    faulty.copied().collect()
+/// How many voters say this of a founder to be.
+fn founding_votes(ledger: &Ledger, voters: &BTreeSet<Key>, topic: &Word, when: When, said: &Said, sign: Sign) -> usize {
+    let standing = said.iter().filter(|((issuer, args), _)| args.is_empty() && voters.contains(issuer));
+    let votes = standing
+        .filter(|(_, standing)| standing.acting.claim().sign == sign && when.counts(&standing.acting))
+        .filter(|((issuer, _), standing)| {
+            (sign == Sign::No && standing.contradiction.is_some()) || !is_muted(ledger, voters, topic, when, issuer)
+        });
+    votes.count()
+}
+
+/// Whether an issuer contradicted itself in a topic, and no other root has pardoned it.
+fn is_muted(ledger: &Ledger, roots: &BTreeSet<Key>, topic: &Word, when: When, issuer: &Key) -> bool {
+    let Some(evidence) = ledger.evidence(issuer, topic) else { return false };
+    let pardon = Word::new(PARDON).expect("it is not empty");
+    let said = ledger.said_of(&pardon, &Subject::Key(*issuer));
+    let is_pardon = |standing: &Standing| {
+        let About::Allow { args, .. } = &standing.acting.claim().about else { return false };
+        let covered = args.get(1).and_then(|serial| serial.as_str().parse::<u64>().ok());
+        standing.acting.claim().sign == Sign::Yes
+            && when.counts(&standing.acting)
+            && args.first() == Some(evidence.topic())
+            && covered.is_some_and(|serial| serial >= evidence.serial())
+    };
+    let by_root = |((root, _), standing): (&(Key, Vec<Word>), &Standing)| {
+        root != issuer && roots.contains(root) && is_pardon(standing)
+    };
+    !said.into_iter().flatten().any(by_root)
 }

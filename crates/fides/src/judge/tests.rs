@@ -5,7 +5,7 @@ use super::*;
 use crate::testing::{Draw, NOW, ROOM, allow, allow_group, claim, key, ledger, no, rules, say, trust, word, yes};
 use crate::{About, Statement};
 
-fn ask(topic: &str, subject: usize, args: &[&str]) -> Question {
+pub(super) fn ask(topic: &str, subject: usize, args: &[&str]) -> Question {
     let args = args.iter().map(|arg| word(arg)).collect();
     Question { topic: word(topic), subject: key(subject), args, demand: Limits::default() }
 }
@@ -15,7 +15,7 @@ fn decide(rules: &Rules, statements: &[Arc<Statement>], question: &Question) -> 
 }
 
 /// All kinds of questions about `keys` keys.
-fn questions(keys: usize) -> Vec<Question> {
+pub(super) fn questions(keys: usize) -> Vec<Question> {
     let mut questions = Vec::new();
     for subject in 0..keys {
         for topic in ["edit", "own", "pick", "found"] {
@@ -136,7 +136,7 @@ fn the_founders_change_their_number_by_two_thirds() {
 }
 
 /// Sorted, so that no half of a contradiction comes after what replaced the other.
-fn in_order(mut statements: Vec<Arc<Statement>>) -> Vec<Arc<Statement>> {
+pub(super) fn in_order(mut statements: Vec<Arc<Statement>>) -> Vec<Arc<Statement>> {
     statements.sort_by_key(|statement| statement.claim().serial);
     statements
 }
@@ -203,4 +203,39 @@ fn what_a_judge_remembers_it_would_find_again() {
             assert_eq!(judge.decide(&acting, &question, span), fresh);
         }
     }
+}
+
+#[test]
+fn before_the_next_change_no_answer_changes_by_itself() {
+    let mut changed = 0;
+    for seed in 0..150 {
+        let mut draw = Draw::new(seed);
+        let acting = ledger(&in_order(draw.statements(30, 6)));
+        let mut now = NOW.before(7_200);
+        let spans: [fn(Time) -> Span; 3] = [Span::at, |now| Span::around(now, 900), Span::vouched];
+        let span = *draw.one(&spans);
+        let answers = |now: Time| {
+            let mut judge = Judge::new(rules(&[1, 2], 1));
+            questions(6).iter().step_by(3).map(|question| judge.decide(&acting, question, span(now))).collect()
+        };
+        let mut before: Vec<Answer> = answers(now);
+        while let Some(next) = Judge::next_change(&acting, span(now)).filter(|next| *next < NOW.after(30_000)) {
+            assert!(next > now);
+            assert_eq!(answers(next.before(1)), before, "seed {seed}");
+            let after = answers(next);
+            changed += usize::from(after != before);
+            (now, before) = (next, after);
+        }
+    }
+    assert!(changed > 300, "something does change then: {changed}");
+}
+
+#[test]
+fn where_nothing_begins_or_ends_there_is_no_next_change() {
+    let said = [no(1, allow(5, "edit", &[])), no(2, About::Revoke)];
+    assert_eq!(Judge::next_change(&ledger(&said), Span::at(NOW)), None);
+    let said = [say(1, claim(Sign::No, allow(5, "edit", &[]), 0).until(NOW.after(60)))];
+    assert_eq!(Judge::next_change(&ledger(&said), Span::at(NOW)), Some(NOW.after(60)));
+    assert_eq!(Judge::next_change(&ledger(&said), Span::around(NOW, 20)), Some(NOW.after(40)), "the clock may be slow");
+    assert_eq!(Judge::next_change(&ledger(&said), Span::around(NOW.after(50), 20)), Some(NOW.after(80)));
 }

@@ -1,6 +1,6 @@
 //! One moment of judging: which statements about a question count, and how.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::ballot::Ballot;
@@ -10,14 +10,16 @@ use crate::ledger::{Ledger, Said, Standing};
 use crate::policy::{Answer, Rule, Topic};
 use crate::statement::{Sign, Statement, Subject};
 use crate::time::Moment;
-use crate::trust::{Rules, Trust, When};
+use crate::trust::{Place, Rules, Trust, When, founders};
 use crate::word::Word;
 
 /// How a statement counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Weight {
-    pub(crate) sign: Sign,
-    pub(crate) voice: Key,
+pub struct Weight {
+    /// For or against what is asked.
+    pub sign: Sign,
+    /// In whose voice: of all that one voice says only one thing counts.
+    pub voice: Key,
 }
 
 /// Why a statement does not count.
@@ -60,9 +62,9 @@ pub enum Ignored {
 
 /// A judge at one moment.
 pub(crate) struct Sitting<'a> {
-    rules: &'a Rules,
-    ledger: &'a Ledger,
-    moment: Moment,
+    pub(super) rules: &'a Rules,
+    pub(super) ledger: &'a Ledger,
+    pub(super) moment: Moment,
     memory: &'a mut Memory,
     /// Who may hand on what, found out on the way.
     owners: BTreeMap<Question, bool>,
@@ -73,40 +75,78 @@ impl<'a> Sitting<'a> {
         Self { rules, ledger, moment, memory, owners: BTreeMap::new() }
     }
 
-    pub(crate) fn trust(&mut self, topic: &Word) -> Arc<Trust> {
-        let when = When::At(self.moment);
-        let key = (topic.clone(), when.time());
+    /// The founders, as they have voted.
+    pub(super) fn founders(&mut self) -> Arc<BTreeSet<Key>> {
+        let (ledger, rules, when) = (self.ledger, self.rules, When::At(self.moment));
+        let found = self.memory.founders.entry(self.moment.yes);
+        Arc::clone(found.or_insert_with(|| founders(ledger, rules, when)))
+    }
+
+    /// Trust in a topic, as far as it is known: [`Sitting::place`] finds out more.
+    pub(super) fn trust(&mut self, topic: &Word) -> &mut Arc<Trust> {
+        let is_known = self.memory.trust.get(&self.moment.yes).is_some_and(|trust| trust.contains_key(topic));
+        let founders = if is_known { None } else { Some(self.founders()) };
+        let known = self.memory.trust.entry(self.moment.yes).or_default();
+        if let Some(founders) = founders {
+            let trust = Trust::new(self.ledger, self.rules, &founders, topic, When::At(self.moment));
+            known.insert(topic.clone(), Arc::new(trust));
+        }
+        known.get_mut(topic).expect("it was known or has been inserted")
+    }
+
+    /// Trust in a topic, with all keys that anybody speaks of.
+    pub(super) fn trust_in_all(&mut self, topic: &Word) -> Arc<Trust> {
         let (ledger, rules) = (self.ledger, self.rules);
-        let found = self.memory.trust.entry(key);
-        Arc::clone(found.or_insert_with(|| Arc::new(Trust::evaluate(ledger, rules, topic, when))))
+        let trust = self.trust(topic);
+        Arc::make_mut(trust).settle_all(ledger, rules);
+        Arc::clone(trust)
+    }
+
+    /// What is thought of a key in a topic.
+    pub(super) fn place(&mut self, topic: &Word, key: &Key) -> Place {
+        let (ledger, rules) = (self.ledger, self.rules);
+        let trust = self.trust(topic);
+        trust.known_place(key).unwrap_or_else(|| {
+            let trust = Arc::make_mut(trust);
+            trust.settle(ledger, rules, vec![*key]);
+            trust.place(key)
+        })
     }
 
     pub(crate) fn answer(&mut self, question: &Question) -> Answer {
         if self.ledger.is_revoked(&question.subject) {
             return Answer::Deny;
         }
-        self.own_answer(question).unwrap_or_else(|| self.voted_answer(question))
+        self.own_word(question).map_or_else(|| self.voted_answer(question), |(answer, _)| answer)
     }
 
-    /// What the evaluator itself says.
-    fn own_answer(&mut self, question: &Question) -> Option<Answer> {
-        let mut answer = None;
+    /// The statement of the evaluator itself that decides: a no of its own before a yes.
+    pub(super) fn own_word(&mut self, question: &Question) -> Option<(Answer, &'a Arc<Statement>)> {
+        let mut word = None;
         for (subject, said) in self.said(question) {
-            let (me, last) = ((self.rules.me, Vec::new()), self.rules.me);
-            let own = said.range(me..).take_while(|((issuer, _), _)| *issuer == last);
-            for (at, standing) in own {
+            for (at, standing) in own_part(said, &self.rules.me) {
                 match self.applies(question, subject, (at, standing)) {
-                    Ok(Sign::No) => return Some(Answer::Deny),
-                    Ok(Sign::Yes) => answer = Some(Answer::Allow),
+                    Ok(Sign::No) => return Some((Answer::Deny, &standing.acting)),
+                    Ok(Sign::Yes) => word = Some((Answer::Allow, &standing.acting)),
                     Ok(Sign::DontCare) | Err(_) => {}
                 }
             }
         }
-        answer
+        word
+    }
+
+    /// All that the evaluator itself says of the question.
+    pub(super) fn own_words(&mut self, question: &Question) -> Vec<&'a Arc<Statement>> {
+        let mut words = Vec::new();
+        for (subject, said) in self.said(question) {
+            let own = own_part(said, &self.rules.me);
+            let applying = own.filter(|(at, standing)| self.applies(question, subject, (at, standing)).is_ok());
+            words.extend(applying.map(|(_, standing)| &standing.acting));
+        }
+        words
     }
 
     fn voted_answer(&mut self, question: &Question) -> Answer {
-        let trust = self.trust(&question.topic);
         let mut ballot = Ballot::default();
         for (_, weight) in self.weigh(question) {
             match weight {
@@ -115,17 +155,22 @@ impl<'a> Sitting<'a> {
                 Ok(Weight { sign: Sign::DontCare, .. }) | Err(_) => {}
             }
         }
-        self.rule(question).rule.answer(&ballot, trust.quorum, trust.founders.len())
+        self.counted_out(question, &ballot)
+    }
+
+    /// What the votes say by the topic's rule.
+    fn counted_out(&mut self, question: &Question, ballot: &Ballot) -> Answer {
+        let rule = self.rule(question).rule;
+        let trust = self.trust(&question.topic);
+        rule.answer(ballot, trust.quorum, trust.founders.len())
     }
 
     /// All statements about the subject in the topic, with their weights.
     pub(crate) fn weigh(&mut self, question: &Question) -> Vec<(&'a Arc<Statement>, Result<Weight, Ignored>)> {
-        let trust = self.trust(&question.topic);
         let mut weighed = Vec::new();
         for (subject, said) in self.said(question) {
             for at in said {
-                let weight =
-                    self.applies(question, subject, at).and_then(|sign| self.counted(question, &trust, at, sign));
+                let weight = self.applies(question, subject, at).and_then(|sign| self.counted(question, at, sign));
                 weighed.push((&at.1.acting, weight));
             }
         }
@@ -133,16 +178,24 @@ impl<'a> Sitting<'a> {
     }
 
     /// What is said of the subject itself, and of groups.
-    fn said(&self, question: &Question) -> impl Iterator<Item = (&'a Subject, &'a Said)> + use<'a> {
-        let (own, topic) = (question.subject, question.topic.clone());
-        let groups = self.rules.policy.groups.as_ref().is_some_and(|groups| *groups != topic);
-        let ledger = self.ledger;
-        let key = ledger.key_said_of(&topic, &own).into_iter();
-        key.chain(ledger.groups_said_of(&topic).filter(move |_| groups))
+    pub(super) fn said(&self, question: &Question) -> impl Iterator<Item = (&'a Subject, &'a Said)> + use<'a> {
+        let topic = &question.topic;
+        let has_groups = self.rules.policy.groups.as_ref().is_some_and(|groups| groups != topic);
+        let key = self.ledger.key_said_of(topic, &question.subject).into_iter();
+        key.chain(self.ledger.groups_said_of(topic).filter(move |_| has_groups))
     }
 
-    /// Whether a statement is about the question and holds.
+    /// Whether a statement is about the question and its subject, and holds.
     fn applies(&mut self, question: &Question, subject: &Subject, at: At<'_>) -> Result<Sign, Ignored> {
+        let sign = self.fits(question, at)?;
+        match subject {
+            Subject::Group(group) if !self.is_member(group, question.subject) => Err(Ignored::NotMember),
+            Subject::Group(_) | Subject::Key(_) => Ok(sign),
+        }
+    }
+
+    /// Whether a statement is about the question, whomever it is about, and holds.
+    pub(super) fn fits(&self, question: &Question, at: At<'_>) -> Result<Sign, Ignored> {
         let ((_, args), standing) = at;
         let (claim, cover) = (standing.acting.claim(), self.rule(question).cover);
         if claim.sign == Sign::DontCare {
@@ -162,37 +215,34 @@ impl<'a> Sitting<'a> {
         if claim.sign == Sign::Yes && !claim.limits.permit(&question.demand) {
             return Err(Ignored::TooLittle);
         }
-        match subject {
-            Subject::Group(group) if !self.is_member(group, question.subject) => Err(Ignored::NotMember),
-            Subject::Group(_) | Subject::Key(_) => Ok(claim.sign),
-        }
+        Ok(claim.sign)
     }
 
     /// Whether the word of a statement's issuer counts, and in whose voice.
-    fn counted(&mut self, question: &Question, trust: &Trust, at: At<'_>, sign: Sign) -> Result<Weight, Ignored> {
+    pub(super) fn counted(&mut self, question: &Question, at: At<'_>, sign: Sign) -> Result<Weight, Ignored> {
         let ((issuer, _), standing) = at;
         let rule = *self.rule(question);
-        if rule.rule == Rule::TwoThirds && !trust.founders.contains(issuer) {
+        if rule.rule == Rule::TwoThirds && !self.founders().contains(issuer) {
             return Err(Ignored::NotFounder);
         }
-        let (speaks, objects) = (trust.speaks(issuer), trust.objects(issuer, standing));
+        let place = self.place(&question.topic, issuer);
+        let (speaks, objects) = (place.speaks(), place.objects(standing));
         let vote = if sign == Sign::No { objects } else { speaks };
         let Some(vote) = vote else {
             let reason = if objects.is_some() { Ignored::Contested } else { Ignored::Untrusted };
-            return Err(if trust.is_muted(issuer) { Ignored::Muted } else { reason });
+            return Err(if place.is_muted { Ignored::Muted } else { reason });
         };
-        if sign == Sign::Yes && rule.handed_on && !self.owns(question, trust, *issuer) {
+        if sign == Sign::Yes && rule.handed_on && !self.owns(question, issuer) {
             return Err(Ignored::NotTheirs);
         }
         Ok(Weight { sign, voice: vote.voice })
     }
 
     /// Whether an issuer may itself do what it hands on: judged by those above it alone, so it ends at the roots.
-    fn owns(&mut self, question: &Question, trust: &Trust, issuer: Key) -> bool {
-        let Some(level) = trust.speaks(&issuer).map(|vote| vote.level).filter(|_| !trust.is_root(&issuer)) else {
-            return true;
-        };
-        let own = Question { subject: issuer, ..question.clone() };
+    pub(super) fn owns(&mut self, question: &Question, issuer: &Key) -> bool {
+        let speaks = self.place(&question.topic, issuer).speaks();
+        let Some(level) = speaks.map(|vote| vote.level).filter(|level| *level > 0) else { return true };
+        let own = Question { subject: *issuer, ..question.clone() };
         if let Some(known) = self.owners.get(&own) {
             return *known;
         }
@@ -201,25 +251,25 @@ impl<'a> Sitting<'a> {
             for at in said {
                 let ((granter, _), _) = at;
                 let Ok(sign) = self.applies(&own, subject, at) else { continue };
-                let is_above = trust.speaks(granter).is_some_and(|vote| vote.level < level);
+                let is_above = self.place(&question.topic, granter).speaks().is_some_and(|vote| vote.level < level);
                 if sign == Sign::Yes && !is_above {
                     continue;
                 }
-                match self.counted(&own, trust, at, sign) {
+                match self.counted(&own, at, sign) {
                     Ok(Weight { sign: Sign::No, voice }) => ballot.vote_no(voice),
                     Ok(Weight { voice, .. }) => ballot.vote_yes(voice, 0),
                     Err(_) => {}
                 }
             }
         }
-        let answer = self.rule(question).rule.answer(&ballot, trust.quorum, trust.founders.len());
-        self.owners.insert(own, answer == Answer::Allow);
-        answer == Answer::Allow
+        let owns = self.counted_out(question, &ballot) == Answer::Allow;
+        self.owners.insert(own, owns);
+        owns
     }
 
-    fn is_member(&mut self, group: &Word, key: Key) -> bool {
+    pub(super) fn is_member(&mut self, group: &Word, key: Key) -> bool {
         let Some(topic) = self.rules.policy.groups.clone() else { return false };
-        let memo = (When::At(self.moment).time(), group.clone(), key);
+        let memo = (self.moment.yes, group.clone(), key);
         if let Some(known) = self.memory.members.get(&memo) {
             return *known;
         }
@@ -228,10 +278,16 @@ impl<'a> Sitting<'a> {
         is_member
     }
 
-    fn rule(&self, question: &Question) -> &'a Topic {
+    pub(super) fn rule(&self, question: &Question) -> &'a Topic {
         self.rules.policy.topic(&question.topic)
     }
 }
 
+/// What one issuer says.
+fn own_part<'a>(said: &'a Said, issuer: &Key) -> impl Iterator<Item = At<'a>> + use<'a> {
+    let issuer = *issuer;
+    said.range((issuer, Vec::new())..).take_while(move |((other, _), _)| *other == issuer)
+}
+
 /// A statement at its place among those about a subject.
-type At<'a> = (&'a (Key, Vec<Word>), &'a Standing);
+pub(super) type At<'a> = (&'a (Key, Vec<Word>), &'a Standing);

@@ -147,6 +147,20 @@ fn the_indexes_agree_with_the_statements() {
                 + ledger.trust.values().flat_map(BTreeMap::values).map(BTreeMap::len).sum::<usize>();
             let slots: usize = ledger.voices.values().map(|voice| voice.slots.len()).sum();
             assert_eq!(indexed, slots);
+            let pairs = |index: &BTreeMap<Word, BTreeMap<Key, BTreeMap<Key, Standing>>>, is_turned: bool| {
+                let mut pairs = Vec::new();
+                for (topic, outer) in index {
+                    for (one, (other, standing)) in
+                        outer.iter().flat_map(|(one, said)| said.iter().map(move |s| (one, s)))
+                    {
+                        let pair = if is_turned { (*other, *one) } else { (*one, *other) };
+                        pairs.push((topic.clone(), pair, standing.acting.id()));
+                    }
+                }
+                pairs.sort_unstable();
+                pairs
+            };
+            assert_eq!(pairs(&ledger.trust, false), pairs(&ledger.introduced, true));
             assert_eq!(ledger.len(), ledger.statements().count());
             let ends: usize = ledger.boundaries.values().map(|count| *count as usize).sum();
             let acting = ledger.voices.values().flat_map(|voice| voice.slots.values());

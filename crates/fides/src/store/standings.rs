@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use crate::key::Key;
 use crate::store::{Standing, Store};
-use crate::trust::{Trust, When};
+use crate::trust::{Trust, When, founders};
 use crate::word::Word;
 
 impl Store {
     /// Finds out whose word counts in any topic at any time, and makes everybody fit into the room that is due.
     pub(super) fn settle(&mut self) {
         let mut nearest: BTreeMap<Key, u8> = BTreeMap::new();
+        let founders = founders(&self.ledger, &self.rules, When::Ever);
         for topic in self.topics() {
-            let trust = Trust::evaluate(&self.ledger, &self.rules, &topic, When::Ever);
+            let trust = Trust::of_all(&self.ledger, &self.rules, &founders, &topic, When::Ever);
             for (key, level) in trust.heard() {
                 let known = nearest.entry(*key).or_insert(level);
                 *known = level.min(*known);
@@ -53,7 +54,7 @@ impl Store {
 
     /// A stranger has said something: if all strangers together say too much, the longest known is forgotten.
     pub(super) fn on_stranger(&mut self, issuer: Key) {
-        if self.ledger.is_revoked(&issuer) && self.ledger.is_named(&issuer) {
+        if self.ledger.is_revoked(&issuer) && self.is_known(&issuer) {
             return;
         }
         if !self.strangers.contains(&issuer) {

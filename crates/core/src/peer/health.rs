@@ -250,7 +250,9 @@ mod tests {
                     self.came += taken.min(offered) / 10;
                     self.bytes += 100 * taken.min(offered);
                 }
-                let Some(number) = self.health.report(Instant::from_micros(1_000 * self.ms), self.sent) else { continue };
+                let Some(number) = self.health.report(Instant::from_micros(1_000 * self.ms), self.sent) else {
+                    continue;
+                };
                 match self.health.on_answer(Answer { number, came: self.came, bytes: self.bytes }) {
                     Verdict::Well => {}
                     Verdict::Doubtful => self.doubts += 1,

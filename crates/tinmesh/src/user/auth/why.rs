@@ -39,7 +39,7 @@ pub(super) fn why(book: &mut Book<'_>, words: &[String], json: bool, out: &mut d
     Ok(write!(out, "{}", told(book, &question, &verdict))?)
 }
 
-fn told(book: &mut Book<'_>, question: &Question, verdict: &Verdict) -> String {
+fn told(book: &Book<'_>, question: &Question, verdict: &Verdict) -> String {
     let answer = if verdict.allowed { "yes" } else { "no" };
     let mut lines = vec![
         format!("{answer}: {}", text::answer(question, verdict.allowed, &book.names)),
@@ -141,7 +141,12 @@ fn remedy(book: &Book<'_>, issuer: &Key, reason: Ignored, verdict: &Verdict) -> 
         Ignored::NotFounder => format!(": {}", book.place.sudo(&format!("auth founder add {name}"))),
         Ignored::NotTheirs => format!(": {}", book.place.sudo(&format!("auth allow {name} {topic} …"))),
         Ignored::Muted => ": a founder can pardon it".to_owned(),
-        _ => String::new(),
+        Ignored::DontCare
+        | Ignored::NotYet
+        | Ignored::Over
+        | Ignored::NotMember
+        | Ignored::TooNarrow
+        | Ignored::TooLittle => String::new(),
     }
 }
 
@@ -161,7 +166,7 @@ fn chains(book: &Book<'_>, verdict: &Verdict) -> Vec<String> {
 }
 
 /// What to type to have it otherwise.
-fn changes(book: &mut Book<'_>, question: &Question, verdict: &Verdict) -> Vec<String> {
+fn changes(book: &Book<'_>, question: &Question, verdict: &Verdict) -> Vec<String> {
     let typed = text::typed(question, &book.names);
     let place = book.place;
     if matches!(verdict.explanation.reason, Reason::Revoked(_)) {

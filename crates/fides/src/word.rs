@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// The text is not that of a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,7 +25,7 @@ pub struct WordError;
 /// assert!("%41".parse::<Word>().is_err(), "one way to write it: A");
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Word(Box<str>);
+pub struct Word(Arc<str>);
 
 impl Word {
     /// The word that means `content`; there is none for nothing.

@@ -1,8 +1,9 @@
 //! Trust in a node: statements that come, and what follows when an answer changes.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use fides::{Accepted, Claim, Item, Refused};
+use fides::{Accepted, Claim, Item, Refused, StatementId};
 
 use crate::name::PeerId;
 use crate::node::Node;
@@ -23,14 +24,13 @@ impl Node {
 
     /// Statements that this node kept when it last ran, or that the operator put there.
     pub(super) fn on_kept_statements(&mut self, text: &str) {
-        let revision = self.trust.ledger().revision();
+        let known: BTreeSet<StatementId> = self.trust.store().items().iter().map(Item::id).collect();
         let report = self.trust.import(text, self.now);
         for (line, error) in report.refused {
             self.event(Event::Note(format!("Statement in line {line} of the kept ones is left out: {error}")));
         }
-        if self.trust.ledger().revision() != revision {
-            self.on_trust_changed();
-        }
+        let new = self.trust.store().items().into_iter().filter(|item| !known.contains(&item.id()));
+        self.on_accepted_statements(new.map(Accepted::New).collect(), None);
     }
 
     /// What the operator hands in.

@@ -54,7 +54,7 @@ impl Store {
 
     /// A stranger has said something: if all strangers together say too much, the longest known is forgotten.
     pub(super) fn on_stranger(&mut self, issuer: Key) {
-        if self.ledger.is_revoked(&issuer) && self.ledger.is_named(&issuer) {
+        if self.ledger.is_revoked(&issuer) && self.is_known(&issuer) {
             return;
         }
         if !self.strangers.contains(&issuer) {

@@ -190,3 +190,26 @@ fn a_known_key_can_always_revoke_itself() {
     let answer = crate::Judge::new(store.rules().clone()).decide(store.ledger(), &unrelated, crate::Span::at(NOW));
     assert_eq!(answer, crate::Answer::Deny);
 }
+
+#[test]
+fn the_revocation_of_a_founder_is_passed_on_even_if_no_statement_names_it() {
+    let mut store = store();
+    let revoke = store.accept(&line(1, Sign::No, About::Revoke, 0), None, NOW);
+    assert!(matches!(revoke, Ok(Accepted::New(_))), "{revoke:?}");
+    assert_eq!(store.items().len(), 1);
+    for number in 10..=255 {
+        for arg in ["a", "b"] {
+            store.accept(&line(number, Sign::Yes, about(9, &[arg]), 0), None, NOW).unwrap();
+        }
+    }
+    assert_eq!(store.items().len(), 1, "strangers do not push it out");
+}
+
+#[test]
+fn what_strangers_say_of_a_key_does_not_have_its_revocation_passed_on() {
+    let mut store = store();
+    store.accept(&line(8, Sign::Yes, about(9, &[]), 0), None, NOW).unwrap();
+    assert_eq!(store.accept(&line(9, Sign::No, About::Revoke, 0), None, NOW), Ok(Accepted::Kept));
+    store.accept(&line(1, Sign::Yes, about(9, &["a"]), 0), None, NOW).unwrap();
+    assert_eq!(store.items().len(), 2, "a founder knows it");
+}

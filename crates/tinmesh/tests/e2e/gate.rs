@@ -165,7 +165,7 @@ fn nobody_relays_for_whom_the_founder_denies_it() {
     let mut mesh = mesh::parted_line(&lab, [OURS; 3]);
     found(&mesh);
     mesh::start(&mut mesh);
-    let [alice, bob, carol] = &mesh;
+    let [alice, _, carol] = &mesh;
     wait_for_ping(alice, &v4(3));
     wait_for_ping(carol, &v4(1));
 

@@ -8,6 +8,7 @@ mod control_protocol;
 mod control_tools;
 mod devices;
 mod differences;
+mod emulated;
 mod extensions;
 mod forms;
 mod gate;
@@ -38,6 +39,7 @@ mod spec_process;
 mod spec_sandbox;
 mod spec_syslog;
 mod special_devices;
+mod statements;
 mod switched;
 #[path = "../spec_cli_files/terminal.rs"]
 mod terminal;

@@ -1,0 +1,101 @@
+//! The scoreboard as Markdown.
+
+use std::fmt::Write as _;
+
+use super::figures::{Figures, Real};
+use super::marks;
+
+const HEAD: &str = "\
+# The laboratory's scoreboard
+
+Written by `cargo xtask lab` (root); change nothing by hand. `--simulated` runs only what needs no root, `--only TEXT` some
+cells, `--quick` few, `--json` prints figures. Those of real daemons depend on the machine; simulated ones do not.
+
+One emulator of NATs, firewalls and providers (`crates/sim/src/nat*`, `isp.rs`, `internet/`) is used twice: in virtual time
+(`crates/sim/src/lab`) and, by `crates/lab`, for the packets of real daemons in namespaces.
+
+![Direct paths by behaviour of both NATs](lab.svg)
+";
+
+const MARKS: &str = "
+## Marks
+
+Simulated. Pairs of NATs: two nodes, three members with public addresses. *Certain* needs no guess; *crossed ports* needs none
+either, but answers come from another port than the one written to; the others need one or two ports guessed, out of a
+sequence (delta), a block or the whole range. Scenes show the worst seed.
+
+| mark | asked | measured | |
+| --- | --- | --- | --- |
+";
+
+const REAL: &str = "
+## Real daemons
+
+Seconds: until the first answer; until the path is direct, seen once it has been so for about 0.6 s (—: not within 20 s); the
+longest silence in the 40 s after an event.
+
+";
+
+/// Writes the page.
+pub(super) fn write(figures: &Figures) -> String {
+    let mut page = HEAD.to_owned();
+    let lines = marks::lines(figures);
+    if !lines.is_empty() {
+        page.push_str(MARKS);
+    }
+    for line in lines {
+        let verdict = match line.reached {
+            Some(true) => "reached",
+            Some(false) => "**missed**",
+            None => "",
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(page, "| {} | {} | {} | {verdict} |", line.mark, line.asked, line.measured);
+    }
+    if !figures.titles.is_empty() {
+        real(&mut page, figures);
+    }
+    if !figures.broken.is_empty() {
+        page.push_str("\n## What did not run\n\n");
+        for line in &figures.broken {
+            let _ = writeln!(page, "- {line}");
+        }
+    }
+    page
+}
+
+fn real(page: &mut String, figures: &Figures) {
+    page.push_str(REAL);
+    let labels = figures.labels();
+    let columns = ["first", "direct", "silence"];
+    let heads = labels.iter().flat_map(|label| columns.map(|column| format!(" {label} {column} |")));
+    let _ = writeln!(page, "| cell |{}", heads.collect::<String>());
+    let _ = writeln!(page, "| --- |{}", " ---: |".repeat(3 * labels.len()));
+    for title in &figures.titles {
+        let cells = labels.iter().map(|label| match figures.real.get(&((*label).to_owned(), title.clone())) {
+            Some(values) => values_of(*values, title.starts_with("event")),
+            None => " failed | | |".to_owned(),
+        });
+        let _ = writeln!(page, "| {title} |{}", cells.collect::<String>());
+    }
+}
+
+fn values_of([first, direct, silence]: Real, is_event: bool) -> String {
+    let shown = |value: Option<f64>| value.map_or_else(|| "—".to_owned(), |value| format!("{value:.2}"));
+    let silence = if is_event { shown(silence) } else { String::new() };
+    format!(" {} | {} | {silence} |", shown(first), shown(direct))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::figures::SAMPLE;
+    use super::*;
+
+    #[test]
+    fn the_page_has_a_line_for_each_mark_and_each_real_cell() {
+        let page = write(&Figures::parse(SAMPLE));
+        assert!(page.contains("| G6: UDP cut | ≤ 5 s | 29.50 s | **missed** |"), "{page}");
+        assert!(page.contains("| full cones | 0.33 | 1.00 |  | 0.38 | 1.10 |  |"), "{page}");
+        assert!(page.contains("- broken · something"), "{page}");
+    }
+}

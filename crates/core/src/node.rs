@@ -18,6 +18,7 @@ mod connections;
 mod dialling;
 mod gate;
 mod gossip;
+mod health;
 mod hello;
 mod infos;
 mod invitations;
@@ -33,6 +34,7 @@ mod timers;
 mod trace;
 mod trust;
 mod udp;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

@@ -1,8 +1,10 @@
 //! `Peer`: another node as seen from here.
 
 pub mod agreement;
+pub mod health;
 pub mod pmtu;
 pub mod tunnel;
+pub mod watch;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

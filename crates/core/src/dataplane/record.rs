@@ -96,10 +96,10 @@ impl Fib {
     ) -> Option<Verdict> {
         let compressed = scratch.codec.compress(to.compression, packet.payload());
         let len = compressed.map_or(packet.len(), <[u8]>::len);
-        if to.neighbour && len + record.header > usize::from(to.min_mtu) {
+        if to.neighbour && (to.by_tcp || len + record.header > usize::from(to.min_mtu)) {
             return None;
         }
-        let Carrier::Udp { target, ids, .. } = self.carrier(PeerId::ME, to, len)? else { return None };
+        let Carrier::Udp { target, hop, ids } = self.carrier(PeerId::ME, to, len)? else { return None };
         let kind = match compressed {
             Some(compressed) => {
                 packet.fill(compressed);
@@ -112,6 +112,7 @@ impl Fib {
             restore(kind, to.compression, packet, scratch);
             return None;
         }
+        self.count_straight(hop);
         scratch.unsealed = scratch.defers.then_some(Unsealed { peer: to.peer, front: ids.map_or(0, |ids| ids.len()) });
         Some(carrier::transmit(target, ids, packet))
     }

@@ -78,6 +78,7 @@ impl Node {
             udp: known.udp,
             udp_confirmed: known.is_confirmed(),
             relays_for_us: tunnel.is_some_and(|tunnel| tunnel.probing.answered.is_some()),
+            by_tcp: tunnel.is_some_and(|tunnel| tunnel.health.shuns_datagrams()),
             mtu: if me { MAX_FRAME as u16 } else { self.mtu_of(peer) },
             min_mtu: known.min_mtu(),
             legacy: keys.map(|keys| Arc::clone(&keys.session)),

@@ -43,7 +43,7 @@ const REAL: &str = "
 ## Real daemons
 
 Seconds: until the first answer; until the path is direct, seen once it has been so for about 0.6 s (—: not within 20 s); the
-longest silence in the 40 s after an event.
+longest silence in the 40 s after an event, and what was answered in the second half of them. One run of each, three at once.
 
 ";
 
@@ -87,17 +87,18 @@ fn real(page: &mut String, figures: &Figures) {
     let _ = writeln!(page, "| --- |{}", " ---: |".repeat(3 * labels.len()));
     for title in &figures.titles {
         let cells = labels.iter().map(|label| match figures.real.get(&((*label).to_owned(), title.clone())) {
-            Some(values) => values_of(*values, title.starts_with("event")),
+            Some(values) => values_of(values),
             None => " failed | | |".to_owned(),
         });
         let _ = writeln!(page, "| {title} |{}", cells.collect::<String>());
     }
 }
 
-fn values_of([first, direct, silence]: Real, is_event: bool) -> String {
+fn values_of(real: &Real) -> String {
     let shown = |value: Option<f64>| value.map_or_else(|| "—".to_owned(), |value| format!("{value:.2}"));
-    let silence = if is_event { shown(silence) } else { String::new() };
-    format!(" {} | {} | {silence} |", shown(first), shown(direct))
+    let after = real.silence.zip(real.answered);
+    let after = after.map_or_else(String::new, |(silence, answered)| format!("{silence:.2}, {answered:.0} %"));
+    format!(" {} | {} | {after} |", shown(real.first), shown(real.direct))
 }
 
 fn pairs(page: &mut String, cells: &[Cell]) {

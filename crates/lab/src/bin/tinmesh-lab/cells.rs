@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long is looked at what an event did.
 const AFTERMATH: Duration = Duration::from_secs(40);
 /// What daemons have for getting to know each other before packets flow.
-const SETTLING: Duration = Duration::from_secs(4);
+const SETTLING: Duration = Duration::from_secs(8);
 /// Payload of the flow's datagrams; only datagrams of the underlay that can hold it count as a path.
 const LEN: usize = 500;
 /// So many datagrams in a second, there and back, make a path.
@@ -73,6 +73,8 @@ pub(crate) struct Outcome {
     pub(crate) direct: Option<Duration>,
     /// The longest silence after the event.
     pub(crate) silence: Option<Duration>,
+    /// Per cent of the datagrams that were answered in the second half of the time after it.
+    pub(crate) answered: Option<f64>,
 }
 
 const fn pair(title: &'static str, a: Nat, b: Nat) -> Cell {
@@ -160,8 +162,8 @@ pub(crate) const CELLS: &[Cell] = &[
         std::thread::sleep(Duration::from_secs(30));
         mesh.nodes[2].signal("CONT")
     }),
-    event("event: path shrinks to 600 B without a word", HOMES, |stage| {
-        stage.black_hole(600);
+    event("event: path shrinks to 560 B without a word", HOMES, |stage| {
+        stage.black_hole(560);
         Ok(())
     }),
 ];
@@ -191,16 +193,15 @@ impl Cell {
         let [_, _, a, b] = &mesh.nodes;
         let flow = Flow::start((a.namespace.name(), inner(2)), (b.namespace.name(), inner(3)), LEN)?;
         let direct = wait_for_direct(&underlay, &flow, [alice, bob]);
-        let silence = match self.happens {
-            Some(happens) => {
-                happens(&Stage { underlay: &underlay, alice, bob, mesh: Some(&mesh) })?;
-                let since = Instant::now();
-                std::thread::sleep(AFTERMATH);
-                Some(flow.silence(since))
-            }
-            None => None,
-        };
-        Ok(Outcome { first: flow.first(), direct, silence })
+        let (mut silence, mut answered) = (None, None);
+        if let Some(happens) = self.happens {
+            happens(&Stage { underlay: &underlay, alice, bob, mesh: Some(&mesh) })?;
+            let since = Instant::now();
+            std::thread::sleep(AFTERMATH);
+            silence = Some(flow.silence(since));
+            answered = Some(flow.answered(AFTERMATH / 2));
+        }
+        Ok(Outcome { first: flow.first(), direct, silence, answered })
     }
 }
 

@@ -3,7 +3,7 @@
 //! `tinmesh-lab [--only TEXT] LABEL=DIR...`: the directories hold programs `tincd` and `tinc`. Needs root.
 //!
 //! ```text
-//! real    label  title  first(ms)  direct(ms)  silence(ms)
+//! real    label  title  first(ms)  direct(ms)  silence(ms)  answered(%)
 //! broken  label  title  reason
 //! ```
 #![expect(clippy::print_stdout, reason = "a program for the command line")]
@@ -15,10 +15,23 @@ mod mesh;
 #[expect(dead_code, reason = "the laboratory needs only a part of it")]
 mod namespace;
 
-use std::path::PathBuf;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use cells::{CELLS, Outcome};
+use cells::{CELLS, Cell, Outcome};
+
+/// Cells at once: they mostly wait.
+const AT_ONCE: usize = 3;
+
+/// One kind of daemon in one cell.
+struct Errand<'a> {
+    cell: &'a Cell,
+    label: &'a str,
+    programs: &'a Path,
+}
 
 fn main() {
     let mut words = std::env::args().skip(1);
@@ -32,18 +45,44 @@ fn main() {
         }
     }
     namespace::sweep();
-    for cell in CELLS.iter().filter(|cell| only.as_ref().is_none_or(|only| cell.title.contains(only.as_str()))) {
-        for (label, dir) in &programs {
-            match cell.run(dir) {
-                Ok(outcome) => print(label, cell.title, &outcome),
-                Err(error) => println!("broken\t{label}\t{}\t{error}", cell.title),
-            }
-        }
-    }
+    let wanted = CELLS.iter().filter(|cell| only.as_ref().is_none_or(|only| cell.title.contains(only.as_str())));
+    let errands = wanted.flat_map(|cell| {
+        programs.iter().map(move |(label, programs)| Errand { cell, label: label.as_str(), programs })
+    });
+    run_all(errands.collect()).iter().for_each(|line| println!("{line}"));
 }
 
-fn print(label: &str, title: &str, outcome: &Outcome) {
-    let millis = |time: Option<Duration>| time.map_or_else(|| "-".to_owned(), |time| time.as_millis().to_string());
-    let Outcome { first, direct, silence } = *outcome;
-    println!("real\t{label}\t{title}\t{}\t{}\t{}", millis(first), millis(direct), millis(silence));
+/// Runs all, some at once; their lines in order.
+fn run_all(errands: Vec<Errand<'_>>) -> Vec<String> {
+    let lines = Mutex::new(vec![String::new(); errands.len()]);
+    let queue: Mutex<VecDeque<_>> = Mutex::new(errands.into_iter().enumerate().collect());
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    let Some((place, errand)) = next else { return };
+                    let line = errand.run();
+                    lines.lock().unwrap_or_else(PoisonError::into_inner)[place] = line;
+                }
+            });
+        }
+    });
+    lines.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Errand<'_> {
+    fn run(&self) -> String {
+        let Self { cell, label, programs } = self;
+        let millis = |time: Option<Duration>| time.map_or_else(|| "-".to_owned(), |time| time.as_millis().to_string());
+        match catch_unwind(AssertUnwindSafe(|| cell.run(programs))) {
+            Ok(Ok(Outcome { first, direct, silence, answered })) => {
+                let [first, direct, silence] = [first, direct, silence].map(millis);
+                let answered = answered.map_or_else(|| "-".to_owned(), |share| format!("{share:.0}"));
+                format!("real\t{label}\t{}\t{first}\t{direct}\t{silence}\t{answered}", cell.title)
+            }
+            Ok(Err(error)) => format!("broken\t{label}\t{}\t{error}", cell.title),
+            Err(_) => format!("broken\t{label}\t{}\ta namespace could not be made", cell.title),
+        }
+    }
 }

@@ -12,6 +12,7 @@ mod demo;
 mod fuzz;
 mod lab;
 mod peers;
+mod scoreboard;
 mod shell;
 mod suite;
 
@@ -24,6 +25,8 @@ usage: cargo xtask TASK
   deb     a Debian package, in target/deb; `deb-trial` installs and removes it where nothing is kept (root)
   bench   [--quick] [--only NAME,...] [--rounds N] [--json FILE] [--plain-card] [--debug]: tinmesh, tinc, wireguard-go,
           boringtun and nebula in turn: speed, processor time, round trips, memory, as a table and a picture (root)
+  lab     [--quick] [--only TEXT] [--json] [--simulated] [--peer NAME]: NATs, firewalls and providers of every kind, in
+          virtual time and around real daemons; docs/lab.md and docs/lab.svg (root, but with --simulated)
   peers   fetch Debian's tinc 1.1, 1.0 and miniupnpd into target/peers, for the tests
   fuzz    TARGET [SECONDS]: run one fuzz target (needs a nightly compiler and cargo-fuzz)
 ";
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         ["bench-inside", rest @ ..] => bench::run_inside(rest),
         ["bench-send", to, size, rate, milliseconds] => bench::flood::sender(to, size, rate, milliseconds),
         ["bench-count", port] => bench::flood::receiver(port),
+        ["lab", rest @ ..] => scoreboard::run_all(rest),
         ["peers"] => peers::fetch().map(|_| ()),
         ["fuzz", target, rest @ ..] => fuzz::run_one(target, rest),
         _ => {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::shell::{cargo, run, say};
-use crate::{apt, bench, check, deb, peers};
+use crate::{apt, bench, check, deb, peers, scoreboard};
 
 /// End-to-end tests mostly wait: more of them at once than there are processors.
 const E2E_THREADS: &str = "--test-threads=6";
@@ -25,7 +25,8 @@ pub(crate) fn run_all() -> Result<()> {
     run(&mut cargo(&["test", "--package", "tinmesh", "--test", "e2e", "--", E2E_THREADS]))?;
     step("5 of 6: the Debian package, alone, over tinc and under it");
     deb::try_out()?;
-    step("6 of 6: a quick benchmark, to see that it works");
+    step("6 of 6: a quick laboratory and a quick benchmark, to see that they work");
+    scoreboard::run_all(&["--quick", "--simulated"])?;
     bench::run_all(&["--quick", "--debug", "--only", "tinmesh"])?;
     say(&format!("everything passed, in {} s", start.elapsed().as_secs()));
     Ok(())

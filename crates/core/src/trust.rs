@@ -13,6 +13,7 @@ pub mod gossip;
 pub mod reach;
 pub mod rights;
 pub mod topics;
+pub mod verdict;
 
 use std::collections::BTreeSet;
 

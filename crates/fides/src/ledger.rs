@@ -333,11 +333,12 @@ impl Ledger {
         self.introduced.get(topic).into_iter().flat_map(BTreeMap::keys)
     }
 
-    /// Whether any statement is about a key.
-    pub(crate) fn is_named(&self, key: &Key) -> bool {
+    /// Whether anybody of whom that holds says something about a key.
+    pub(crate) fn is_named_by(&self, key: &Key, who: impl Fn(&Key) -> bool) -> bool {
         let subject = Subject::Key(*key);
-        self.allow.values().any(|subjects| subjects.contains_key(&subject))
-            || self.introduced.values().any(|keys| keys.contains_key(key))
+        let said = self.allow.values().filter_map(|subjects| subjects.get(&subject));
+        let by = self.introduced.values().filter_map(|keys| keys.get(key));
+        said.flat_map(|said| said.keys().map(|(issuer, _)| issuer)).chain(by.flat_map(BTreeMap::keys)).any(who)
     }
 
     /// What is said of a subject in a topic.

@@ -40,12 +40,12 @@ const PASSES: usize = 16;
 const MAX_FRAMES: usize = 4_096;
 
 /// What a session asks for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Step {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step<T = StatementId> {
     /// Frames for the other side.
     pub frames: Vec<Vec<u8>>,
     /// Items that the other side lacks: they are sent as text, at the pace of the caller.
-    pub lacking: Vec<StatementId>,
+    pub lacking: Vec<T>,
 }
 
 /// Why a frame was not answered.
@@ -59,7 +59,8 @@ pub enum ReconcileError {
     TooMuch,
 }
 
-/// One side of a reconciliation: what it holds is what it held when the session began.
+/// One side of a reconciliation: what it holds is what it held when the session began. [`crate::Store::session`] begins
+/// one about items of a store; here it is about their ids alone:
 ///
 /// ```
 /// use fides::{Session, StatementId};
@@ -81,30 +82,37 @@ pub enum ReconcileError {
 /// # Ok::<(), fides::ReconcileError>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Session {
-    /// Salted names, sorted, and whether each was already sent.
-    names: Vec<(u64, StatementId, bool)>,
+pub struct Session<T = StatementId> {
+    /// Salted names, sorted, what each names, and whether it was already sent.
+    names: Vec<(u64, T, bool)>,
     hashes: BTreeMap<Range, u64>,
     hashed: usize,
     frames: usize,
 }
 
 impl Session {
-    /// A session about these items. The salt is drawn by who starts it.
-    pub fn new(salt: [u8; 16], items: impl IntoIterator<Item = StatementId>) -> Self {
-        let name = |id: StatementId| {
+    /// A session about these ids. The salt is drawn by who starts it.
+    pub fn new(salt: [u8; 16], ids: impl IntoIterator<Item = StatementId>) -> Self {
+        Self::about(salt, ids.into_iter().map(|id| (id, id)))
+    }
+}
+
+impl<T: Clone> Session<T> {
+    /// A session about these items, each with its id.
+    pub(crate) fn about(salt: [u8; 16], items: impl IntoIterator<Item = (StatementId, T)>) -> Self {
+        let name = |(id, item): (StatementId, T)| {
             let hash = Sha256::new().chain_update(salt).chain_update(id.0).finalize();
-            (first_u64(&hash), id, false)
+            (first_u64(&hash), item, false)
         };
         let mut names: Vec<_> = items.into_iter().map(name).collect();
-        names.sort_unstable();
+        names.sort_by_key(|(name, _, _)| *name);
         names.dedup_by_key(|(name, _, _)| *name);
         Self { names, hashes: BTreeMap::new(), hashed: 0, frames: 0 }
     }
 
     /// The first frames; for who starts the session.
     pub fn start(&mut self) -> Vec<Vec<u8>> {
-        let mut answer = Answer::default();
+        let mut answer = Answer::new();
         if self.describe(Range::ALL, &mut answer).is_err() {
             return Vec::new();
         }
@@ -115,12 +123,12 @@ impl Session {
     ///
     /// # Errors
     /// If it is no frame, or the other side asks for too much.
-    pub fn on_frame(&mut self, frame: &[u8]) -> Result<Step, ReconcileError> {
+    pub fn on_frame(&mut self, frame: &[u8]) -> Result<Step<T>, ReconcileError> {
         self.frames += 1;
         if self.frames > MAX_FRAMES {
             return Err(ReconcileError::TooMuch);
         }
-        let mut answer = Answer::default();
+        let mut answer = Answer::new();
         for entry in frame::decode(frame)? {
             match entry {
                 Entry::Hashes { range, hashes } => self.on_hashes(range, &hashes, &mut answer)?,
@@ -132,7 +140,7 @@ impl Session {
     }
 
     /// The other side's hashes of the parts of a range.
-    fn on_hashes(&mut self, range: Range, theirs: &[u64; 16], answer: &mut Answer) -> Result<(), ReconcileError> {
+    fn on_hashes(&mut self, range: Range, theirs: &[u64; 16], answer: &mut Answer<T>) -> Result<(), ReconcileError> {
         for (part, theirs) in range.parts().zip(theirs) {
             if self.hash(part)? == *theirs {
                 continue;
@@ -148,7 +156,7 @@ impl Session {
     }
 
     /// The other side's names in a range.
-    fn on_names(&mut self, range: Range, theirs: &[u64], answer: &mut Answer) {
+    fn on_names(&mut self, range: Range, theirs: &[u64], answer: &mut Answer<T>) {
         let (from, until) = self.places(range);
         for at in from..until {
             if theirs.binary_search(&self.names[at].0).is_err() {
@@ -160,7 +168,7 @@ impl Session {
     }
 
     /// Says what is in a range, so that the other side sees where it differs.
-    fn describe(&mut self, range: Range, answer: &mut Answer) -> Result<(), ReconcileError> {
+    fn describe(&mut self, range: Range, answer: &mut Answer<T>) -> Result<(), ReconcileError> {
         let (from, until) = self.places(range);
         if until - from <= FEW || range.is_single() {
             answer.push(&Entry::Names {
@@ -206,32 +214,35 @@ impl Session {
         (from, until)
     }
 
-    fn send(&mut self, name: u64, answer: &mut Answer) {
+    fn send(&mut self, name: u64, answer: &mut Answer<T>) {
         if let Ok(at) = self.names.binary_search_by_key(&name, |(own, _, _)| *own) {
             self.send_at(at, answer);
         }
     }
 
     /// Has an item sent, once in a session.
-    fn send_at(&mut self, at: usize, answer: &mut Answer) {
-        let (_, id, is_sent) = &mut self.names[at];
+    fn send_at(&mut self, at: usize, answer: &mut Answer<T>) {
+        let (_, item, is_sent) = &mut self.names[at];
         if !*is_sent {
             *is_sent = true;
-            answer.lacking.push(*id);
+            answer.lacking.push(item.clone());
         }
     }
 }
 
 /// The answer to a frame, while it grows.
-#[derive(Default)]
-struct Answer {
+struct Answer<T> {
     frames: Vec<Vec<u8>>,
     frame: Vec<u8>,
     wanted: Vec<u64>,
-    lacking: Vec<StatementId>,
+    lacking: Vec<T>,
 }
 
-impl Answer {
+impl<T> Answer<T> {
+    const fn new() -> Self {
+        Self { frames: Vec::new(), frame: Vec::new(), wanted: Vec::new(), lacking: Vec::new() }
+    }
+
     fn push(&mut self, entry: &Entry) {
         let bytes = frame::encode(entry);
         if self.frame.len() + bytes.len() > MAX_FRAME {
@@ -244,7 +255,7 @@ impl Answer {
         self.wanted.extend(names);
     }
 
-    fn finish(mut self) -> Step {
+    fn finish(mut self) -> Step<T> {
         for names in std::mem::take(&mut self.wanted).chunks(frame::MAX_NAMES) {
             self.push(&Entry::Wanted(names.to_vec()));
         }

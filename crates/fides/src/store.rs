@@ -7,7 +7,8 @@
 //! What is cheap comes first; the signature is verified last, and always before a statement is passed on. What is
 //! refused leaves no trace. What is kept is bounded: a number of slots for each issuer whose word counts in a topic
 //! that the policy names, and a small room that all strangers share. What strangers say is kept in case their word
-//! counts one day, but neither passed on nor reconciled; except that they revoke themselves, if anybody knows them.
+//! counts one day, but neither passed on nor reconciled; except that they revoke themselves, if they are founders or
+//! anybody whose word counts has named them.
 //!
 //! A yes that begins in the future waits aside until it begins. A no acts at once.
 
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use crate::budget::{Budget, Rate};
 use crate::key::{Key, SecretKey};
 use crate::ledger::Ledger;
+use crate::reconcile::Session;
 use crate::statement::{About, Claim, FormError, Sign, SignatureError, Statement, StatementId};
 use crate::time::Time;
 use crate::trust::Rules;
@@ -233,6 +235,40 @@ impl Store {
         statements.chain(evidence.map(|evidence| Item::Evidence(evidence.clone()))).collect()
     }
 
+    /// One side of a reconciliation of all that is passed on, as it is by now. The salt is drawn by who starts the session
+    /// and told to the other side. What the session finds lacking there is sent as text; what comes from there goes
+    /// through [`Store::accept`], with the [`crate::Neighbour`] that it comes from. What is refused there for a while
+    /// ([`Refused::TooFast`], [`Refused::Busy`]) a later session offers again.
+    ///
+    /// ```
+    /// # use fides::*;
+    /// # let now = Time(1_800_000_000);
+    /// # let [alice, bob] = [1, 2].map(|seed| SecretKey::from_seed(&[seed; 32]));
+    /// # let rules = |me| Rules { me, founders: [alice.public()].into(), policy: Policy::default() };
+    /// let mut mine = Store::new(rules(alice.public()), Quotas::default());
+    /// let mut bobs = Store::new(rules(bob.public()), Quotas::default());
+    /// let about = About::Allow { subject: Subject::Key(bob.public()), topic: "edit".parse()?, args: vec![] };
+    /// mine.say(&alice, Claim::new(Sign::Yes, about, 0, now), now)?;
+    ///
+    /// let (mut here, mut there) = (mine.session([7; 16]), bobs.session([7; 16]));
+    /// let (mut alice_as_neighbour, mut to_there) = (Neighbour::new(now), here.start());
+    /// while !to_there.is_empty() {
+    ///     let answer = there.on_frame(&to_there.remove(0))?;
+    ///     for frame in answer.frames {
+    ///         let step = here.on_frame(&frame)?;
+    ///         to_there.extend(step.frames);
+    ///         for item in step.lacking {
+    ///             bobs.accept(&item.to_string(), Some(&mut alice_as_neighbour), now)?;
+    ///         }
+    ///     }
+    /// }
+    /// assert_eq!(bobs.items(), mine.items());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn session(&self, salt: [u8; 16]) -> Session<Item> {
+        Session::about(salt, self.items().into_iter().map(|item| (item.id(), item)))
+    }
+
     /// The statements that match a pattern.
     pub fn find(&self, pattern: &Pattern) -> Vec<&Arc<Statement>> {
         self.ledger.statements().filter(|statement| pattern.matches(statement)).collect()
@@ -290,8 +326,13 @@ impl Store {
     /// Whether a statement is passed on: its issuer's word counts, or a known key revokes itself.
     fn is_passed_on(&self, statement: &Statement) -> bool {
         let issuer = statement.issuer();
-        self.standings.contains_key(issuer)
-            || (statement.claim().about == About::Revoke && self.ledger.is_named(issuer))
+        self.standings.contains_key(issuer) || (statement.claim().about == About::Revoke && self.is_known(issuer))
+    }
+
+    /// Whether a key matters although its word does not count: it is a founder, or somebody whose word counts names it.
+    fn is_known(&self, key: &Key) -> bool {
+        let is_root = *key == self.rules.me || self.rules.founders.contains(key);
+        is_root || self.ledger.is_named_by(key, |issuer| self.standings.contains_key(issuer))
     }
 
     /// Whether a statement has not begun, by a clock that may be ten minutes slow.
@@ -300,5 +341,7 @@ impl Store {
     }
 }
 
+#[cfg(test)]
+mod convergence;
 #[cfg(test)]
 mod tests;

@@ -41,7 +41,13 @@ const PUBLIC_V6: u128 = 0x2001_0db8 << 96;
 pub struct HostId(pub(crate) u32);
 
 impl HostId {
-    pub(crate) const fn index(self) -> usize {
+    /// The host that was attached after so many others.
+    pub const fn of_index(index: u32) -> Self {
+        Self(index)
+    }
+
+    /// How many hosts were attached before it.
+    pub const fn index(self) -> usize {
         self.0 as usize
     }
 }
@@ -127,12 +133,14 @@ pub struct Internet {
 }
 
 impl Internet {
-    pub(crate) fn new() -> Self {
+    /// Nothing but the public realm.
+    #[expect(clippy::new_without_default, reason = "an empty Internet is made on purpose")]
+    pub fn new() -> Self {
         Self { hosts: Vec::new(), realms: vec![Realm::default()], nats: Vec::new(), cuts: BTreeMap::new(), given_v6: 0 }
     }
 
     /// Adds a host with a public IPv4 address.
-    pub(crate) fn attach(&mut self) -> HostId {
+    pub fn attach(&mut self) -> HostId {
         let id = HostId(u32::try_from(self.hosts.len()).expect("no test has four billion hosts"));
         self.hosts.push(Attachment {
             realm: PUBLIC,
@@ -164,7 +172,7 @@ impl Internet {
     }
 
     /// Puts up a NAT whose outer side is in the public realm, or behind another NAT.
-    pub(crate) fn put_up(&mut self, nat: Nat, behind: Option<NatId>) -> NatId {
+    pub fn put_up(&mut self, nat: Nat, behind: Option<NatId>) -> NatId {
         let id = NatId(self.nats.len());
         let outer_realm = behind.map_or(PUBLIC, |outer| self.nats[outer.0].inner_realm);
         let inner_realm = RealmId(self.realms.len());
@@ -233,7 +241,7 @@ impl Internet {
     }
 
     /// The NAT in front of a host loses its mappings.
-    pub(crate) fn forget_mappings(&mut self, host: HostId) {
+    pub fn forget_mappings(&mut self, host: HostId) {
         let realm = self.host(host).realm;
         if let Some(nat) = self.realms[realm.0].gateway {
             self.nats[nat.0].udp.forget();
@@ -244,14 +252,14 @@ impl Internet {
     }
 
     /// What the NAT in front of a host has done for its datagrams.
-    pub(crate) fn mappings_of(&self, host: HostId) -> Mappings {
+    pub fn mappings_of(&self, host: HostId) -> Mappings {
         let attachment = self.host(host);
         let gateway = self.realms[attachment.realm.0].gateway.zip(attachment.v4);
         gateway.map_or_else(Mappings::default, |(nat, inside)| self.nats[nat.0].udp.mappings_of(inside.into()))
     }
 
     /// What a host sent to those who had not answered.
-    pub(crate) fn probes_of(&self, host: HostId) -> Probes {
+    pub fn probes_of(&self, host: HostId) -> Probes {
         self.host(host).memory.probes()
     }
 
@@ -283,6 +291,27 @@ impl Internet {
 
     fn realm_of(&self, host: HostId, to: SocketAddr) -> RealmId {
         if to.is_ipv4() { self.host(host).realm } else { PUBLIC }
+    }
+
+    /// Takes a host to the public realm, or behind a NAT: it gets a new IPv4 address there.
+    pub fn settle_in(&mut self, host: HostId, nat: Option<NatId>) {
+        let realm = nat.map_or(PUBLIC, |nat| self.inner_realm(nat));
+        self.move_to(host, realm);
+    }
+
+    /// The IPv4 address of a host's interface.
+    pub fn address(&self, host: HostId) -> Option<Ipv4Addr> {
+        self.host(host).v4
+    }
+
+    /// What a host's provider does.
+    pub fn isp_mut(&mut self, host: HostId) -> &mut Isp {
+        &mut self.host_mut(host).isp
+    }
+
+    /// The wire of a host.
+    pub fn link_mut(&mut self, host: HostId) -> &mut Link {
+        &mut self.host_mut(host).link
     }
 
     /// What a host's system believes of the way to `to`.

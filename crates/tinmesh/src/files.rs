@@ -9,6 +9,7 @@ pub mod keys;
 pub mod port;
 pub mod script;
 pub mod staging;
+pub mod statements;
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};

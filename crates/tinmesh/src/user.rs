@@ -2,6 +2,7 @@
 //!
 //! Each command says what it did and what to type next; an error says what to do about it.
 
+mod auth;
 mod down;
 pub mod exchange;
 mod help;
@@ -78,6 +79,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<u8> {
         Some(Command::Up(options)) => up::run(&Place::find(network)?, options, out)?,
         Some(Command::Join(options)) => join::run(&Place::named(network)?, options, out)?,
         Some(Command::Invite(options)) => invite::run(&Place::find(network)?, options, out)?,
+        Some(Command::Auth(auth)) => auth::run(&Place::find(network)?, auth, out)?,
         Some(Command::Down) => down::run(&Place::find(network)?, out)?,
         Some(Command::Status(options)) => watch::run(&Place::find(network)?, options, out)?,
         Some(Command::Dump(options)) => dump(&Place::find(network)?, options, out)?,

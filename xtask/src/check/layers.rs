@@ -40,7 +40,11 @@ const LAYERS: [Layer; 6] = [
     Layer { name: "tinmesh-cipher", rule: "knows bytes and keys only", forbidden: is_system_or_ours },
     Layer { name: "tinmesh-core", rule: "depends on nothing with access to the system", forbidden: is_system },
     Layer { name: "tinmesh-os", rule: "knows no protocol", forbidden: |name| name == "tinmesh-core" },
-    Layer { name: "tinmesh", rule: "is never simulated", forbidden: |name| name == "tinmesh-sim" },
+    Layer {
+        name: "tinmesh",
+        rule: "is never simulated",
+        forbidden: |name| ["tinmesh-sim", "tinmesh-lab"].contains(&name),
+    },
     Layer { name: "tinmesh-sim", rule: "uses the core alone", forbidden: |name| name.starts_with("tinmesh-os") },
 ];
 

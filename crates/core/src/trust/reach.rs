@@ -103,6 +103,11 @@ pub(super) fn covers(wide: &[Word], narrow: &[Word]) -> bool {
     }
 }
 
+/// Whether these are arguments of a statement in the topic `reach`.
+pub fn is_scope(args: &[Word]) -> bool {
+    Scope::parse(args).is_some()
+}
+
 /// What the topic `reach` says at all, as far as it concerns this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reaching {

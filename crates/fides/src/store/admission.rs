@@ -141,7 +141,9 @@ impl Store {
             Merge::Outdated => return Accepted::Outdated,
             Merge::Fresh => {}
         }
-        if self.changes_standings(&statement.claim().about) {
+        let evidence = statement.claim().about.topic().and_then(|topic| self.ledger.evidence(&issuer, topic));
+        let proof = evidence.filter(|evidence| evidence.has(statement.id())).cloned();
+        if proof.is_some() || self.changes_standings(&statement.claim().about) {
             self.settle();
         } else if !self.standings.contains_key(&issuer) {
             self.on_stranger(issuer);
@@ -149,11 +151,7 @@ impl Store {
         if !self.is_passed_on(statement) {
             return Accepted::Kept;
         }
-        let evidence = statement.claim().about.topic().and_then(|topic| self.ledger.evidence(&issuer, topic));
-        let proof = evidence.filter(|evidence| evidence.has(statement.id()));
-        Accepted::New(
-            proof.map_or_else(|| Item::Statement(Arc::clone(statement)), |proof| Item::Evidence(proof.clone())),
-        )
+        Accepted::New(proof.map_or_else(|| Item::Statement(Arc::clone(statement)), Item::Evidence))
     }
 
     fn changes_standings(&self, about: &About) -> bool {

@@ -24,7 +24,9 @@ impl Store {
         ranked.truncate(self.quotas.members);
         let standing = |level| if level == 0 { Standing::Root } else { Standing::Member };
         self.standings = ranked.into_iter().map(|(level, key)| (key, standing(level))).collect();
-        for key in &self.expected {
+        // The votes of those who were founders at first are counted, even if these vote them out.
+        let first = self.rules.founders.iter().filter(|founder| !self.ledger.is_revoked(founder));
+        for key in first.chain(&self.expected) {
             self.standings.entry(*key).or_insert(Standing::Member);
         }
         self.fit();
@@ -54,7 +56,7 @@ impl Store {
 
     /// A stranger has said something: if all strangers together say too much, the longest known is forgotten.
     pub(super) fn on_stranger(&mut self, issuer: Key) {
-        if self.ledger.is_revoked(&issuer) && self.ledger.is_named(&issuer) {
+        if self.ledger.is_revoked(&issuer) && self.is_known(&issuer) {
             return;
         }
         if !self.strangers.contains(&issuer) {

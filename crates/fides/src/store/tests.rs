@@ -190,3 +190,56 @@ fn a_known_key_can_always_revoke_itself() {
     let answer = crate::Judge::new(store.rules().clone()).decide(store.ledger(), &unrelated, crate::Span::at(NOW));
     assert_eq!(answer, crate::Answer::Deny);
 }
+
+#[test]
+fn the_revocation_of_a_founder_is_passed_on_even_if_no_statement_names_it() {
+    let mut store = store();
+    let revoke = store.accept(&line(1, Sign::No, About::Revoke, 0), None, NOW);
+    assert!(matches!(revoke, Ok(Accepted::New(_))), "{revoke:?}");
+    assert_eq!(store.items().len(), 1);
+    for number in 10..=255 {
+        for arg in ["a", "b"] {
+            store.accept(&line(number, Sign::Yes, about(9, &[arg]), 0), None, NOW).unwrap();
+        }
+    }
+    assert_eq!(store.items().len(), 1, "strangers do not push it out");
+}
+
+#[test]
+fn what_strangers_say_of_a_key_does_not_have_its_revocation_passed_on() {
+    let mut store = store();
+    store.accept(&line(8, Sign::Yes, about(9, &[]), 0), None, NOW).unwrap();
+    assert_eq!(store.accept(&line(9, Sign::No, About::Revoke, 0), None, NOW), Ok(Accepted::Kept));
+    store.accept(&line(1, Sign::Yes, about(9, &["a"]), 0), None, NOW).unwrap();
+    assert_eq!(store.items().len(), 2, "a founder knows it");
+}
+
+#[test]
+fn who_contradicts_itself_no_longer_has_others_passed_on_whatever_came_first() {
+    let said = [
+        line(1, Sign::Yes, vouch(2), 0),
+        line(2, Sign::Yes, about(9, &[]), 0),
+        line(1, Sign::Yes, about(9, &["a"]), 5),
+        line(1, Sign::No, about(9, &["a"]), 5),
+    ];
+    let fill = |order: [usize; 4]| {
+        let mut store = store();
+        order.into_iter().for_each(|at| drop(store.accept(&said[at], None, NOW).unwrap()));
+        store.items()
+    };
+    let items = fill([2, 3, 0, 1]);
+    assert!(items.iter().all(|item| !item.to_string().contains(&said[1])), "nobody whose word counts vouches for 2");
+    assert_eq!(fill([0, 1, 2, 3]), items);
+}
+
+#[test]
+fn the_vote_of_a_founder_who_was_voted_out_is_passed_on_for_it_was_counted() {
+    let founders = [1, 2, 3].map(|number| secret(number).public()).into();
+    let mut store = Store::new(Rules { founders, ..store().rules().clone() }, Quotas::default());
+    let founder = About::Allow { subject: Subject::Key(secret(3).public()), topic: word("found"), args: vec![] };
+    for voter in [1, 3] {
+        let accepted = store.accept(&line(voter, Sign::No, founder.clone(), 0), None, NOW);
+        assert!(matches!(accepted, Ok(Accepted::New(_))), "{accepted:?}");
+    }
+    assert_eq!(store.items().len(), 2, "who has only one of them does not know that 3 is out");
+}

@@ -6,6 +6,7 @@ use clap::{Args, ColorChoice, Parser, Subcommand, ValueHint};
 
 use super::tinc::TincOptions;
 
+pub mod auth;
 pub mod commands;
 
 use self::commands::{DaemonWords, Form, TincCommand};
@@ -71,6 +72,8 @@ pub enum Command {
     Join(JoinOptions),
     /// Print a line with which one other machine can join.
     Invite(InviteOptions),
+    /// Say who may do what in this network, and ask.
+    Auth(auth::Auth),
     /// Stop the daemon and take the interface down.
     Down,
     /// Show who is reachable, by which path, how fast.

@@ -11,9 +11,9 @@ use rustix::net::RecvFlags;
 use tinmesh_os::process;
 use tinmesh_os::signals::Interrupts;
 
-use super::dump::{ConnectionLine, DumpError, EdgeLine, Line, NodeLine, SubnetLine, TrafficLine};
+use super::dump::{ConnectionLine, DumpError, EdgeLine, Line, NodeLine, StatementLine, SubnetLine, TrafficLine};
 use super::pid_file::PidFile;
-use super::request::{CONTROL, ControlRequest};
+use super::request::{CONTROL, ControlRequest, kind};
 use super::stream::Records;
 use crate::files;
 use crate::paths::Paths;
@@ -241,6 +241,26 @@ impl Client {
     /// If the daemon does not answer, or with something else.
     pub fn traffic(&mut self) -> Result<Vec<TrafficLine>, ClientError> {
         self.list(&ControlRequest::Traffic)
+    }
+
+    /// The statements that the daemon keeps, a line each.
+    ///
+    /// # Errors
+    /// If the daemon does not answer, or does not know statements.
+    pub fn statements(&mut self) -> Result<Vec<String>, ClientError> {
+        let lines: Vec<StatementLine> = self.list(&ControlRequest::Statements)?;
+        Ok(lines.into_iter().map(|line| line.0).collect())
+    }
+
+    /// Hands a statement to the daemon; gives in one word what became of it, or why it was refused.
+    ///
+    /// # Errors
+    /// If the daemon does not answer, or does not know statements.
+    pub fn accept(&mut self, line: &str) -> Result<Result<String, String>, ClientError> {
+        self.write_line(&ControlRequest::Accept(line.to_owned()).to_string())?;
+        let reply = self.read_line()?;
+        let reply = reply_to(&reply, kind::ACCEPT).ok_or(ClientError::Unexpected)?.trim();
+        Ok(reply.strip_prefix("refused ").map_or_else(|| Ok(reply.to_owned()), |why| Err(why.to_owned())))
     }
 
     /// Sends a request whose reply is one number, and waits for that.

@@ -287,6 +287,20 @@ impl Line for SubnetLine {
     }
 }
 
+/// One statement: its whole line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatementLine(pub String);
+
+impl Line for StatementLine {
+    const WHAT: &'static str = "statement";
+    const KIND: u32 = super::request::kind::STATEMENTS;
+
+    fn read(words: &mut Words<'_>) -> Option<Self> {
+        let words: Vec<&str> = words.0.by_ref().collect();
+        (!words.is_empty()).then(|| Self(words.join(" ")))
+    }
+}
+
 /// One connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionLine {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 
+use fides::{Accepted, Refused};
 use tinmesh_core::crypto::record_key::Suite;
 use tinmesh_core::legacy::cipher::Cipher;
 use tinmesh_core::legacy::digest::Digest;
@@ -113,6 +114,31 @@ pub fn connections(connections: &[ConnectionInfo], controls: &[ControlConnection
     }
     let _ = writeln!(out, "{CONTROL} {}", kind::CONNECTIONS);
     out
+}
+
+/// The whole reply to [`Statements`](super::request::ControlRequest::Statements).
+pub fn statements(lines: &[String]) -> String {
+    list(kind::STATEMENTS, lines, |line, out| out.write_str(line))
+}
+
+/// The reply to [`Accept`](super::request::ControlRequest::Accept): `18 65 OUTCOME`, or `18 65 refused WHY`.
+pub fn accepted(outcomes: &[Result<Accepted, Refused>]) -> String {
+    let lines = outcomes.iter().map(|outcome| match outcome {
+        Ok(accepted) => format!("{CONTROL} {} {}\n", kind::ACCEPT, word(accepted)),
+        Err(refused) => format!("{CONTROL} {} refused {refused}\n", kind::ACCEPT),
+    });
+    lines.collect()
+}
+
+/// What became of a statement, in one word.
+pub const fn word(accepted: &Accepted) -> &'static str {
+    match accepted {
+        Accepted::New(_) => "new",
+        Accepted::Kept => "kept",
+        Accepted::Waiting => "waiting",
+        Accepted::Known => "known",
+        Accepted::Outdated => "outdated",
+    }
 }
 
 /// The reply to a request that lists nothing: `18 TYPE RESULT`.

@@ -33,6 +33,10 @@ pub mod kind {
     pub const PCAP: u32 = 14;
     /// Stream of log lines.
     pub const LOG: u32 = 15;
+    /// List statements; only tinmesh knows it.
+    pub const STATEMENTS: u32 = 64;
+    /// Take in a statement; only tinmesh knows it.
+    pub const ACCEPT: u32 = 65;
 }
 
 /// One line of a client.
@@ -74,6 +78,10 @@ pub enum ControlRequest {
         /// Whether with ANSI colours.
         colour: bool,
     },
+    /// List statements, a line each.
+    Statements,
+    /// Take in a statement: its line.
+    Accept(String),
     /// Something that is not implemented; the reply is `18 -1`.
     Unknown,
 }
@@ -112,6 +120,8 @@ impl ControlRequest {
             kind::LOG => {
                 Self::Log { level: next_number().unwrap_or(0).clamp(-1, 10), colour: next_number().unwrap_or(0) != 0 }
             }
+            kind::STATEMENTS => Self::Statements,
+            kind::ACCEPT => Self::Accept(words.collect::<Vec<_>>().join(" ")),
             _ => Self::Unknown,
         })
     }
@@ -132,6 +142,8 @@ impl ControlRequest {
             Self::Disconnect(_) => kind::DISCONNECT,
             Self::Pcap { .. } => kind::PCAP,
             Self::Log { .. } => kind::LOG,
+            Self::Statements => kind::STATEMENTS,
+            Self::Accept(_) => kind::ACCEPT,
             Self::Greeting | Self::Unknown => return None,
         })
     }
@@ -144,7 +156,7 @@ impl fmt::Display for ControlRequest {
         write!(f, "{CONTROL} {kind}")?;
         match self {
             Self::Debug(level) => write!(f, " {level}"),
-            Self::Disconnect(Some(name)) => write!(f, " {name}"),
+            Self::Disconnect(Some(text)) | Self::Accept(text) => write!(f, " {text}"),
             Self::Pcap { snap_len } => write!(f, " {snap_len}"),
             Self::Log { level, colour } => write!(f, " {level} {}", u8::from(*colour)),
             Self::Greeting
@@ -158,6 +170,7 @@ impl fmt::Display for ControlRequest {
             | Self::Purge
             | Self::Retry
             | Self::Disconnect(None)
+            | Self::Statements
             | Self::Unknown => Ok(()),
         }
     }
@@ -184,6 +197,8 @@ mod tests {
             ControlRequest::Disconnect(None),
             ControlRequest::Pcap { snap_len: 96 },
             ControlRequest::Log { level: -1, colour: true },
+            ControlRequest::Statements,
+            ControlRequest::Accept("fides1 KEY 1 2 - - revoke SIGNATURE".to_owned()),
             ControlRequest::Unknown,
         ];
         for request in requests {

@@ -378,6 +378,8 @@ impl ControlLoop {
             ControlRequest::Connections => Command::Connections,
             ControlRequest::Purge => Command::Purge,
             ControlRequest::Retry => Command::Retry,
+            ControlRequest::Statements => Command::Statements,
+            ControlRequest::Accept(line) => Command::Accept(vec![line.clone()]),
             ControlRequest::Disconnect(name) => match name.as_deref().map(tinmesh_core::name::NodeName::parse) {
                 Some(Ok(name)) => Command::Disconnect(name),
                 Some(Err(_)) => return self.answer(client, encode::done(kind::DISCONNECT, -2).as_bytes()),
@@ -571,7 +573,8 @@ impl ControlLoop {
             (Reply::Done, ControlRequest::Retry) => encode::done(kind::RETRY, 0),
             (Reply::Done, _) => encode::done(kind::DISCONNECT, 0),
             (Reply::NotFound, _) => encode::done(kind::DISCONNECT, -2),
-            (Reply::Statements(_) | Reply::Accepted(_), _) => encode::unknown(),
+            (Reply::Statements(lines), _) => encode::statements(lines),
+            (Reply::Accepted(outcomes), _) => encode::accepted(outcomes),
         };
         self.answer(client, text.as_bytes());
     }

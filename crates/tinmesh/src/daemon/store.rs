@@ -11,6 +11,7 @@ use tinmesh_core::invite::MAX_FILE;
 use tinmesh_core::node::io::Persist;
 use tinmesh_core::wire::address_cache;
 
+use crate::files::statements::{kept_statements, statements_file};
 use crate::files::{self, keys};
 
 /// The files below confbase that the daemon writes.
@@ -73,23 +74,6 @@ impl Store {
         let content = read_invitation(&used, expire);
         fs::remove_file(&used).ok();
         content
-    }
-}
-
-/// The file with all statements that a node knows.
-pub fn statements_file(confbase: &Path) -> PathBuf {
-    confbase.join("fides").join("statements")
-}
-
-/// The statements that were kept; nothing if there are none.
-///
-/// # Errors
-/// With the path, if the file cannot be read.
-pub fn kept_statements(confbase: &Path) -> io::Result<String> {
-    let path = statements_file(confbase);
-    match fs::read_to_string(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        read => read.map_err(|error| at(&path, &error)),
     }
 }
 

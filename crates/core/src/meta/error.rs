@@ -148,13 +148,13 @@ impl PeerError {
             | Self::OtherKey
             | Self::OwnName
             | Self::ForgedStatements
-            | Self::NotMember { .. }
             | Self::UnknownIdentity(_)
             | Self::NoKey(_)
             | Self::NoInvitations
             | Self::BadInvitation
             | Self::Burst => true,
             Self::Proxy(_)
+            | Self::NotMember { .. }
             | Self::WrongName { .. }
             | Self::Upgraded
             | Self::HandshakeTimeout

@@ -97,7 +97,18 @@ impl Fact {
             Request::AddSubnet { owner, subnet, .. } | Request::DelSubnet { owner, subnet, .. } => {
                 Some(Self::Subnet(owner.clone(), *subnet))
             }
-            _ => None,
+            Request::Id { .. }
+            | Request::Ack { .. }
+            | Request::TermReq
+            | Request::Ping
+            | Request::Pong
+            | Request::KeyChanged { .. }
+            | Request::ReqKey { .. }
+            | Request::AnsKey(_)
+            | Request::Packet { .. }
+            | Request::SptpsPacket { .. }
+            | Request::UdpInfo { .. }
+            | Request::MtuInfo { .. } => None,
         }
     }
 }
@@ -194,7 +205,13 @@ impl Node {
                 self.is_member(from)
             }
             Request::AnsKey(answer) => self.is_member(&answer.from),
-            _ => true,
+            Request::Id { .. }
+            | Request::Ack { .. }
+            | Request::TermReq
+            | Request::Ping
+            | Request::Pong
+            | Request::Packet { .. }
+            | Request::SptpsPacket { .. } => true,
         }
     }
 

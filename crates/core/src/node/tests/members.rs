@@ -78,9 +78,9 @@ fn knows(net: &mut Net, at: &str, other: &str) -> bool {
 #[test]
 fn a_stranger_is_refused_although_its_host_file_is_there() {
     let mut net = closed(&["a", "b"], &[]);
-    let is_refusal = |event: &Event| match event {
-        Event::Refused { reason, .. } | Event::Disconnected { reason, .. } => reason.contains("may not join"),
-        _ => false,
+    let is_refusal = |event: &Event| {
+        let (Event::Refused { reason, .. } | Event::Disconnected { reason, .. }) = event else { return false };
+        reason.contains("may not join")
     };
     assert!(!knows(&mut net, "a", "b"));
     assert_eq!(net.connections("a"), 0);
@@ -130,7 +130,7 @@ fn a_deny_takes_effect_at_once() {
 fn who_is_let_in_again_is_back_with_all_it_said() {
     let mut net = closed(&["a", "b", "c"], &members(&[("b", 2), ("c", 3)]));
     let deny = signed("a", later(claim(Sign::No, "c", topics::JOIN, &[]), 1));
-    tell(&mut net, "a", deny.clone());
+    tell(&mut net, "a", deny);
     net.run(Duration::from_secs(1));
     assert!(!knows(&mut net, "a", "c") && !knows(&mut net, "b", "c"));
 

@@ -6,18 +6,18 @@
 //!  answers ◄─ text ◄─ verdicts ◄───┘ the judge of the mesh core
 //! ```
 
-mod book;
+pub(super) mod book;
 mod check;
 mod consent;
 mod found;
-mod grammar;
+pub(super) mod grammar;
 mod keys;
 mod names;
 mod say;
 mod show;
 mod text;
 mod vote;
-mod when;
+pub(super) mod when;
 mod why;
 
 use std::io::Write;

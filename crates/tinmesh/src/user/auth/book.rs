@@ -38,6 +38,8 @@ pub(in crate::user) struct Book<'a> {
     pub(in crate::user) trust: Trust,
     /// What was wrong with the statements that were kept.
     pub(in crate::user) report: Report,
+    /// Whether what is said is only signed, and does not act here.
+    pub(in crate::user) only_sign: bool,
     secret: Option<SecretKey>,
     client: Option<Client>,
 }
@@ -62,7 +64,7 @@ impl<'a> Book<'a> {
         let mut names = Names::of_hosts(&place.paths);
         names.add(own.as_str(), me);
         names.learn(trust.ledger());
-        Ok(Self { place, own, me, config, names, trust, report, secret, client })
+        Ok(Self { place, own, me, config, names, trust, report, only_sign: false, secret, client })
     }
 
     /// What time it is.
@@ -130,6 +132,9 @@ impl<'a> Book<'a> {
                 Item::Statement(statement) => statements.push(statement),
                 Item::Evidence(_) => {}
             }
+        }
+        if self.only_sign {
+            return Ok(statements);
         }
         let lines: Vec<String> = statements.iter().map(ToString::to_string).collect();
         for outcome in self.hand_in(&lines)? {

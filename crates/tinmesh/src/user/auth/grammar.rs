@@ -37,7 +37,7 @@ struct Clauses<'a> {
 impl<'a> Clauses<'a> {
     fn parse(words: &'a [String]) -> Result<Self> {
         let mut clauses = Self::default();
-        let mut words = words.iter().map(String::as_str);
+        let mut words = words.iter().map(String::as_str).peekable();
         clauses.subject = words.next().unwrap_or_default();
         while let Some(word) = words.next() {
             match word {
@@ -46,7 +46,11 @@ impl<'a> Clauses<'a> {
                     let value = words.next();
                     clauses.span = Some((word, value.ok_or_else(|| anyhow!("`{word}' needs a time behind it"))?));
                 }
-                "with" => clauses.limits.extend(words.by_ref().take_while(|word| !word.is_empty()).take(2)),
+                "with" => {
+                    let limit = words.next().unwrap_or_default();
+                    clauses.limits.push(limit);
+                    clauses.limits.extend(words.next_if(|_| !limit.contains('=')));
+                }
                 word if clauses.limits.is_empty() && clauses.span.is_none() => clauses.topic.push(word),
                 word => bail!("`{word}' stands behind the end of the sentence: put it in front of for, until and with"),
             }
@@ -238,6 +242,7 @@ pub(in crate::user) fn introduction(words: &[String], names: &Names) -> Result<(
 #[cfg(test)]
 mod tests {
     use fides::Key;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -311,6 +316,15 @@ mod tests {
             assert!(error.contains(hint), "{text}: {error}");
         }
         assert!(read("bob relay with mbday 5", Sign::No).unwrap_err().to_string().contains("limits"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_words_make_it_panic(words in proptest::collection::vec("for|until|with|bob|own|join|rate|reach|any|@|7d|\\PC{0,6}", 0..6)) {
+            let _ = saying(&words, Sign::Yes, &names(), NOW);
+            let _ = saying(&words, Sign::No, &names(), NOW);
+            let _ = introduction(&words, &names());
+        }
     }
 
     #[test]

@@ -51,36 +51,21 @@ fn a_founder_closes_a_running_network_without_cutting_anybody_off() {
 }
 
 #[test]
-fn a_deny_acts_at_once_and_an_allow_brings_the_addresses_back() {
+fn a_deny_acts_at_once_and_ends_when_it_was_said_to() {
     let lab = Lab::new();
     let mesh = founded(&lab);
     let [alice, bob] = &mesh;
     wait_for_ping(alice, &v4(2));
 
-    let line = told(&lab, alice, &format!("auth deny {} own any", bob.name));
+    let line = told(&lab, alice, &format!("auth deny {} rate", bob.name));
 
     assert!(line.starts_with("fides1 ") && line.contains(" - allow "), "{line}");
     wait_until(secs(5), "nothing comes from the denied node", || !ping(&alice.namespace, &v4(2)));
-    told(&lab, alice, &format!("auth allow {}", bob.name));
+    told(&lab, alice, &format!("auth forget {} rate", bob.name));
     wait_for_ping(alice, &v4(2));
-}
-
-#[test]
-fn a_guest_drops_out_when_his_time_is_over() {
-    let lab = Lab::new();
-    let mesh = founded(&lab);
-    let [alice, bob] = &mesh;
-    let from_founder = told(&lab, alice, &format!("auth find {} + allow {}", alice.name, bob.name));
-    assert_eq!(from_founder.lines().count(), 3, "{from_founder}");
-    told(&lab, alice, &format!("auth forget {}", bob.name));
-    wait_until(secs(5), "nothing comes from a node that nobody allows", || !ping(&alice.namespace, &v4(2)));
-    told(&lab, alice, &format!("auth allow {} for 30s", bob.name));
-    wait_for_ping(alice, &v4(2));
-
-    wait_until(secs(120), "the guest is gone", || !ping(&alice.namespace, &v4(2)));
-
-    let why = told(&lab, alice, &format!("auth why {} join", bob.name));
-    assert!(why.starts_with("no: ") && why.contains("it has expired"), "{why}");
+    told(&lab, alice, &format!("auth deny {} rate for 20s", bob.name));
+    wait_until(secs(5), "nothing comes from the denied node", || !ping(&alice.namespace, &v4(2)));
+    wait_until(secs(90), "the denial has ended", || ping(&alice.namespace, &v4(2)));
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! `Peer`: another node as seen from here.
 
 pub mod agreement;
+pub mod health;
+pub mod pieces;
 pub mod pmtu;
 pub mod tunnel;
+pub mod watch;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -51,8 +51,16 @@ impl Scene {
     }
 }
 
-/// A real cell: seconds to the first answer, to a direct path, of silence after the event.
-pub(super) type Real = [Option<f64>; 3];
+/// A real cell.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Real {
+    /// Seconds to the first answer and to a direct path.
+    pub(super) first: Option<f64>,
+    pub(super) direct: Option<f64>,
+    /// Seconds of silence after the event, and per cent answered from 20 s after it on.
+    pub(super) silence: Option<f64>,
+    pub(super) answered: Option<f64>,
+}
 
 /// Everything that was measured.
 #[derive(Debug, Default)]
@@ -107,11 +115,12 @@ impl Figures {
                     }),
                 }
             }
-            ["real", label, title, first, direct, silence] => {
+            ["real", label, title, first, direct, silence, answered] => {
                 if !self.titles.iter().any(|known| known == title) {
                     self.titles.push(title.to_owned());
                 }
-                let figures = [first, direct, silence].map(seconds);
+                let [first, direct, silence] = [first, direct, silence].map(seconds);
+                let figures = Real { first, direct, silence, answered: answered.parse().ok() };
                 self.real.insert((label.to_owned(), title.to_owned()), figures);
             }
             _ => return None,
@@ -136,8 +145,9 @@ impl Figures {
             json!({ "mark": scene.group, "title": scene.title, "unit": scene.unit, "limit": scene.limit,
                     "at_most": scene.at_most, "values": scene.values, "reached": scene.is_reached() })
         });
-        let real = self.real.iter().map(|((label, title), [first, direct, silence])| {
-            json!({ "program": label, "title": title, "first_s": first, "direct_s": direct, "silence_s": silence })
+        let real = self.real.iter().map(|((label, title), real)| {
+            json!({ "program": label, "title": title, "first_s": real.first, "direct_s": real.direct,
+                    "silence_s": real.silence, "answered_percent": real.answered })
         });
         json!({
             "cells": cells.collect::<Vec<_>>(),
@@ -155,8 +165,8 @@ cell\tEIM/APDF kept\tAPDM/APDF +1\tone port: delta\t321\t-\t45\t11\t2
 scene\tG6\tUDP cut\ts\tat-most\t5\t29.5
 scene\tG6\tUDP cut\ts\tat-most\t5\t3
 scene\tG8\tlong packets\t%\tat-least\t95\t100
-real\ttinc-1.1\tfull cones\t384\t1101\t-
-real\ttinmesh\tfull cones\t331\t1001\t-
+real\ttinc-1.1\tfull cones\t384\t1101\t-\t-
+real\ttinmesh\tfull cones\t331\t1001\t-\t-
 broken\tsomething";
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! The scoreboard as Markdown.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::figures::{Figures, Real};
+use super::figures::{Cell, Figures, Real};
 use super::marks;
 
 const HEAD: &str = "\
@@ -28,11 +29,21 @@ sequence (delta), a block or the whole range. Scenes show the worst seed.
 | --- | --- | --- | --- |
 ";
 
+const PAIRS: &str = "
+## Pairs of NATs
+
+Simulated, over every allocation of ports. Direct and relayed in per cent of the runs; the rest are runs without an answer. Times
+in seconds; probes, mappings: of the worst run.
+
+| one | other | runs | direct | relayed | unreachable | slowest direct | probes | mappings |
+| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+";
+
 const REAL: &str = "
 ## Real daemons
 
 Seconds: until the first answer; until the path is direct, seen once it has been so for about 0.6 s (—: not within 20 s); the
-longest silence in the 40 s after an event.
+longest silence in the 40 s after an event, and what was answered in the second half of them. One run of each, three at once.
 
 ";
 
@@ -55,6 +66,9 @@ pub(super) fn write(figures: &Figures) -> String {
     if !figures.titles.is_empty() {
         real(&mut page, figures);
     }
+    if !figures.cells.is_empty() {
+        pairs(&mut page, &figures.cells);
+    }
     if !figures.broken.is_empty() {
         page.push_str("\n## What did not run\n\n");
         for line in &figures.broken {
@@ -73,17 +87,43 @@ fn real(page: &mut String, figures: &Figures) {
     let _ = writeln!(page, "| --- |{}", " ---: |".repeat(3 * labels.len()));
     for title in &figures.titles {
         let cells = labels.iter().map(|label| match figures.real.get(&((*label).to_owned(), title.clone())) {
-            Some(values) => values_of(*values, title.starts_with("event")),
+            Some(values) => values_of(values),
             None => " failed | | |".to_owned(),
         });
         let _ = writeln!(page, "| {title} |{}", cells.collect::<String>());
     }
 }
 
-fn values_of([first, direct, silence]: Real, is_event: bool) -> String {
+fn values_of(real: &Real) -> String {
     let shown = |value: Option<f64>| value.map_or_else(|| "—".to_owned(), |value| format!("{value:.2}"));
-    let silence = if is_event { shown(silence) } else { String::new() };
-    format!(" {} | {} | {silence} |", shown(first), shown(direct))
+    let after = real.silence.zip(real.answered);
+    let after = after.map_or_else(String::new, |(silence, answered)| format!("{silence:.2}, {answered:.0} %"));
+    format!(" {} | {} | {after} |", shown(real.first), shown(real.direct))
+}
+
+fn pairs(page: &mut String, cells: &[Cell]) {
+    let mut pairs: BTreeMap<[&str; 2], Vec<&Cell>> = BTreeMap::new();
+    for cell in cells {
+        let mut ends = [cell.behaviour(0), cell.behaviour(1)];
+        ends.sort_unstable();
+        pairs.entry(ends).or_default().push(cell);
+    }
+    page.push_str(PAIRS);
+    for ([a, b], cells) in pairs {
+        let share = |holds: fn(&&&Cell) -> bool| 100 * cells.iter().filter(holds).count() / cells.len();
+        let direct = share(|cell| cell.direct.is_some());
+        let relayed = share(|cell| cell.direct.is_none() && cell.first.is_some());
+        let lost = share(|cell| cell.direct.is_none() && cell.first.is_none());
+        let slowest = cells.iter().filter_map(|cell| cell.direct).reduce(f64::max);
+        let slowest = slowest.map_or_else(|| "—".to_owned(), |time| format!("{time:.2}"));
+        let probes = cells.iter().map(|cell| cell.probes).max().unwrap_or(0);
+        let mappings = cells.iter().map(|cell| cell.mappings).max().unwrap_or(0);
+        let runs = cells.len();
+        let _ = writeln!(
+            page,
+            "| {a} | {b} | {runs} | {direct} | {relayed} | {lost} | {slowest} | {probes} | {mappings} |"
+        );
+    }
 }
 
 #[cfg(test)]
@@ -96,6 +136,7 @@ mod tests {
         let page = write(&Figures::parse(SAMPLE));
         assert!(page.contains("| G6: UDP cut | ≤ 5 s | 29.50 s | **missed** |"), "{page}");
         assert!(page.contains("| full cones | 0.33 | 1.00 |  | 0.38 | 1.10 |  |"), "{page}");
+        assert!(page.contains("| APDM/APDF | EIM/EIF | 1 | 100 | 0 | 0 | 0.42 | 4 | 2 |"), "{page}");
         assert!(page.contains("- broken · something"), "{page}");
     }
 }

@@ -1,5 +1,7 @@
 //! Which way a sealed datagram goes: the choice of relay, and of UDP or TCP (spec: datagrams 7.3).
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use crate::dataplane::fib::{Fib, PeerEntry, UdpTarget};
 use crate::dataplane::verdict::{DropReason, Verdict};
 use crate::name::{NodeId, PeerId};
@@ -46,6 +48,13 @@ impl Fib {
         }
     }
 
+    /// Counts a datagram with a packet that goes straight to `hop`.
+    pub(super) fn count_straight(&self, hop: PeerId) {
+        if let Some(hop) = self.peer(hop) {
+            hop.stats.straight_out.fetch_add(1, Relaxed);
+        }
+    }
+
     /// Chooses the carrier for a datagram of `origin` with `data` bytes of record data.
     pub(super) fn carrier(&self, origin: PeerId, to: &PeerEntry, data: usize) -> Option<Carrier> {
         let hop = self.hop(to, data)?;
@@ -54,7 +63,7 @@ impl Fib {
         let fits = hop.udp_confirmed && data <= usize::from(hop.min_mtu);
         let tcp_only = self.policy.tcp_only || hop.options.has(Options::TCP_ONLY);
         let accepted = direct || hop.options.has_ids() && hop.relays_for_us;
-        let target = hop.udp.filter(|_| fits && !tcp_only && accepted);
+        let target = hop.udp.filter(|_| fits && !tcp_only && accepted && !to.by_tcp && !hop.by_tcp);
         let Some(target) = target else { return Some(Carrier::Tcp { hop: hop.peer }) };
         let destination = if direct { NodeId::NULL } else { to.node_id };
         let ids = hop.options.has_ids().then(|| datagram::ids(destination, origin.node_id));

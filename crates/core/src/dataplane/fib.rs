@@ -51,6 +51,10 @@ pub struct PeerEntry {
     pub udp_confirmed: bool,
     /// Whether UDP works both ways as it sees it: only then it takes datagrams from us that are not our own, or not for it.
     pub relays_for_us: bool,
+    /// Whether our packets for it go over TCP although UDP works, because that carries more.
+    pub by_tcp: bool,
+    /// Whether it takes packets in two records.
+    pub joins: bool,
     /// Largest frame to accept towards it, in bytes from the Ethernet header.
     pub mtu: u16,
     /// Largest frame known to arrive over UDP, in bytes from the Ethernet header; 0: none.

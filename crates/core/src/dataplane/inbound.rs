@@ -18,7 +18,7 @@ use crate::crypto::sptps::HANDSHAKE;
 use crate::dataplane::carrier::{self, Carrier};
 use crate::dataplane::fib::{Fib, PeerEntry};
 use crate::dataplane::gate::Carried;
-use crate::dataplane::record::PROBE;
+use crate::dataplane::record::{FIRST_PIECE, LAST_PIECE, PROBE};
 use crate::dataplane::scratch::Scratch;
 use crate::dataplane::session::{OVERHEAD, OpenError, Session};
 use crate::dataplane::verdict::{DropReason, Punt, Verdict};
@@ -139,10 +139,12 @@ impl Fib {
         match self.by_id.get(&destination).copied() {
             None => Verdict::Drop(DropReason::UnknownId).into(),
             Some(PeerId::ME) => {
+                sender.stats.straight_in.fetch_add(1, Relaxed);
                 origin.stats.came_relayed.fetch_add(1, Relaxed);
                 to_open(origin, Arrival { from, direct }, packet)
             }
             Some(destination) => {
+                sender.stats.straight_in.fetch_add(1, Relaxed);
                 packet.drop_front(IDS);
                 self.forward(sender.peer, origin.peer, destination, packet, scratch).into()
             }
@@ -176,7 +178,10 @@ impl Fib {
         }
         to.stats.relayed.fetch_add(1, Relaxed);
         match carrier {
-            Carrier::Udp { target, ids, .. } => carrier::transmit(target, ids, packet),
+            Carrier::Udp { target, hop, ids } => {
+                self.count_straight(hop);
+                carrier::transmit(target, ids, packet)
+            }
             Carrier::Tcp { .. } => Verdict::Punt(Punt::Relay { origin, destination }),
         }
     }
@@ -200,7 +205,18 @@ impl Fib {
         }
         match kind {
             PROBE | HANDSHAKE => Verdict::Punt(Punt::Record { origin: origin.peer, kind, direct, from }),
-            _ => self.accept_record(origin.peer, kind, packet, scratch),
+            FIRST_PIECE | LAST_PIECE => {
+                if direct {
+                    origin.stats.straight_in.fetch_add(1, Relaxed);
+                }
+                Verdict::Punt(Punt::Record { origin: origin.peer, kind, direct, from })
+            }
+            _ => {
+                if direct {
+                    origin.stats.straight_in.fetch_add(1, Relaxed);
+                }
+                self.accept_record(origin.peer, kind, packet, scratch)
+            }
         }
     }
 }

@@ -20,6 +20,10 @@ pub struct PeerStats {
     pub relayed: AtomicU64,
     /// Datagrams of this peer that came through a relay.
     pub came_relayed: AtomicU64,
+    /// Datagrams with packets sent straight to this peer, our own and those of others.
+    pub straight_out: AtomicU64,
+    /// Datagrams with packets that came straight from this peer, its own and those of others.
+    pub straight_in: AtomicU64,
     /// Most data that one datagram straight from this peer held since the node last asked, in bytes
     /// of record data, as a probe counts.
     pub max_recent_len: AtomicU32,

@@ -22,6 +22,7 @@ use crate::node::Node;
 use crate::node::io::Event;
 use crate::peer::tunnel::Keying;
 use crate::trust::gossip;
+use crate::wire::health;
 use crate::wire::hello::{Bond, Feature, Features, Hello};
 use crate::wire::options::Options;
 use crate::wire::request::{KeyRequest, Request};
@@ -144,6 +145,7 @@ impl Node {
         let Some((kind, message)) = message.as_deref().and_then(<[u8]>::split_first) else { return };
         match *kind {
             kind if gossip::KINDS.contains(&kind) => self.on_statements_message(origin, kind, message),
+            kind if health::KINDS.contains(&kind) => self.on_health_message(origin, kind, message),
             _ => {}
         }
     }

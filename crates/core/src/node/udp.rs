@@ -15,7 +15,6 @@ use crate::node::io::{Activity, Event, Output};
 use crate::node::timers::Wake;
 use crate::packet::{MAX_FRAME, Packet};
 use crate::peer::pmtu::Pmtu;
-use crate::peer::tunnel::Tunnel;
 use crate::time::Instant;
 use crate::wire::datagram::{self, IDS};
 use crate::wire::options::Options;
@@ -33,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const QUICK_AGAIN: Duration = Duration::from_millis(100);
 
 /// All that others see of a search.
-fn sizes(pmtu: &Pmtu) -> (u16, u16, u16) {
+pub(super) fn sizes(pmtu: &Pmtu) -> (u16, u16, u16) {
     (pmtu.min(), pmtu.max(), pmtu.mtu())
 }
 
@@ -45,6 +44,7 @@ impl Node {
                 tunnel.probing.max_recent_len = tunnel.probing.max_recent_len.max(activity.max_recent_len);
             }
             if activity.sent || activity.relayed {
+                self.watch(peer);
                 self.use_tunnel(peer);
             }
             if activity.came_relayed {
@@ -86,8 +86,9 @@ impl Node {
         self.consider_hello(peer);
         self.attend(peer, used);
         let busy = used && self.tunnel(peer).is_some_and(|tunnel| !tunnel.confirmed || tunnel.pmtu.is_searching());
-        let eager = self.tunnel(peer).is_some_and(Tunnel::is_eager);
-        let next = now + if busy || eager { BUSY_INTERVAL } else { CALM_INTERVAL };
+        let eager = self.tunnel(peer).is_some_and(|tunnel| tunnel.is_eager() || used && tunnel.health.is_tense());
+        let doubtful = self.tunnel(peer).and_then(|tunnel| tunnel.watch.due());
+        let next = doubtful.unwrap_or(now + if busy || eager { BUSY_INTERVAL } else { CALM_INTERVAL });
         self.timers.set_earlier(Wake::Attend(peer), next);
     }
 
@@ -106,6 +107,11 @@ impl Node {
                 self.use_relay(relay, with_mtu);
             }
             return;
+        }
+        self.watch(peer);
+        self.attend_doubts(peer);
+        if with_mtu {
+            self.attend_health(peer);
         }
         self.probe_udp(peer);
         if with_mtu {
@@ -197,7 +203,7 @@ impl Node {
         Some(UdpTarget { to: address, socket: u8::try_from(socket).ok()? })
     }
 
-    fn send_request(&mut self, peer: PeerId, target: UdpTarget, len: u16) {
+    pub(super) fn send_request(&mut self, peer: PeerId, target: UdpTarget, len: u16) {
         let mut noise = vec![0; usize::from(len)];
         self.rng.fill(&mut noise);
         let data = probe::encode_request(len, &noise);
@@ -291,6 +297,7 @@ impl Node {
         }
         if confirmed {
             probing.elsewhere = Some(now);
+            self.doubt(peer);
         } else {
             self.adopt(peer, target);
         }
@@ -304,6 +311,7 @@ impl Node {
         let Some(tunnel) = known.tunnel.as_deref_mut() else { return };
         let silent = tunnel.probing.heard.is_none_or(|heard| now.since(heard) > timing.udp_keepalive + PATIENCE);
         if !current && tunnel.confirmed && !silent {
+            tunnel.probing.alternative = Some((target, now));
             return;
         }
         if !current {
@@ -319,6 +327,7 @@ impl Node {
         probing.heard = Some(now);
         probing.unanswered = 0;
         let before = sizes(&tunnel.pmtu);
+        tunnel.watch.on_reply(now, len, tunnel.pmtu.min());
         tunnel.pmtu.on_reply(now, len);
         let changed = before != sizes(&tunnel.pmtu);
         if self.config.mesh.udp_discovery {
@@ -386,8 +395,10 @@ impl Node {
         if self.peer(peer).is_some_and(|known| known.udp == Some(target)) {
             return;
         }
-        self.adopt(peer, target);
-        self.send_request(peer, target, probe::MIN_PROBE);
+        if !self.follow(peer, target) {
+            self.adopt(peer, target);
+            self.send_request(peer, target, probe::MIN_PROBE);
+        }
     }
 
     /// Searches the path MTU while there is traffic (spec: datagrams 13.2).

@@ -234,6 +234,13 @@ impl Pmtu {
         }
     }
 
+    /// Datagrams of the size that was known to arrive do not, and nothing says so: what is below it is halved, so that eight
+    /// probes leave less than eight bytes.
+    pub fn on_hole(&mut self) {
+        let high = self.min.max(SMALLEST).saturating_sub(1);
+        *self = Self { max: high, mtu: self.mtu.min(high), phase: Phase::Refining { high }, ..Self::new() };
+    }
+
     /// The system refused to send `len` bytes because the path does not take so much.
     pub fn on_too_big(&mut self, len: u16) {
         let limit = len.saturating_sub(1).max(SMALLEST);

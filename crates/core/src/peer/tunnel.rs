@@ -8,12 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::crypto::sptps::datagram::Datagram;
+use crate::dataplane::fib::UdpTarget;
 use crate::dataplane::session::Session;
 use crate::legacy;
 use crate::name::PeerId;
 use crate::packet::Packet;
 use crate::peer::agreement::Agreement;
+use crate::peer::health::Health;
+use crate::peer::pieces::Pieces;
 use crate::peer::pmtu::Pmtu;
+use crate::peer::watch::Watch;
 use crate::time::Instant;
 
 /// A session start that was not answered is repeated after so long (spec: datagrams 4.3).
@@ -87,6 +91,12 @@ pub struct Tunnel {
     pub pmtu: Pmtu,
     /// UDP probing.
     pub probing: Probing,
+    /// Whether datagrams arrive while packets flow.
+    pub watch: Watch,
+    /// What part of them does, as the peer tells.
+    pub health: Health,
+    /// Packets that go or come in two records.
+    pub pieces: Pieces,
     /// Compression level that the peer wants.
     pub compression: u8,
     /// When there was traffic last.
@@ -108,6 +118,8 @@ pub struct Probing {
     pub sent: Option<Instant>,
     /// When a request was last sent to another address than the confirmed one.
     pub elsewhere: Option<Instant>,
+    /// Another address that answered lately, while the confirmed one counted.
+    pub alternative: Option<(UdpTarget, Instant)>,
     /// Requests since the path was last confirmed.
     pub unanswered: u32,
     /// When the request was sent whose answer gives the round-trip time.
@@ -144,6 +156,9 @@ impl Tunnel {
             confirmed: false,
             pmtu: Pmtu::new(),
             probing: Probing::default(),
+            watch: Watch::default(),
+            health: Health::default(),
+            pieces: Pieces::default(),
             compression: 0,
             used: None,
             info_sent: (None, None),
@@ -222,6 +237,9 @@ impl Tunnel {
     pub fn reset_path(&mut self) {
         self.confirmed = false;
         self.pmtu.reset();
+        self.watch = Watch::default();
+        self.health.reset();
+        self.probing.alternative = None;
         self.probing.max_recent_len = 0;
         self.probing.answered = None;
         self.probing.unanswered = 0;

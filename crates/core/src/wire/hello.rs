@@ -27,17 +27,23 @@ pub enum Feature {
     Aes256Gcm,
     /// Statements of who may do what are passed on.
     Statements,
+    /// Reports of what arrives, and the choice of way that follows.
+    Health,
+    /// Packets that are too long for their way go in two records.
+    Split,
 }
 
 impl Feature {
     /// All features.
-    pub const ALL: [Self; 2] = [Self::Aes256Gcm, Self::Statements];
+    pub const ALL: [Self; 4] = [Self::Aes256Gcm, Self::Statements, Self::Health, Self::Split];
 
     /// Its name, in hellos and in the variable `Extensions`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Aes256Gcm => "aead-aes256gcm",
             Self::Statements => "statements",
+            Self::Health => "health",
+            Self::Split => "split",
         }
     }
 }
@@ -231,8 +237,8 @@ mod tests {
 
     #[test]
     fn names_that_nobody_knows_and_other_versions_are_ignored() {
-        assert_eq!(Features::parse("tea aead-aes256gcm biscuits statements"), Features::all());
-        assert_eq!(Features::all().to_string(), "aead-aes256gcm statements");
+        assert_eq!(Features::parse("tea aead-aes256gcm biscuits statements health split"), Features::all());
+        assert_eq!(Features::all().to_string(), "aead-aes256gcm statements health split");
         assert!(Features::parse("").is_empty() && Features::NONE.to_string().is_empty());
 
         let two = Two::new();

@@ -180,6 +180,8 @@ fn entry(peer: PeerId) -> PeerEntry {
         udp: Some(target(peer)).filter(|_| !me),
         udp_confirmed: !me,
         relays_for_us: !me,
+        by_tcp: false,
+        joins: false,
         mtu: if me { 1518 } else { 1439 },
         min_mtu: if me { 0 } else { 1439 },
         session: None,

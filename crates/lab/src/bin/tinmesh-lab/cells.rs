@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long is looked at what an event did.
 const AFTERMATH: Duration = Duration::from_secs(40);
 /// What daemons have for getting to know each other before packets flow.
-const SETTLING: Duration = Duration::from_secs(4);
+const SETTLING: Duration = Duration::from_secs(8);
 /// Payload of the flow's datagrams; only datagrams of the underlay that can hold it count as a path.
 const LEN: usize = 500;
 /// So many datagrams in a second, there and back, make a path.
@@ -28,8 +28,31 @@ const STEP: Nat = Nat::symmetric().with_ports(Ports::Sequential { step: 1 });
 const BLOCK: Nat = Nat::symmetric().with_ports(Ports::Block(512));
 const CROSSED: Nat = Nat::new(Dependence::AddressAndPort, Dependence::Endpoint, Ports::Random);
 
+/// Where it happens.
+pub(crate) struct Stage<'a> {
+    underlay: &'a Underlay,
+    alice: HostId,
+    bob: HostId,
+    /// The daemons, once they run.
+    mesh: Option<&'a Mesh>,
+}
+
+impl Stage<'_> {
+    fn rule(&self, host: HostId, udp: UdpRule) {
+        self.underlay.with(|net| net.isp_mut(host).udp = udp);
+    }
+
+    /// The way to bob takes packets of up to `mtu` bytes, and says nothing of longer ones.
+    fn black_hole(&self, mtu: u16) {
+        self.underlay.with(|net| {
+            let link = net.link_mut(self.bob);
+            (link.mtu, link.icmp) = (mtu, false);
+        });
+    }
+}
+
 /// What can happen while packets flow.
-type Event = fn(&Underlay, [HostId; 2]) -> io::Result<()>;
+type Event = fn(&Stage<'_>) -> io::Result<()>;
 
 /// A place for alice and a place for bob, and perhaps something that happens.
 pub(crate) struct Cell {
@@ -50,6 +73,8 @@ pub(crate) struct Outcome {
     pub(crate) direct: Option<Duration>,
     /// The longest silence after the event.
     pub(crate) silence: Option<Duration>,
+    /// Per cent of the datagrams that were answered in the second half of the time after it.
+    pub(crate) answered: Option<f64>,
 }
 
 const fn pair(title: &'static str, a: Nat, b: Nat) -> Cell {
@@ -85,59 +110,63 @@ pub(crate) const CELLS: &[Cell] = &[
         begins: None,
         happens: None,
     },
-    place("firewalls that let only answers in", |underlay, hosts| {
-        rule(underlay, hosts, UdpRule::AnswersOnly);
+    place("firewalls that let only answers in", |stage| {
+        [stage.alice, stage.bob].iter().for_each(|&host| stage.rule(host, UdpRule::AnswersOnly));
         Ok(())
     }),
-    place("UDP blocked", |underlay, hosts| {
-        rule(underlay, hosts, UdpRule::Blocked);
+    place("UDP blocked", |stage| {
+        [stage.alice, stage.bob].iter().for_each(|&host| stage.rule(host, UdpRule::Blocked));
         Ok(())
     }),
-    place("black hole of 1,280 B", |underlay, [_, bob]| {
-        underlay.with(|net| (net.link_mut(bob).mtu, net.link_mut(bob).icmp) = (1_280, false));
+    place("black hole of 1,280 B", |stage| {
+        stage.black_hole(1_280);
         Ok(())
     }),
-    place("5 % loss, reordering, duplication", |underlay, [_, bob]| {
-        underlay.with(|net| {
-            let link = net.link_mut(bob);
+    place("5 % loss, reordering, duplication", |stage| {
+        stage.underlay.with(|net| {
+            let link = net.link_mut(stage.bob);
             (link.loss, link.duplication, link.jitter) = (50, 20, Duration::from_millis(60));
         });
         Ok(())
     }),
-    place("fragments lost, UDP ends without an answer", |underlay, hosts| {
-        underlay.with(|net| hosts.iter().for_each(|&host| net.isp_mut(host).drops_fragments = true));
-        rule(underlay, hosts, UdpRule::AfterAnswer { tries: 10 });
+    place("fragments lost, UDP ends without an answer", |stage| {
+        for host in [stage.alice, stage.bob] {
+            stage.underlay.with(|net| net.isp_mut(host).drops_fragments = true);
+            stage.rule(host, UdpRule::AfterAnswer { tries: 10 });
+        }
         Ok(())
     }),
-    event("event: UDP policed to 16 kbit/s", HOMES, |underlay, [alice, _]| {
-        rule(underlay, [alice, alice], UdpRule::Policed { rate: 2_000, burst: 4_000 });
+    event("event: UDP policed to 16 kbit/s", HOMES, |stage| {
+        stage.rule(stage.alice, UdpRule::Policed { rate: 2_000, burst: 4_000 });
         Ok(())
     }),
-    event("event: UDP cut", HOMES, |underlay, [alice, _]| {
-        rule(underlay, [alice, alice], UdpRule::Blocked);
+    event("event: UDP cut", HOMES, |stage| {
+        stage.rule(stage.alice, UdpRule::Blocked);
         Ok(())
     }),
-    event("event: NAT forgets its mappings, bob public", [Some(CONE), None], |underlay, [alice, _]| {
-        underlay.with(|net| net.forget_mappings(alice));
+    event("event: NAT forgets its mappings, bob public", [Some(CONE), None], |stage| {
+        stage.underlay.with(|net| net.forget_mappings(stage.alice));
         Ok(())
     }),
-    event("event: NAT forgets its mappings, bob behind a NAT", HOMES, |underlay, [alice, _]| {
-        underlay.with(|net| net.forget_mappings(alice));
+    event("event: NAT forgets its mappings, bob behind a NAT", HOMES, |stage| {
+        stage.underlay.with(|net| net.forget_mappings(stage.alice));
         Ok(())
     }),
-    event("event: another network", HOMES, |underlay, [alice, _]| {
-        let home = underlay.with(|net| net.put_up(CONE, None));
-        underlay.move_to(alice, Some(home))
+    event("event: another network", HOMES, |stage| {
+        let home = stage.underlay.with(|net| net.put_up(CONE, None));
+        stage.underlay.move_to(stage.alice, Some(home))
     }),
-    event("event: path shrinks to 600 B without a word", HOMES, |underlay, [_, bob]| {
-        underlay.with(|net| (net.link_mut(bob).mtu, net.link_mut(bob).icmp) = (600, false));
+    event("event: alice's daemon stood still for 30 s", HOMES, |stage| {
+        let Some(mesh) = stage.mesh else { return Ok(()) };
+        mesh.nodes[2].signal("STOP")?;
+        std::thread::sleep(Duration::from_secs(30));
+        mesh.nodes[2].signal("CONT")
+    }),
+    event("event: path shrinks to 560 B without a word", HOMES, |stage| {
+        stage.black_hole(560);
         Ok(())
     }),
 ];
-
-fn rule(underlay: &Underlay, hosts: [HostId; 2], udp: UdpRule) {
-    underlay.with(|net| hosts.iter().for_each(|&host| net.isp_mut(host).udp = udp));
-}
 
 impl Cell {
     /// Puts daemons in; looks what they make of it.
@@ -156,7 +185,7 @@ impl Cell {
         let bob = plan.plug(namespaces[3].name(), nats[1])?;
         let underlay = plan.start()?;
         if let Some(begins) = self.begins {
-            begins(&underlay, [alice, bob])?;
+            begins(&Stage { underlay: &underlay, alice, bob, mesh: None })?;
         }
         let [first, second] = *addresses.as_slice() else { return Err(io::Error::other("no addresses")) };
         let mesh = Mesh::new(programs, namespaces, [first, second])?;
@@ -164,16 +193,15 @@ impl Cell {
         let [_, _, a, b] = &mesh.nodes;
         let flow = Flow::start((a.namespace.name(), inner(2)), (b.namespace.name(), inner(3)), LEN)?;
         let direct = wait_for_direct(&underlay, &flow, [alice, bob]);
-        let silence = match self.happens {
-            Some(happens) => {
-                happens(&underlay, [alice, bob])?;
-                let since = Instant::now();
-                std::thread::sleep(AFTERMATH);
-                Some(flow.silence(since))
-            }
-            None => None,
-        };
-        Ok(Outcome { first: flow.first(), direct, silence })
+        let (mut silence, mut answered) = (None, None);
+        if let Some(happens) = self.happens {
+            happens(&Stage { underlay: &underlay, alice, bob, mesh: Some(&mesh) })?;
+            let since = Instant::now();
+            std::thread::sleep(AFTERMATH);
+            silence = Some(flow.silence(since));
+            answered = Some(flow.answered(AFTERMATH / 2));
+        }
+        Ok(Outcome { first: flow.first(), direct, silence, answered })
     }
 }
 

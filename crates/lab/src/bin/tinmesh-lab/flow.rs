@@ -50,6 +50,13 @@ impl Flow {
         self.times().first().map(|at| at.duration_since(self.started))
     }
 
+    /// How many of the datagrams of the last `span` were answered by now, in per cent.
+    pub(crate) fn answered(&self, span: Duration) -> f64 {
+        let sent = span.as_secs_f64() / PACE.as_secs_f64();
+        let count = self.times().iter().filter(|at| at.elapsed() < span).count();
+        (100.0 * count as f64 / sent).min(100.0)
+    }
+
     /// The longest time without an answer since `since`.
     pub(crate) fn silence(&self, since: Instant) -> Duration {
         let times = self.times();

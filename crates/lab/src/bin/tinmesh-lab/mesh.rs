@@ -25,6 +25,14 @@ pub(crate) struct Node {
     child: Option<Child>,
 }
 
+impl Node {
+    /// Sends its daemon a signal by name.
+    pub(crate) fn signal(&self, signal: &str) -> io::Result<()> {
+        let Some(child) = &self.child else { return Ok(()) };
+        succeed(Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]))
+    }
+}
+
 impl Drop for Node {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {

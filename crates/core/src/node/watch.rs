@@ -1,0 +1,93 @@
+//! UDP paths that die, or become narrower, while packets flow.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use crate::dataplane::fib::UdpTarget;
+use crate::name::PeerId;
+use crate::node::Node;
+use crate::peer::Peer;
+use crate::peer::watch::Finding;
+use crate::wire::hello::Feature;
+use crate::wire::probe;
+
+/// The round-trip time of a path on which none was measured.
+const UNKNOWN_RTT: Duration = Duration::from_millis(200);
+/// An address that answered so long ago may still be right.
+const RECENT: Duration = Duration::from_secs(5);
+
+impl Node {
+    /// Looks whether datagrams come from `peer` while they go there.
+    pub(super) fn watch(&mut self, peer: PeerId) {
+        let now = self.now;
+        let Some(known) = self.peer_mut(peer) else { return };
+        let (went, came) = (known.stats.straight_out.load(Relaxed), known.stats.straight_in.load(Relaxed));
+        let Some(tunnel) = known.tunnel.as_deref_mut().filter(|tunnel| tunnel.confirmed) else { return };
+        let rtt = tunnel.probing.rtt.unwrap_or(UNKNOWN_RTT);
+        if tunnel.watch.look(now, went, came, rtt) {
+            self.attend_soon(peer);
+        }
+    }
+
+    /// There is a reason to doubt that datagrams arrive at `peer`.
+    pub(super) fn doubt(&mut self, peer: PeerId) {
+        let Some(tunnel) = self.tunnel_mut(peer).filter(|tunnel| tunnel.confirmed) else { return };
+        if tunnel.watch.doubt() {
+            self.attend_soon(peer);
+        }
+    }
+
+    /// Asks, in doubt, whether datagrams arrive, and draws the conclusion.
+    pub(super) fn attend_doubts(&mut self, peer: PeerId) {
+        let now = self.now;
+        let Some(known) = self.peer_mut(peer) else { return };
+        let target = known.udp;
+        let Some(tunnel) = known.tunnel.as_deref_mut().filter(|tunnel| tunnel.confirmed) else { return };
+        let largest = tunnel.pmtu.min();
+        match tunnel.watch.tick(now, tunnel.probing.rtt.unwrap_or(UNKNOWN_RTT)) {
+            Finding::Nothing => {}
+            Finding::Ask => {
+                let sizes = [Some(probe::MIN_PROBE), Some(largest).filter(|&size| size > probe::MIN_PROBE)];
+                for (target, size) in target.into_iter().flat_map(|target| sizes.map(|size| (target, size))) {
+                    if let Some(size) = size {
+                        self.send_request(peer, target, size);
+                    }
+                }
+            }
+            Finding::Silent => self.on_silence(peer),
+            Finding::Hole => {
+                tunnel.pmtu.on_hole();
+                self.touch(peer);
+                self.tell_doubt(peer);
+            }
+        }
+    }
+
+    /// A packet of a tinmesh node whose path worked came from another address: as when a NAT gives its ports anew. Packets
+    /// follow there at once, and the doubts that begin end that soon if nothing there answers.
+    pub(super) fn follow(&mut self, peer: PeerId, target: UdpTarget) -> bool {
+        if !self.uses(peer, Feature::Health) || !self.peer(peer).is_some_and(Peer::is_confirmed) {
+            return false;
+        }
+        if let Some(known) = self.peer_mut(peer) {
+            known.udp = Some(target);
+        }
+        self.touch(peer);
+        self.doubt(peer);
+        true
+    }
+
+    /// Datagrams do not arrive at `peer`: packets take another way, and whoever is next on it is asked at once too.
+    fn on_silence(&mut self, peer: PeerId) {
+        let other = self.tunnel_mut(peer).and_then(|tunnel| tunnel.probing.alternative.take());
+        self.on_udp_silent(peer);
+        if let Some((target, _)) = other.filter(|(_, at)| self.now.since(*at) < RECENT) {
+            self.adopt(peer, target);
+            self.send_request(peer, target, probe::MIN_PROBE);
+        }
+        self.attend_soon(peer);
+        if let Some(nexthop) = self.nexthop(peer).filter(|&nexthop| nexthop != peer) {
+            self.doubt(nexthop);
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! `Health`: what part of the datagrams to a peer arrives, and whether TCP would carry more.
+//!
+//! Once a second, while packets flow, the sender tells how many datagrams it has sent; the peer answers how many have come
+//! straight from it, and how many bytes of packets by whatever way. Both count from the start, so lost messages do no harm.
+//!
+//! ```text
+//!                 a tenth is lost               TCP carries more
+//!   datagrams ───────────────────────► on trial ────────────────► TCP ──┐ half a minute
+//!      ▲  ▲                               │                        ▲    ▼
+//!      │  └────── it carries no more ─────┘    a tenth is lost     │  datagrams, on trial
+//!      └───────────────────────────────────────────────────────────┴────┘ all is well for a while
+//! ```
+//!
+//! TCP that carries no more was not worth it: the network is full, or loses packets of all kinds. Then losses are no reason to
+//! try it again for a minute, and twice as long with each time.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::time::Instant;
+use crate::wire::health::Answer;
+
+/// Distance of reports.
+const CALM: Duration = Duration::from_secs(1);
+/// Distance of reports while something is on trial.
+const TENSE: Duration = Duration::from_millis(330);
+/// Losses are counted over so long at least, and at most.
+const SHORTEST: Duration = Duration::from_millis(1_900);
+const LONGEST: Duration = Duration::from_secs(4);
+/// While datagrams are on trial, so long is enough.
+const SHORTEST_ON_TRIAL: Duration = Duration::from_millis(600);
+/// Fewer datagrams say nothing of losses.
+const ENOUGH: u64 = 50;
+/// One in so many may be lost.
+const LOSS: u64 = 10;
+/// Fewer datagrams are enough if none arrives.
+const FEW: u64 = 3;
+/// What TCP carries is counted from then on, and judged at that time.
+const SETTLED: Duration = Duration::from_millis(1_500);
+const JUDGED: Duration = Duration::from_secs(5);
+/// TCP must carry so many tenths of what datagrams did.
+const WORTH: u64 = 12;
+/// After so long on TCP datagrams are tried again, and for how long they are on trial.
+const RETRY: Duration = Duration::from_secs(30);
+const TRIAL: Duration = Duration::from_secs(5);
+/// Losses are no reason for so long after TCP was no better, first and at most.
+const FIRST_REST: Duration = Duration::from_secs(60);
+const LONGEST_REST: Duration = Duration::from_secs(960);
+
+/// What both sides had counted at some time.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    at: Instant,
+    sent: u64,
+    came: u64,
+    bytes: u64,
+}
+
+/// How packets travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// In datagrams, which may have been on trial since some time.
+    Datagrams { trial: Option<Instant> },
+    /// Over TCP, which has to carry more than `before` bytes a second if it has not shown yet that it does.
+    Tcp { since: Instant, before: Option<u64> },
+}
+
+/// What an answer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing new.
+    Well,
+    /// Datagrams are lost: perhaps only long ones, perhaps all.
+    Doubtful,
+    /// Packets take the other way from here on.
+    Changed,
+}
+
+/// What is known of how well datagrams arrive at a peer.
+#[derive(Clone, Debug)]
+pub struct Health {
+    number: u32,
+    reported: Option<(Instant, u64)>,
+    samples: VecDeque<Sample>,
+    way: Way,
+    rest: Duration,
+    rests_until: Option<Instant>,
+    doubted: Option<Instant>,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            number: 0,
+            reported: None,
+            samples: VecDeque::new(),
+            way: Way::Datagrams { trial: None },
+            rest: FIRST_REST,
+            rests_until: None,
+            doubted: None,
+        }
+    }
+}
+
+impl Health {
+    /// Whether packets go over TCP although datagrams arrive.
+    pub const fn shuns_datagrams(&self) -> bool {
+        matches!(self.way, Way::Tcp { .. })
+    }
+
+    /// Whether reports come in quick succession.
+    pub const fn is_tense(&self) -> bool {
+        matches!(self.way, Way::Datagrams { trial: Some(_) } | Way::Tcp { before: Some(_), .. })
+    }
+
+    /// The path is another one, or there is none.
+    pub fn reset(&mut self) {
+        *self = Self { number: self.number, rest: self.rest, rests_until: self.rests_until, ..Self::default() };
+    }
+
+    /// The number of the report that is due after `sent` datagrams.
+    pub fn report(&mut self, now: Instant, sent: u64) -> Option<u32> {
+        let distance = if self.is_tense() { TENSE } else { CALM };
+        if self.reported.is_some_and(|(at, _)| now.since(at) < distance) {
+            return None;
+        }
+        self.number = self.number.wrapping_add(1);
+        self.reported = Some((now, sent));
+        Some(self.number)
+    }
+
+    /// Takes the answer to the last report.
+    pub fn on_answer(&mut self, answer: Answer) -> Verdict {
+        let Some((at, sent)) = self.reported.filter(|_| answer.number == self.number) else { return Verdict::Well };
+        let sample = Sample { at, sent, came: answer.came, bytes: answer.bytes };
+        let repeated = self.samples.back().is_some_and(|last| last.at == at);
+        let restarted = self.samples.back().is_some_and(|last| last.came > sample.came || last.sent > sent);
+        if restarted {
+            self.samples.clear();
+        }
+        if repeated {
+            return Verdict::Well;
+        }
+        self.samples.retain(|old| at.since(old.at) <= LONGEST);
+        self.samples.push_back(sample);
+        match self.way {
+            Way::Datagrams { trial } => self.judge_datagrams(sample, trial),
+            Way::Tcp { since, before } => self.judge_tcp(sample, since, before),
+        }
+    }
+
+    fn judge_datagrams(&mut self, last: Sample, trial: Option<Instant>) -> Verdict {
+        let Some(&first) = self.samples.front() else { return Verdict::Well };
+        let (time, sent) = (last.at.since(first.at), last.sent - first.sent);
+        let came = (last.came - first.came).min(sent);
+        if time >= SHORTEST_ON_TRIAL && came == 0 && sent >= FEW && self.may_doubt(last.at) {
+            return Verdict::Doubtful;
+        }
+        let shortest = if trial.is_some() { SHORTEST_ON_TRIAL } else { SHORTEST };
+        if time >= shortest && sent >= ENOUGH && (sent - came) * LOSS > sent {
+            return self.on_loss(last, first, trial.is_some());
+        }
+        if trial.is_some_and(|since| last.at.since(since) >= TRIAL) {
+            self.way = Way::Datagrams { trial: None };
+        }
+        Verdict::Well
+    }
+
+    fn on_loss(&mut self, last: Sample, first: Sample, on_trial: bool) -> Verdict {
+        if !on_trial && self.may_doubt(last.at) {
+            return Verdict::Doubtful;
+        }
+        if self.rests_until.is_some_and(|until| last.at < until) {
+            return Verdict::Well;
+        }
+        let before = if on_trial { None } else { Some(rate(first, last)) };
+        self.change(Way::Tcp { since: last.at, before })
+    }
+
+    /// Losses first are a reason to look whether a path has become narrower; if they stay, to leave it.
+    fn may_doubt(&mut self, now: Instant) -> bool {
+        let due = self.doubted.is_none_or(|at| now.since(at) > LONGEST);
+        if due {
+            self.doubted = Some(now);
+        }
+        due
+    }
+
+    fn judge_tcp(&mut self, last: Sample, since: Instant, before: Option<u64>) -> Verdict {
+        let time = last.at.since(since);
+        let Some(before) = before else {
+            let over = time >= RETRY;
+            return if over { self.change(Way::Datagrams { trial: Some(last.at) }) } else { Verdict::Well };
+        };
+        if time < JUDGED {
+            return Verdict::Well;
+        }
+        let first = self.samples.iter().find(|sample| sample.at.since(since) >= SETTLED).copied().unwrap_or(last);
+        if 10 * rate(first, last) >= WORTH * before {
+            self.way = Way::Tcp { since, before: None };
+            self.rest = FIRST_REST;
+            return Verdict::Well;
+        }
+        self.rests_until = Some(last.at + self.rest);
+        self.rest = (2 * self.rest).min(LONGEST_REST);
+        self.change(Way::Datagrams { trial: None })
+    }
+
+    fn change(&mut self, way: Way) -> Verdict {
+        self.way = way;
+        self.samples.clear();
+        Verdict::Changed
+    }
+}
+
+/// Bytes of packets that came in a second.
+fn rate(first: Sample, last: Sample) -> u64 {
+    let time = last.at.since(first.at).as_millis() as u64;
+    (last.bytes.saturating_sub(first.bytes) * 1_000).checked_div(time).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A sender that offers some datagrams of 1,000 bytes in a second to a path that takes fewer.
+    struct Bench {
+        health: Health,
+        ms: u64,
+        sent: u64,
+        came: u64,
+        bytes: u64,
+        changes: Vec<(u64, bool)>,
+        doubts: u32,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let health = Health::default();
+            Self { health, ms: 0, sent: 0, came: 0, bytes: 0, changes: Vec::new(), doubts: 0 }
+        }
+
+        fn run(&mut self, seconds: u64, offered: u64, taken: u64, by_tcp: u64) {
+            for _ in 0..10 * seconds {
+                self.ms += 100;
+                if self.health.shuns_datagrams() {
+                    self.bytes += 100 * by_tcp.min(offered);
+                } else {
+                    self.sent += offered / 10;
+                    self.came += taken.min(offered) / 10;
+                    self.bytes += 100 * taken.min(offered);
+                }
+                let Some(number) = self.health.report(Instant::from_micros(1_000 * self.ms), self.sent) else {
+                    continue;
+                };
+                match self.health.on_answer(Answer { number, came: self.came, bytes: self.bytes }) {
+                    Verdict::Well => {}
+                    Verdict::Doubtful => self.doubts += 1,
+                    Verdict::Changed => self.changes.push((self.ms, self.health.shuns_datagrams())),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_policed_path_is_left_within_five_seconds_and_found_again_within_a_minute() {
+        let mut bench = Bench::new();
+        bench.run(30, 1_000, 1_000, 900);
+        assert_eq!(bench.changes, []);
+        bench.run(20, 1_000, 100, 900);
+        assert!(matches!(bench.changes[..], [(30_000..=35_000, true)]), "{:?}", bench.changes);
+
+        bench.run(60, 1_000, 1_000, 900);
+
+        assert!(matches!(bench.changes[1..], [(50_000..=110_000, false)]), "{:?}", bench.changes);
+    }
+
+    #[test]
+    fn a_path_that_stays_policed_is_tried_for_little_more_than_a_second_every_half_minute() {
+        let mut bench = Bench::new();
+        bench.run(10, 1_000, 1_000, 900);
+        bench.run(120, 1_000, 100, 900);
+        let trials: Vec<u64> = bench.changes[1..].chunks_exact(2).map(|pair| pair[1].0 - pair[0].0).collect();
+        assert!(trials.len() >= 3 && trials.iter().all(|&ms| ms <= 1_300), "{:?}", bench.changes);
+    }
+
+    #[test]
+    fn a_full_network_on_which_tcp_carries_no_more_is_left_less_and_less() {
+        let mut bench = Bench::new();
+        bench.run(600, 1_000, 500, 500);
+        let left = bench.changes.iter().filter(|(_, shuns)| *shuns).count();
+        assert!((1..=4).contains(&left), "{:?}", bench.changes);
+    }
+
+    #[test]
+    fn losses_are_first_a_reason_to_doubt() {
+        let mut bench = Bench::new();
+        bench.run(2, 1_000, 0, 900);
+        assert_eq!((bench.doubts, bench.changes.len()), (1, 0));
+    }
+
+    #[test]
+    fn answers_to_other_reports_and_a_peer_that_counts_anew_say_nothing() {
+        let mut health = Health::default();
+        let number = health.report(Instant::from_micros(0), 1_000).unwrap();
+        let answer = |number, came| Answer { number, came, bytes: 0 };
+        assert_eq!(health.on_answer(answer(number + 1, 0)), Verdict::Well);
+        assert_eq!(health.on_answer(answer(number, 900)), Verdict::Well);
+        let number = health.report(Instant::from_micros(3_000_000), 2_000).unwrap();
+        assert_eq!(health.on_answer(answer(number, 10)), Verdict::Well);
+        assert_eq!(health.samples.len(), 1);
+    }
+}

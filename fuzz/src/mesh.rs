@@ -475,6 +475,7 @@ fn entry(peer: PeerId, name: NodeName, session: Option<Arc<Session>>) -> PeerEnt
         legacy: None,
         relays_for_us: peer != PeerId::ME,
         by_tcp: false,
+        joins: false,
         mtu: 1400,
         min_mtu: 1400,
         session,

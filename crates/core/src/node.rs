@@ -26,6 +26,7 @@ pub mod io;
 mod keys;
 mod legacy;
 mod packets;
+mod pieces;
 mod publish;
 mod reach;
 mod statements;

@@ -2,6 +2,7 @@
 
 pub mod agreement;
 pub mod health;
+pub mod pieces;
 pub mod pmtu;
 pub mod tunnel;
 pub mod watch;

@@ -53,6 +53,8 @@ pub struct PeerEntry {
     pub relays_for_us: bool,
     /// Whether our packets for it go over TCP although UDP works, because that carries more.
     pub by_tcp: bool,
+    /// Whether it takes packets in two records.
+    pub joins: bool,
     /// Largest frame to accept towards it, in bytes from the Ethernet header.
     pub mtu: u16,
     /// Largest frame known to arrive over UDP, in bytes from the Ethernet header; 0: none.

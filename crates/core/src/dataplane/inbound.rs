@@ -18,7 +18,7 @@ use crate::crypto::sptps::HANDSHAKE;
 use crate::dataplane::carrier::{self, Carrier};
 use crate::dataplane::fib::{Fib, PeerEntry};
 use crate::dataplane::gate::Carried;
-use crate::dataplane::record::PROBE;
+use crate::dataplane::record::{FIRST_PIECE, LAST_PIECE, PROBE};
 use crate::dataplane::scratch::Scratch;
 use crate::dataplane::session::{OVERHEAD, OpenError, Session};
 use crate::dataplane::verdict::{DropReason, Punt, Verdict};
@@ -205,6 +205,12 @@ impl Fib {
         }
         match kind {
             PROBE | HANDSHAKE => Verdict::Punt(Punt::Record { origin: origin.peer, kind, direct, from }),
+            FIRST_PIECE | LAST_PIECE => {
+                if direct {
+                    origin.stats.straight_in.fetch_add(1, Relaxed);
+                }
+                Verdict::Punt(Punt::Record { origin: origin.peer, kind, direct, from })
+            }
             _ => {
                 if direct {
                     origin.stats.straight_in.fetch_add(1, Relaxed);

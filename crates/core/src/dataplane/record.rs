@@ -18,6 +18,10 @@ const COMPRESSED: u8 = 1;
 pub(crate) const FRAME: u8 = 2;
 /// Record type of probes.
 pub(crate) const PROBE: u8 = 4;
+/// Record type of the first half of a packet (docs/protocol.md, "Pieces").
+pub(crate) const FIRST_PIECE: u8 = 24;
+/// Record type of the second half.
+pub(crate) const LAST_PIECE: u8 = 25;
 
 impl Mode {
     /// The record type of packets that a node of this mode sends.
@@ -115,6 +119,25 @@ impl Fib {
         self.count_straight(hop);
         scratch.unsealed = scratch.defers.then_some(Unsealed { peer: to.peer, front: ids.map_or(0, |ids| ids.len()) });
         Some(carrier::transmit(target, ids, packet))
+    }
+
+    /// Seals half of a packet for `owner`; a punt means that it is sealed and goes over TCP, `None` that it cannot be sealed.
+    pub(crate) fn send_piece(&self, owner: PeerId, kind: u8, piece: &mut Packet) -> Option<Verdict> {
+        let to = self.peer(owner).filter(|entry| entry.reachable)?;
+        let session = to.session.as_deref()?;
+        let carrier = self.carrier(PeerId::ME, to, piece.len());
+        if !session.seal(kind, piece) {
+            return None;
+        }
+        match carrier {
+            Some(Carrier::Udp { target, hop, ids }) => {
+                self.count_straight(hop);
+                Some(carrier::transmit(target, ids, piece))
+            }
+            Some(Carrier::Tcp { .. }) | None => {
+                Some(Verdict::Punt(Punt::Relay { origin: PeerId::ME, destination: owner }))
+            }
+        }
     }
 
     /// Takes the data of an opened record of `origin` that holds a packet, and routes the packet.

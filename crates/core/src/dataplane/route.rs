@@ -5,13 +5,13 @@
 
 use crate::dataplane::fib::{Broadcast, Fib, Forwarding, Mode, PeerEntry};
 use crate::dataplane::icmp::{self, IcmpError};
-use crate::dataplane::ip::{self, DF, Family, ICMPV6, V4_FRAGMENT, V6_HEADER, V6_NEXT};
+use crate::dataplane::ip::{self, DF, Family, ICMPV6, TCP, V4_FRAGMENT, V4_PROTOCOL, V6_HEADER, V6_NEXT};
 use crate::dataplane::scratch::Scratch;
 use crate::dataplane::ttl::{self, Life};
 use crate::dataplane::verdict::{DropReason, Punt, Verdict};
 use crate::dataplane::{fragment, mss};
 use crate::name::PeerId;
-use crate::packet::{ETHERNET_HEADER, Packet};
+use crate::packet::{ETHERNET_HEADER, MAX_FRAME, Packet};
 use crate::subnet::Owner;
 
 /// Smallest limit for IPv4 frames, in bytes: 576 bytes of IP are never too big (spec: routing 13).
@@ -29,6 +29,8 @@ enum Passage<'a> {
     Everyone,
     /// It must be cut first.
     Cut { owner: PeerId },
+    /// It goes in two records.
+    Pieces { owner: PeerId },
 }
 
 /// How a packet fits on its way.
@@ -100,6 +102,7 @@ impl Fib {
             }
             Ok(Passage::Everyone) => self.broadcast(source),
             Ok(Passage::Cut { owner }) => Verdict::Punt(Punt::Fragment { owner, source }),
+            Ok(Passage::Pieces { owner }) => Verdict::Punt(Punt::Oversized { owner }),
             Err(Refusal::Icmp(error)) => self.refuse(source, error, family, packet, scratch),
             Err(Refusal::Quiet(reason)) => Verdict::Drop(reason),
         }
@@ -124,9 +127,29 @@ impl Fib {
         if self.policy.direct_only && owner.peer != via.peer {
             return Err(IcmpError::Forbidden.into());
         }
-        match fit(via, family, packet.payload())? {
-            Fit::Whole => Ok(Passage::To { owner, via }),
-            Fit::Cut => Ok(Passage::Cut { owner: owner.peer }),
+        match fit(via, family, packet.payload()) {
+            Ok(Fit::Whole) => Ok(Passage::To { owner, via }),
+            Ok(Fit::Cut) => Ok(Passage::Cut { owner: owner.peer }),
+            Err(Refusal::Icmp(IcmpError::TooBig { .. }))
+                if source == PeerId::ME && owner.joins && goes_in_pieces(family, packet.payload()) =>
+            {
+                Ok(Passage::Pieces { owner: owner.peer })
+            }
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// The error for the sender of a packet of our own that goes to `owner` in two pieces, if one may be sent.
+    pub(crate) fn too_big(&self, owner: PeerId, packet: &Packet, scratch: &mut Scratch) -> Option<(Verdict, Packet)> {
+        let family = Family::of(packet.payload())?;
+        let via = self.peer(self.via(self.peer(owner)?))?;
+        let mut error = packet.clone();
+        match fit(via, family, packet.payload()) {
+            Err(Refusal::Icmp(refusal)) if scratch.errors.take(scratch.now) => {
+                let verdict = self.tell(PeerId::ME, refusal, family, &mut error, scratch);
+                Some((verdict, error))
+            }
+            Ok(_) | Err(_) => None,
         }
     }
 
@@ -188,6 +211,17 @@ impl Fib {
         if !scratch.errors.take(scratch.now) {
             return Verdict::Drop(DropReason::IcmpLimited);
         }
+        self.tell(source, error, family, packet, scratch)
+    }
+
+    fn tell(
+        &self,
+        source: PeerId,
+        error: IcmpError,
+        family: Family,
+        packet: &mut Packet,
+        scratch: &mut Scratch,
+    ) -> Verdict {
         if !icmp::rewrite(error, family, packet) {
             return Verdict::Drop(error.reason());
         }
@@ -197,6 +231,15 @@ impl Fib {
 
 fn is_neighbour_solicitation(packet: &[u8]) -> bool {
     ip::byte(packet, V6_NEXT) == Some(ICMPV6) && ip::byte(packet, V6_HEADER) == Some(NEIGHBOUR_SOLICITATION)
+}
+
+/// Whether a packet that does not fit goes in two pieces: TCP sends shorter ones when it is told.
+fn goes_in_pieces(family: Family, packet: &[u8]) -> bool {
+    let protocol = match family {
+        Family::V4 => ip::byte(packet, V4_PROTOCOL),
+        Family::V6 => ip::byte(packet, V6_NEXT),
+    };
+    protocol.is_some_and(|protocol| protocol != TCP) && packet.len() + ETHERNET_HEADER <= MAX_FRAME
 }
 
 /// Whether a packet fits on its way, or must be cut for that.

@@ -35,6 +35,11 @@ pub enum Punt {
         /// Who sent it into the mesh.
         source: PeerId,
     },
+    /// Plain packet of our own that is larger than its owner's MTU, may not be cut, and goes in two records.
+    Oversized {
+        /// Who owns the destination.
+        owner: PeerId,
+    },
     /// Plain packet for everyone.
     Broadcast {
         /// Who sent it into the mesh.

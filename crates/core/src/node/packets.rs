@@ -3,11 +3,12 @@
 //! Source: spec datagrams 7 to 10, meta-protocol 6.10.
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::crypto::base64;
 use crate::crypto::sptps::HANDSHAKE;
 use crate::dataplane::fib::{Broadcast, Fib};
-use crate::dataplane::record::{FRAME, PROBE};
+use crate::dataplane::record::{FIRST_PIECE, FRAME, LAST_PIECE, PROBE};
 use crate::dataplane::route::MIN_V4_LIMIT;
 use crate::dataplane::verdict::{DropReason, Punt, Verdict};
 use crate::dataplane::{ethernet, fragment};
@@ -34,6 +35,7 @@ impl Node {
         match punt {
             Punt::Plain { owner, source } => self.on_plain(owner, source, packet),
             Punt::Fragment { owner, source } => self.on_fragment(owner, source, &packet),
+            Punt::Oversized { owner } => self.on_oversized(owner, &packet),
             Punt::Broadcast { source } => self.on_broadcast(source, &packet),
             Punt::Relay { origin, destination } => self.relay_over_tcp(origin, destination, &packet),
             Punt::Record { origin, kind, direct, from } => self.on_record(origin, kind, &packet, direct, from),
@@ -175,7 +177,7 @@ impl Node {
     }
 
     /// Sends a sealed datagram towards its destination on the neighbour's meta connection (spec: datagrams 7.4).
-    fn relay_over_tcp(&mut self, origin: PeerId, destination: PeerId, packet: &Packet) {
+    pub(super) fn relay_over_tcp(&mut self, origin: PeerId, destination: PeerId, packet: &Packet) {
         if origin != PeerId::ME {
             self.use_tunnel(destination);
         }
@@ -273,6 +275,9 @@ impl Node {
     }
 
     pub(super) fn deliver_record(&mut self, origin: PeerId, kind: u8, mut packet: Packet) {
+        if matches!(kind, FIRST_PIECE | LAST_PIECE) {
+            return self.on_piece(origin, kind, packet.payload());
+        }
         let fib = std::sync::Arc::clone(&self.fib);
         let verdict = fib.accept_record(origin, kind, &mut packet, &mut self.scratch);
         self.on_verdict(verdict, packet);
@@ -282,6 +287,7 @@ impl Node {
         match kind {
             PROBE => self.on_probe(origin, packet.payload(), direct, from),
             HANDSHAKE => self.on_opened_handshake(origin, packet.payload()),
+            FIRST_PIECE | LAST_PIECE => self.on_piece(origin, kind, packet.payload()),
             _ => {}
         }
     }
@@ -322,6 +328,9 @@ impl Node {
         match session.open(&mut packet) {
             Ok(kind @ (PROBE | HANDSHAKE)) => self.on_record(origin, kind, &packet, true, from),
             Ok(kind) => {
+                if let Some(known) = self.peer(origin) {
+                    known.stats.straight_in.fetch_add(1, Relaxed);
+                }
                 self.on_data_from(origin, from);
                 self.deliver_record(origin, kind, packet);
             }

@@ -8,6 +8,7 @@ use crate::name::{NodeId, PeerId};
 use crate::node::Node;
 use crate::node::io::Output;
 use crate::packet::MAX_FRAME;
+use crate::wire::hello::Feature;
 use crate::wire::options::Options;
 
 impl Node {
@@ -79,6 +80,7 @@ impl Node {
             udp_confirmed: known.is_confirmed(),
             relays_for_us: tunnel.is_some_and(|tunnel| tunnel.probing.answered.is_some()),
             by_tcp: tunnel.is_some_and(|tunnel| tunnel.health.shuns_datagrams()),
+            joins: tunnel.is_some_and(|tunnel| tunnel.agreement.features.has(Feature::Split)),
             mtu: if me { MAX_FRAME as u16 } else { self.mtu_of(peer) },
             min_mtu: known.min_mtu(),
             legacy: keys.map(|keys| Arc::clone(&keys.session)),

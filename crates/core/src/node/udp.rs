@@ -395,8 +395,10 @@ impl Node {
         if self.peer(peer).is_some_and(|known| known.udp == Some(target)) {
             return;
         }
-        self.adopt(peer, target);
-        self.send_request(peer, target, probe::MIN_PROBE);
+        if !self.follow(peer, target) {
+            self.adopt(peer, target);
+            self.send_request(peer, target, probe::MIN_PROBE);
+        }
     }
 
     /// Searches the path MTU while there is traffic (spec: datagrams 13.2).

@@ -3,9 +3,12 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use crate::dataplane::fib::UdpTarget;
 use crate::name::PeerId;
 use crate::node::Node;
+use crate::peer::Peer;
 use crate::peer::watch::Finding;
+use crate::wire::hello::Feature;
 use crate::wire::probe;
 
 /// The round-trip time of a path on which none was measured.
@@ -58,6 +61,20 @@ impl Node {
                 self.tell_doubt(peer);
             }
         }
+    }
+
+    /// A packet of a tinmesh node whose path worked came from another address: as when a NAT gives its ports anew. Packets
+    /// follow there at once, and the doubts that begin end that soon if nothing there answers.
+    pub(super) fn follow(&mut self, peer: PeerId, target: UdpTarget) -> bool {
+        if !self.uses(peer, Feature::Health) || !self.peer(peer).is_some_and(Peer::is_confirmed) {
+            return false;
+        }
+        if let Some(known) = self.peer_mut(peer) {
+            known.udp = Some(target);
+        }
+        self.touch(peer);
+        self.doubt(peer);
+        true
     }
 
     /// Datagrams do not arrive at `peer`: packets take another way, and whoever is next on it is asked at once too.

@@ -15,6 +15,7 @@ use crate::name::PeerId;
 use crate::packet::Packet;
 use crate::peer::agreement::Agreement;
 use crate::peer::health::Health;
+use crate::peer::pieces::Pieces;
 use crate::peer::pmtu::Pmtu;
 use crate::peer::watch::Watch;
 use crate::time::Instant;
@@ -94,6 +95,8 @@ pub struct Tunnel {
     pub watch: Watch,
     /// What part of them does, as the peer tells.
     pub health: Health,
+    /// Packets that go or come in two records.
+    pub pieces: Pieces,
     /// Compression level that the peer wants.
     pub compression: u8,
     /// When there was traffic last.
@@ -155,6 +158,7 @@ impl Tunnel {
             probing: Probing::default(),
             watch: Watch::default(),
             health: Health::default(),
+            pieces: Pieces::default(),
             compression: 0,
             used: None,
             info_sent: (None, None),

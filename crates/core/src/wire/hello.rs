@@ -29,11 +29,13 @@ pub enum Feature {
     Statements,
     /// Reports of what arrives, and the choice of way that follows.
     Health,
+    /// Packets that are too long for their way go in two records.
+    Split,
 }
 
 impl Feature {
     /// All features.
-    pub const ALL: [Self; 3] = [Self::Aes256Gcm, Self::Statements, Self::Health];
+    pub const ALL: [Self; 4] = [Self::Aes256Gcm, Self::Statements, Self::Health, Self::Split];
 
     /// Its name, in hellos and in the variable `Extensions`.
     pub const fn name(self) -> &'static str {
@@ -41,6 +43,7 @@ impl Feature {
             Self::Aes256Gcm => "aead-aes256gcm",
             Self::Statements => "statements",
             Self::Health => "health",
+            Self::Split => "split",
         }
     }
 }
@@ -234,8 +237,8 @@ mod tests {
 
     #[test]
     fn names_that_nobody_knows_and_other_versions_are_ignored() {
-        assert_eq!(Features::parse("tea aead-aes256gcm biscuits statements health"), Features::all());
-        assert_eq!(Features::all().to_string(), "aead-aes256gcm statements health");
+        assert_eq!(Features::parse("tea aead-aes256gcm biscuits statements health split"), Features::all());
+        assert_eq!(Features::all().to_string(), "aead-aes256gcm statements health split");
         assert!(Features::parse("").is_empty() && Features::NONE.to_string().is_empty());
 
         let two = Two::new();

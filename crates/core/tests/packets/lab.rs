@@ -181,6 +181,7 @@ fn entry(peer: PeerId) -> PeerEntry {
         udp_confirmed: !me,
         relays_for_us: !me,
         by_tcp: false,
+        joins: false,
         mtu: if me { 1518 } else { 1439 },
         min_mtu: if me { 0 } else { 1439 },
         session: None,

@@ -26,6 +26,7 @@ mod mixed;
 mod nats;
 mod netnames;
 mod offloads;
+mod paths;
 mod proxies;
 mod relaying;
 mod reloads;

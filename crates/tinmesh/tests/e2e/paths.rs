@@ -1,0 +1,115 @@
+//! UDP paths that are cut, throttled or narrowed while packets flow.
+
+use std::time::{Duration, Instant};
+
+use crate::lab::mesh::{self, v4, wait_for_direct};
+use crate::lab::namespace::Namespace;
+use crate::lab::topology::{Segment, black_hole, block_udp, router};
+use crate::lab::traffic::{Pinging, Transfer, ping_whole, transfer};
+use crate::lab::{Daemon, Kind, Lab, secs, wait_until};
+
+/// Two of ours with a direct path.
+fn pair(lab: &Lab) -> [Daemon; 2] {
+    let mut mesh = mesh::pair(lab, [Kind::Ours, Kind::Ours]);
+    mesh::start(&mut mesh);
+    wait_for_direct(&mesh[0], "bob", &v4(2));
+    wait_for_direct(&mesh[1], "alice", &v4(1));
+    mesh
+}
+
+/// How long it takes until echo requests are answered again, after they were lost.
+fn silence(from: &Namespace, to: &str, limit: Duration) -> Duration {
+    wait_until(limit, "packets arrive again", || crate::lab::traffic::answers_within(from, to, secs(1)))
+}
+
+fn free(host: &Namespace) {
+    host.shell("nft delete table inet lab");
+}
+
+#[test]
+fn udp_that_is_cut_under_traffic_is_left_within_five_seconds_and_used_again_when_it_returns() {
+    let lab = Lab::alone();
+    let [alice, bob] = pair(&lab);
+    let _flow = Pinging::start(&lab, &alice.namespace, &v4(2));
+
+    block_udp(&bob.namespace);
+    let silent = silence(&alice.namespace, &v4(2), secs(5));
+    free(&bob.namespace);
+    let back = wait_until(secs(60), "the path is direct again", || alice.sees("bob", |node| node.direct()));
+
+    eprintln!("silence {:.2} s, direct again after {:.2} s", silent.as_secs_f64(), back.as_secs_f64());
+}
+
+const MEGABYTE: u64 = 1_000_000;
+
+fn rate(transfer: &Transfer) -> f64 {
+    transfer.bytes as f64 * 8.0 / transfer.took.as_secs_f64() / 1e6
+}
+
+/// Lets only a megabit of UDP in a second arrive at a host.
+fn police(host: &Namespace) {
+    host.nft(
+        "table inet lab {
+            chain in {
+                type filter hook input priority 0;
+                iifname \"eth*\" meta l4proto udp limit rate over 125 kbytes/second burst 16 kbytes drop;
+            }
+        }",
+    );
+}
+
+/// At a megabit in a second it would take more than five minutes.
+#[test]
+fn a_transfer_whose_udp_is_throttled_goes_on_over_tcp() {
+    let lab = Lab::alone();
+    let [alice, bob] = pair(&lab);
+    police(&bob.namespace);
+    let start = Instant::now();
+
+    let throttled = transfer(&alice.namespace, &bob.namespace, &v4(2), 40 * MEGABYTE);
+
+    throttled.assert_intact(40 * MEGABYTE);
+    let moved = start.elapsed();
+    assert!(moved < secs(40), "{moved:?}");
+    let over_tcp = transfer(&alice.namespace, &bob.namespace, &v4(2), 40 * MEGABYTE);
+    let plain = transfer(&alice.namespace, &bob.namespace, "192.0.2.2", 200 * MEGABYTE);
+    eprintln!(
+        "Mbit/s: {:.0} with the change, {:.0} after it, {:.0} without a tunnel",
+        rate(&throttled),
+        rate(&over_tcp),
+        rate(&plain)
+    );
+}
+
+#[test]
+fn a_path_that_shrinks_under_traffic_without_a_word_is_measured_anew() {
+    let lab = Lab::alone();
+    let (left, right) = (Segment::new("left"), Segment::new("right"));
+    let router = router("narrow", (&left, &["198.51.100.254/24"]), (&right, &["203.0.113.254/24"]));
+    let hosts = [
+        left.host_behind("node", "198.51.100.1/24", "198.51.100.254"),
+        right.host_behind("node", "203.0.113.2/24", "203.0.113.254"),
+    ];
+    let [alice, bob] = [0, 1].map(|at| mesh::node(&lab, at + 1, Kind::Ours, &hosts[at]));
+    bob.host("Address = 203.0.113.2");
+    alice.config("ConnectTo = bob").knows(&bob);
+    bob.knows(&alice);
+    let mut mesh = [alice, bob];
+    mesh::start(&mut mesh);
+    let [alice, bob] = &mesh;
+    wait_for_direct(alice, "bob", &v4(2));
+    wait_for_direct(bob, "alice", &v4(1));
+    wait_until(secs(20), "the path's size is known", || {
+        ping_whole(&alice.namespace, &v4(2), 1_400) && alice.sees("bob", |node| node.mtu_found())
+    });
+
+    black_hole(&router, 1_280);
+
+    let flows = wait_until(secs(5), "packets of 1,200 bytes arrive", || ping_whole(&alice.namespace, &v4(2), 1_200));
+    // 1,280 bytes less the headers of IP and UDP, ids, number, type and tag.
+    let known = wait_until(secs(10), "the smaller size is known", || {
+        ping_whole(&alice.namespace, &v4(2), 1_400);
+        alice.sees("bob", |node| node.mtu_found() && (1_211..=1_219).contains(&node.mtu))
+    });
+    eprintln!("flows after {:.2} s, size known {:.2} s later", flows.as_secs_f64(), known.as_secs_f64());
+}

@@ -21,6 +21,7 @@ impl Store {
     /// If it is refused. After [`Refused::ShutOut`] the neighbour is to be disconnected, see [`Neighbour`].
     pub fn accept(&mut self, text: &str, from: Option<&mut Neighbour>, now: Time) -> Result<Accepted, Refused> {
         let mut from = from;
+        self.now = now;
         if let Some(neighbour) = &mut from
             && !neighbour.may_send(now)
         {

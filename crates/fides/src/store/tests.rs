@@ -243,3 +243,21 @@ fn the_vote_of_a_founder_who_was_voted_out_is_passed_on_for_it_was_counted() {
     }
     assert_eq!(store.items().len(), 2, "who has only one of them does not know that 3 is out");
 }
+
+#[test]
+fn those_whom_somebody_introduced_before_do_not_crowd_out_those_who_count_by_now() {
+    let mut store = store();
+    for subject in 20..23 {
+        let brief = claim(Sign::Yes, vouch(subject), 0).until(NOW.after(60)).sign(&secret(1)).unwrap();
+        store.accept(&brief.to_string(), None, NOW).unwrap();
+    }
+    let later = NOW.after(3_600);
+    store.accept(&line(1, Sign::Yes, vouch(2), 9), None, later).unwrap();
+    let accepted = store.accept(&line(2, Sign::Yes, about(9, &[]), 0), None, later);
+    assert!(matches!(accepted, Ok(Accepted::New(_))), "three at once are allowed, and three are over: {accepted:?}");
+    let mut waits = self::store();
+    for text in [line(1, Sign::Yes, vouch(2), 9), line(2, Sign::Yes, about(9, &[]), 0)] {
+        waits.accept(&text, None, NOW).unwrap();
+    }
+    assert_eq!(waits.items().len(), 2);
+}

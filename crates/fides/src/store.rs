@@ -146,6 +146,10 @@ pub struct Store {
     waiting: BTreeMap<(Time, StatementId), Arc<Statement>>,
     budgets: BTreeMap<Key, Budget>,
     verifications: u64,
+    /// What the caller's clock said last.
+    now: Time,
+    /// What it said when the standings were found out.
+    settled: Time,
 }
 
 impl Store {
@@ -161,6 +165,8 @@ impl Store {
             waiting: BTreeMap::new(),
             budgets: BTreeMap::new(),
             verifications: 0,
+            now: Time(0),
+            settled: Time(0),
         };
         store.settle();
         store
@@ -202,6 +208,7 @@ impl Store {
     /// # Errors
     /// If there is no such statement, or no room for it.
     pub fn say(&mut self, secret: &SecretKey, claim: Claim, now: Time) -> Result<Item, Refused> {
+        self.now = now;
         let serial = Claim::serial_after(self.ledger.last_serial(&secret.public()), now);
         let statement = Arc::new(Claim { serial, ..claim }.sign(secret)?);
         self.keep(&statement, now);
@@ -211,7 +218,12 @@ impl Store {
     /// To be called now and then, at least once a minute: what has begun leaves the waiting room, what is over for good
     /// is forgotten. Gives what is to be passed on.
     pub fn tick(&mut self, now: Time) -> Vec<Item> {
+        self.now = now;
         self.ledger.forget_past(now);
+        let (start, end) = self.ledger.quiet_around(self.settled);
+        if now < start || end <= now {
+            self.settle();
+        }
         let ahead = now.after(crate::time::AHEAD);
         let mut begun = Vec::new();
         while let Some(first) = self.waiting.first_entry().filter(|first| first.key().0 <= ahead) {

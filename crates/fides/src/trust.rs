@@ -6,7 +6,8 @@
 //!
 //! Between the two lies the key that a quorum vouches for, but against which others speak, too few to have it distrusted.
 //! Its yes does not count, its no does: so a few who lack a quorum can neither make someone speak nor have someone
-//! silenced. For the same reason, opposition is counted from all who may object, support of the objectors likewise.
+//! silenced. For the same reason, opposition is counted from all who may object, support of the objectors likewise; and
+//! without a clock a warning that has an end keeps a key from speaking, but not from objecting.
 //!
 //! Keys that one voice alone brought in share that voice ([`crate::ballot`]), and one key introduces a bounded number.
 //!
@@ -56,6 +57,14 @@ impl When {
         match self {
             Self::At(moment) => statement.holds(moment),
             Self::Ever => statement.claim().sign != Sign::DontCare,
+        }
+    }
+
+    /// Whether a no that counts surely holds: without a clock one that has an end may be over.
+    fn is_sure(self, statement: &Statement) -> bool {
+        match self {
+            Self::At(moment) => moment.yes == moment.no || statement.claim().until.is_none(),
+            Self::Ever => true,
         }
     }
 }
@@ -215,7 +224,8 @@ impl Trust {
             let Some(place) = self.places.get(introducer).or_else(|| open.get(introducer)) else { continue };
             let place = place.introducing_below(level);
             if (place.speaks.is_some() || place.objects.is_some()) && self.counts(introducer, key, standing) {
-                candidate.get_or_insert_with(Candidate::default).hear(&place, standing);
+                let is_sure = self.when.is_sure(&standing.acting);
+                candidate.get_or_insert_with(Candidate::default).hear(&place, standing, is_sure);
             }
         }
         candidate
@@ -311,7 +321,7 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn hear(&mut self, introducer: &Place, standing: &Standing) {
+    fn hear(&mut self, introducer: &Place, standing: &Standing, is_sure: bool) {
         let claim = standing.acting.claim();
         let Place { speaks, objects, is_muted, .. } = *introducer;
         match claim.sign {
@@ -328,7 +338,7 @@ impl Candidate {
             Sign::No if is_muted && standing.contradiction.is_none() => {}
             Sign::No => {
                 objects.iter().for_each(|vote| self.speaking.vote_no(vote.voice));
-                speaks.iter().for_each(|vote| self.objecting.vote_no(vote.voice));
+                speaks.iter().filter(|_| is_sure).for_each(|vote| self.objecting.vote_no(vote.voice));
             }
             Sign::DontCare => {}
         }

@@ -327,3 +327,40 @@ fn a_clock_that_is_wrong_by_an_hour_widens_nothing() {
     }
     assert!(narrower > 50, "{narrower}");
 }
+
+#[test]
+fn without_a_clock_nothing_is_allowed_that_a_clock_would_not_allow() {
+    let mut narrower = 0;
+    for seed in 0..4_000 {
+        let mut draw = Draw::new(seed);
+        let (said, rules) = (draw.statements(40, 6), rules(&[1, 2], 1 + draw.below(2)));
+        let (acting, now) = (ledger(&said), NOW.before(3_600).after(600 * draw.below(13) as u64));
+        let (mut right, mut clockless) = (Judge::new(rules.clone()), Judge::new(rules));
+        for (topic, subject) in ["edit", "own", "pick"].into_iter().flat_map(|topic| (0..6).map(move |n| (topic, n))) {
+            let question = Question { subject: key(subject), ..ask(topic) };
+            let truth = right.decide(&acting, &question, Span::at(now));
+            let answer = clockless.decide(&acting, &question, Span::vouched(now));
+            assert!(answer != Answer::Allow || truth == Answer::Allow, "seed {seed}, {question:?}: {truth:?}");
+            narrower += usize::from(answer > truth);
+        }
+    }
+    assert!(narrower > 50, "{narrower}");
+}
+
+#[test]
+fn without_a_clock_a_warning_that_is_over_does_not_silence_an_objector() {
+    let rules = observer(&[1, 2, 3], 1);
+    let warn = |issuer| say(issuer, claim(Sign::No, trust(20, "edit"), 0).until(NOW.after(60)));
+    let said = [
+        yes(1, trust(20, "edit")),
+        warn(2),
+        warn(3),
+        no(20, allow(MALLORY, "edit", &[])),
+        yes(2, allow(MALLORY, "edit", &[])),
+    ];
+    let (acting, later) = (ledger(&said), NOW.after(3_600));
+    let answer = |span| Judge::new(rules.clone()).decide(&acting, &ask("edit"), span);
+    assert_eq!(answer(Span::at(NOW)), Answer::Allow, "20 is distrusted");
+    assert_eq!(answer(Span::at(later)), Answer::Unknown);
+    assert_eq!(answer(Span::vouched(later)), Answer::Unknown);
+}

@@ -153,21 +153,22 @@ impl<'a> Oracle<'a> {
             let open = |key: &Key| !self.is_revoked(key) && !distrusted.contains(key);
             let keys: Vec<Key> = keys.into_iter().filter(open).collect();
             for key in keys {
-                let votes = |by: &Placed, sign, reach| self.introductions(by, topic, key, sign, reach);
-                let for_it = |by: &Placed, against: &Placed, reach| {
-                    let against = votes(against, Sign::No, 0);
+                let votes = |by: &Placed, sign, reach| self.introductions(by, topic, key, (sign, reach), false);
+                let for_it = |by: &Placed, against: &Placed, reach, only_sure| {
+                    let against = self.introductions(against, topic, key, (Sign::No, 0), only_sure);
                     (votes(by, Sign::Yes, reach).difference(&against).count(), against.len())
                 };
                 if old_speakers.contains_key(&key) {
                     continue;
                 }
-                let (yes, no) = for_it(&old_objectors, &old_speakers, 0);
+                let (yes, no) = for_it(&old_objectors, &old_speakers, 0, true);
                 let lost = no >= yes + quorum;
                 let speaks = (1..=4).rev().find(|reach| {
-                    let (yes, no) = for_it(&old_speakers, &old_objectors, *reach);
+                    let (yes, no) = for_it(&old_speakers, &old_objectors, *reach, false);
                     yes >= no + quorum
                 });
-                let objects = (1..=4).rev().find(|reach| for_it(&old_objectors, &old_speakers, *reach).0 >= quorum);
+                let objects =
+                    (1..=4).rev().find(|reach| for_it(&old_objectors, &old_speakers, *reach, true).0 >= quorum);
                 let voice = |by: &Placed| {
                     let voices = votes(by, Sign::Yes, 0);
                     if voices.len() == 1 { *voices.first().unwrap() } else { key }
@@ -189,8 +190,16 @@ impl<'a> Oracle<'a> {
         (speakers, objectors)
     }
 
-    /// The voices that say `sign` to the introduction of a key, with at least this reach.
-    fn introductions(&self, by: &Placed, topic: &Word, key: Key, sign: Sign, reach: u64) -> BTreeSet<Key> {
+    /// The voices that say `sign` to the introduction of a key, with at least this reach. Without a clock a no that has an
+    /// end may be over: it is not among those that are sure.
+    fn introductions(
+        &self,
+        by: &Placed,
+        topic: &Word,
+        key: Key,
+        (sign, reach): (Sign, u64),
+        only_sure: bool,
+    ) -> BTreeSet<Key> {
         let roots = self.roots();
         let mut voices = BTreeSet::new();
         for (introducer, (voice, _, own)) in by.iter().filter(|(_, (_, _, own))| *own > 1) {
@@ -207,7 +216,8 @@ impl<'a> Oracle<'a> {
                     Sign::No => !is_muted || self.clashes(s),
                     Sign::DontCare => false,
                 };
-                if counts {
+                let is_sure = self.denials_end || s.claim().until.is_none();
+                if counts && (is_sure || !only_sure) {
                     voices.insert(*voice);
                 }
             }

@@ -21,6 +21,7 @@ impl Store {
     /// If it is refused. After [`Refused::ShutOut`] the neighbour is to be disconnected, see [`Neighbour`].
     pub fn accept(&mut self, text: &str, from: Option<&mut Neighbour>, now: Time) -> Result<Accepted, Refused> {
         let mut from = from;
+        self.now = now;
         if let Some(neighbour) = &mut from
             && !neighbour.may_send(now)
         {
@@ -141,7 +142,9 @@ impl Store {
             Merge::Outdated => return Accepted::Outdated,
             Merge::Fresh => {}
         }
-        if self.changes_standings(&statement.claim().about) {
+        let evidence = statement.claim().about.topic().and_then(|topic| self.ledger.evidence(&issuer, topic));
+        let proof = evidence.filter(|evidence| evidence.has(statement.id())).cloned();
+        if proof.is_some() || self.changes_standings(&statement.claim().about) {
             self.settle();
         } else if !self.standings.contains_key(&issuer) {
             self.on_stranger(issuer);
@@ -149,11 +152,7 @@ impl Store {
         if !self.is_passed_on(statement) {
             return Accepted::Kept;
         }
-        let evidence = statement.claim().about.topic().and_then(|topic| self.ledger.evidence(&issuer, topic));
-        let proof = evidence.filter(|evidence| evidence.has(statement.id()));
-        Accepted::New(
-            proof.map_or_else(|| Item::Statement(Arc::clone(statement)), |proof| Item::Evidence(proof.clone())),
-        )
+        Accepted::New(proof.map_or_else(|| Item::Statement(Arc::clone(statement)), Item::Evidence))
     }
 
     fn changes_standings(&self, about: &About) -> bool {

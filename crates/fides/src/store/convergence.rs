@@ -166,7 +166,7 @@ fn answers(store: &Store, subjects: &[Key]) -> Vec<Answer> {
 #[test]
 fn after_a_partition_all_who_meet_decide_alike() {
     let (mut moved, mut met) = (0, 0);
-    for seed in 0..60 {
+    for seed in 0..200 {
         let mut draw = Draw::new(seed);
         let count = 10 + draw.below(40);
         let said: Vec<_> = draw.statements(count, 6).iter().map(|drawn| signed(drawn)).collect();

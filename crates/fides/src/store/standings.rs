@@ -4,27 +4,35 @@ use std::collections::BTreeMap;
 
 use crate::key::Key;
 use crate::store::{Standing, Store};
+use crate::time::Span;
 use crate::trust::{Trust, When, founders};
 use crate::word::Word;
 
 impl Store {
-    /// Finds out whose word counts in any topic at any time, and makes everybody fit into the room that is due.
+    /// Finds out whose word counts in any topic, and makes everybody fit into the room that is due. Those whose word counts
+    /// at this time come first; then those whose word did or will count, if everything held that is known.
     pub(super) fn settle(&mut self) {
-        let mut nearest: BTreeMap<Key, u8> = BTreeMap::new();
-        let founders = founders(&self.ledger, &self.rules, When::Ever);
-        for topic in self.topics() {
-            let trust = Trust::of_all(&self.ledger, &self.rules, &founders, &topic, When::Ever);
-            for (key, level) in trust.heard() {
-                let known = nearest.entry(*key).or_insert(level);
-                *known = level.min(*known);
+        self.settled = self.now;
+        let mut nearest: BTreeMap<Key, (bool, u8)> = BTreeMap::new();
+        for when in [When::At(Span::at(self.now).moment(self.now)), When::Ever] {
+            let founders = founders(&self.ledger, &self.rules, when);
+            for topic in self.topics() {
+                let trust = Trust::of_all(&self.ledger, &self.rules, &founders, &topic, when);
+                for (key, level) in trust.heard() {
+                    let rank = (when == When::Ever, level);
+                    let known = nearest.entry(*key).or_insert(rank);
+                    *known = rank.min(*known);
+                }
             }
         }
-        let mut ranked: Vec<(u8, Key)> = nearest.into_iter().map(|(key, level)| (level, key)).collect();
+        let mut ranked: Vec<((bool, u8), Key)> = nearest.into_iter().map(|(key, rank)| (rank, key)).collect();
         ranked.sort_unstable();
         ranked.truncate(self.quotas.members);
         let standing = |level| if level == 0 { Standing::Root } else { Standing::Member };
-        self.standings = ranked.into_iter().map(|(level, key)| (key, standing(level))).collect();
-        for key in &self.expected {
+        self.standings = ranked.into_iter().map(|((_, level), key)| (key, standing(level))).collect();
+        // The votes of those who were founders at first are counted, even if these vote them out.
+        let first = self.rules.founders.iter().filter(|founder| !self.ledger.is_revoked(founder));
+        for key in first.chain(&self.expected) {
             self.standings.entry(*key).or_insert(Standing::Member);
         }
         self.fit();

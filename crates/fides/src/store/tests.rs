@@ -213,3 +213,51 @@ fn what_strangers_say_of_a_key_does_not_have_its_revocation_passed_on() {
     store.accept(&line(1, Sign::Yes, about(9, &["a"]), 0), None, NOW).unwrap();
     assert_eq!(store.items().len(), 2, "a founder knows it");
 }
+
+#[test]
+fn who_contradicts_itself_no_longer_has_others_passed_on_whatever_came_first() {
+    let said = [
+        line(1, Sign::Yes, vouch(2), 0),
+        line(2, Sign::Yes, about(9, &[]), 0),
+        line(1, Sign::Yes, about(9, &["a"]), 5),
+        line(1, Sign::No, about(9, &["a"]), 5),
+    ];
+    let fill = |order: [usize; 4]| {
+        let mut store = store();
+        order.into_iter().for_each(|at| drop(store.accept(&said[at], None, NOW).unwrap()));
+        store.items()
+    };
+    let items = fill([2, 3, 0, 1]);
+    assert!(items.iter().all(|item| !item.to_string().contains(&said[1])), "nobody whose word counts vouches for 2");
+    assert_eq!(fill([0, 1, 2, 3]), items);
+}
+
+#[test]
+fn the_vote_of_a_founder_who_was_voted_out_is_passed_on_for_it_was_counted() {
+    let founders = [1, 2, 3].map(|number| secret(number).public()).into();
+    let mut store = Store::new(Rules { founders, ..store().rules().clone() }, Quotas::default());
+    let founder = About::Allow { subject: Subject::Key(secret(3).public()), topic: word("found"), args: vec![] };
+    for voter in [1, 3] {
+        let accepted = store.accept(&line(voter, Sign::No, founder.clone(), 0), None, NOW);
+        assert!(matches!(accepted, Ok(Accepted::New(_))), "{accepted:?}");
+    }
+    assert_eq!(store.items().len(), 2, "who has only one of them does not know that 3 is out");
+}
+
+#[test]
+fn those_whom_somebody_introduced_before_do_not_crowd_out_those_who_count_by_now() {
+    let mut store = store();
+    for subject in 20..23 {
+        let brief = claim(Sign::Yes, vouch(subject), 0).until(NOW.after(60)).sign(&secret(1)).unwrap();
+        store.accept(&brief.to_string(), None, NOW).unwrap();
+    }
+    let later = NOW.after(3_600);
+    store.accept(&line(1, Sign::Yes, vouch(2), 9), None, later).unwrap();
+    let accepted = store.accept(&line(2, Sign::Yes, about(9, &[]), 0), None, later);
+    assert!(matches!(accepted, Ok(Accepted::New(_))), "three at once are allowed, and three are over: {accepted:?}");
+    let mut waits = self::store();
+    for text in [line(1, Sign::Yes, vouch(2), 9), line(2, Sign::Yes, about(9, &[]), 0)] {
+        waits.accept(&text, None, NOW).unwrap();
+    }
+    assert_eq!(waits.items().len(), 2);
+}

@@ -25,6 +25,7 @@ use crate::name::NodeName;
 
 pub mod inviter;
 pub mod joiner;
+pub mod rights;
 pub mod url;
 
 /// Bytes of a cookie, and of the hashes in a URL and a file name.
@@ -102,9 +103,14 @@ pub fn invitee(file: &[u8]) -> Result<NodeName, InviteError> {
 
 /// Whether an invitation file lets the joiner choose another name: `NameChoice = yes` in its first chunk.
 pub fn offers_name_choice(file: &[u8]) -> bool {
-    let lines = file.split(|&byte| byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
-    let mut own = lines.filter_map(assignment).skip(1).take_while(|(name, _)| !name.eq_ignore_ascii_case("Name"));
+    let mut own = own_part(file);
     own.any(|(name, value)| name.eq_ignore_ascii_case("NameChoice") && value.eq_ignore_ascii_case("yes"))
+}
+
+/// The settings in the first part of an invitation file, which is about the invited node.
+fn own_part(file: &[u8]) -> impl Iterator<Item = (&str, &str)> {
+    let lines = file.split(|&byte| byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
+    lines.filter_map(assignment).skip(1).take_while(|(name, _)| !name.eq_ignore_ascii_case("Name"))
 }
 
 /// Variable and value of a configuration line.

@@ -1,6 +1,7 @@
 //! How large packets may be, and how nodes find out.
 
 use tinmesh_core::dataplane::fib::Forwarding;
+use tinmesh_core::wire::hello::Features;
 use tinmesh_sim::{Host, Path, World, millis, secs};
 
 /// What a path of so many bytes of IPv4 packet leaves for a frame: headers of IP and UDP, number, type, tag, ids.
@@ -10,8 +11,12 @@ const fn frame(ip: u16) -> u16 {
 
 /// Two nodes with a third as their meeting point.
 fn two(world: &World) -> [Host<'_>; 2] {
+    two_with(world, Features::all())
+}
+
+fn two_with(world: &World, extensions: Features) -> [Host<'_>; 2] {
     let carol = world.node("carol");
-    let alice = world.node("alice").knows(carol);
+    let alice = world.node("alice").configure(|config| config.mesh.extensions = extensions).knows(carol);
     let bob = world.node("bob").knows(carol);
     world.settle(secs(5));
     [alice, bob]
@@ -64,14 +69,24 @@ fn the_size_of_a_black_hole_is_found_and_nothing_hangs() {
 
 #[test]
 fn a_sender_is_told_what_fits_and_then_everything_arrives() {
+    is_told(Features::NONE, 0);
+}
+
+#[test]
+fn what_does_not_fit_goes_in_two_pieces_and_its_sender_is_told_all_the_same() {
+    is_told(Features::all(), 5);
+}
+
+/// Alice sends five packets that do not fit and may not be cut.
+fn is_told(extensions: Features, arrive: usize) {
     let world = World::new(4);
-    let [alice, bob] = two(&world);
+    let [alice, bob] = two_with(&world, extensions);
     bob.set_link_mtu(1280, true);
     world.talk(alice, bob, secs(20));
 
     let flow = world.flow(alice, bob, 1400, millis(100), 5);
     world.run_for(secs(2));
-    assert_eq!(world.report(flow).arrived, 0);
+    assert_eq!(world.report(flow).arrived, arrive);
     let told = *alice.told_too_big().last().expect("alice was told");
     assert_eq!(told, frame(1280) - 14);
 

@@ -2,7 +2,7 @@
 //!
 //! Each command says what it did and what to type next; an error says what to do about it.
 
-mod auth;
+pub mod auth;
 mod down;
 pub mod exchange;
 mod help;

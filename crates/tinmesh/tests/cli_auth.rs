@@ -331,3 +331,81 @@ fn mistakes_are_told_with_the_remedy() {
     }
     assert!(nodes.failure("nobody", "auth list").contains("sudo tinmesh up"));
 }
+
+#[test]
+fn a_lease_lasts_a_day() {
+    let nodes = Nodes::new(&["alice", "bob"]);
+    fs::write(nodes.path("alice", "tinc.conf"), nodes.read("alice", "tinc.conf") + "Lease = yes\n").unwrap();
+    nodes.success("alice", "auth found --yes");
+
+    let list: Value = serde_json::from_str(&nodes.success("alice", "auth list bob --json")).unwrap();
+
+    let [said, until] = ["said", "until"].map(|field| list[0][field].as_u64().unwrap());
+    assert_eq!(until - said, 86_400);
+}
+
+#[test]
+fn a_line_that_was_only_signed_acts_where_it_is_imported() {
+    let nodes = Nodes::new(&["alice", "bob"]);
+    nodes.success("alice", "auth found --yes");
+
+    let line = nodes.success("alice", "auth deny bob --print");
+
+    assert!(nodes.may("alice", "bob join"));
+    nodes.paste("alice", &line);
+    assert!(!nodes.may("alice", "bob join"));
+}
+
+/// The lines of the guide's chapter that are typed, with the node at which they are.
+fn story() -> Vec<(&'static str, &'static str)> {
+    let text = include_str!("../../../docs/guide.md");
+    let chapter = text.split("\n## ").find(|chapter| chapter.starts_with("Who may do what\n")).unwrap();
+    chapter.lines().filter_map(|line| line.split_once("$ ")).filter(|(node, _)| !node.contains(' ')).collect()
+}
+
+/// Statements spread by daemons; here they are carried by hand.
+fn spread(nodes: &Nodes, names: &[&str]) {
+    for from in names {
+        let lines = nodes.success(from, "auth export");
+        for to in names.iter().filter(|to| *to != from) {
+            nodes.run_with(to, &lines, "auth import");
+        }
+    }
+}
+
+#[test]
+fn the_story_of_the_guide_is_typed_from_beginning_to_end() {
+    let names = ["red", "green", "blue", "laptop"];
+    let nodes = Nodes::new(&names);
+    fs::write(nodes.path("red", "hosts/red"), nodes.read("red", "hosts/red") + "Address = vpn.example.org 655\n")
+        .unwrap();
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_tinmesh"));
+    let mut answers = Vec::new();
+    for (node, line) in story() {
+        let ours = format!(
+            "{} --config {} --pidfile {}",
+            program.display(),
+            nodes.path(node, "").display(),
+            nodes.path(node, "pid").display()
+        );
+        let script = format!("sudo() {{ \"$@\"; }}; tinmesh() {{ {ours} \"$@\"; }}; {line}");
+        let output = Command::new("sh")
+            .args(["-c", &script])
+            .current_dir(nodes.dir.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        assert!(output.status.success(), "{node}$ {line}\n{out}{err}");
+        answers.push((line, out));
+        spread(&nodes, &names);
+    }
+    let answer =
+        |words: &str| &answers.iter().find(|(line, _)| line.contains(words)).unwrap_or_else(|| panic!("{words}")).1;
+    assert!(answers.len() >= 18, "{}", answers.len());
+    assert!(answer("invite friend").contains("tinmesh join "));
+    assert!(answer("why green own").starts_with("yes: "), "{}", answer("why green own"));
+    assert!(answer("why laptop join").starts_with("no: "), "{}", answer("why laptop join"));
+    assert!(nodes.may("green", "laptop join"));
+    assert_eq!(answer("auth check cases"), "2 cases as expected, 0 failures.\n");
+}

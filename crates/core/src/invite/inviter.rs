@@ -6,6 +6,7 @@ use crate::crypto::keys::{PublicKey, SecretKey};
 use crate::crypto::rng::Rng;
 use crate::crypto::sptps::stream::{Stream, StreamEvent};
 use crate::crypto::sptps::{INVITATION_LABEL, Params, Role};
+use crate::invite::rights::Rights;
 use crate::invite::{
     ACCEPTED, COOKIE_OR_FILE, END_OR_KEY, InviteError, MAX_FILE, NAME_CHOICE, PIECE, file_name, invitee,
     offers_name_choice,
@@ -37,6 +38,7 @@ pub struct Inviter {
     stream: Stream,
     key: PublicKey,
     phase: Phase,
+    rights: Rights,
 }
 
 /// What is due next.
@@ -62,7 +64,7 @@ impl Inviter {
         let public = key.public();
         let params = Params { role: Role::Responder, key, peer: joiner, label: INVITATION_LABEL.to_vec() };
         let (stream, kex) = Stream::new(params, rng);
-        (Self { stream, key: public, phase: Phase::Cookie }, kex)
+        (Self { stream, key: public, phase: Phase::Cookie, rights: Rights::default() }, kex)
     }
 
     /// Takes bytes from the joiner.
@@ -116,6 +118,7 @@ impl Inviter {
             return Err(InviteError::TooLong);
         }
         let name = invitee(file)?;
+        self.rights = Rights::parse(file);
         let mut bytes = Vec::new();
         for piece in file.chunks(PIECE) {
             bytes.extend(self.stream.seal(COOKIE_OR_FILE, piece)?);
@@ -136,6 +139,11 @@ impl Inviter {
         let bytes = self.stream.seal(NAME_CHOICE, name.as_str().as_bytes())?;
         self.phase = Phase::Key { name: name.clone(), choice: false };
         Ok(bytes)
+    }
+
+    /// What the file lets the joiner do.
+    pub const fn rights(&self) -> &Rights {
+        &self.rights
     }
 
     /// Says that the joiner's key is stored; the result is to be sent.

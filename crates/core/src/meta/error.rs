@@ -80,6 +80,9 @@ pub enum PeerError {
     /// No invitation key.
     #[error("wants to join, but there are no outstanding invitations")]
     NoInvitations,
+    /// This node may not invite.
+    #[error("wants to join, but this node may not invite: a founder can allow it (tinmesh auth allow NAME invite)")]
+    MayNotInvite,
     /// The cookie of an invitation that does not exist, was used or is too old.
     #[error("invitation unknown, used or expired")]
     BadInvitation,
@@ -144,6 +147,7 @@ impl PeerError {
             | Self::BadInvitation
             | Self::Burst => true,
             Self::Proxy(_)
+            | Self::MayNotInvite
             | Self::WrongName { .. }
             | Self::Upgraded
             | Self::HandshakeTimeout

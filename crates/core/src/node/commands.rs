@@ -8,6 +8,7 @@ use crate::name::{ConnId, NodeName, PeerId};
 use crate::node::Node;
 use crate::node::config::{Config, HostConfig};
 use crate::node::io::{Command, ConnectionInfo, EdgeInfo, NodeInfo, Output, Reply};
+use crate::node::timers::Wake;
 use crate::packet::MAX_FRAME;
 use crate::peer::tunnel::{Keying, Tunnel};
 use crate::subnet::Subnet;
@@ -74,6 +75,9 @@ impl Node {
             self.terminate(id, &PeerError::Operator);
         }
         self.refresh_routes();
+        if self.timers.is_set(Wake::KeepStatements) {
+            self.keep_statements();
+        }
     }
 
     fn node_infos(&self) -> Vec<NodeInfo> {

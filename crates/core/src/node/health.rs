@@ -43,7 +43,8 @@ impl Node {
     }
 
     fn on_health_answer(&mut self, peer: PeerId, answer: Answer) {
-        let Some(tunnel) = self.tunnel_mut(peer) else { return };
+        // What doubts find out says more than what was lost before.
+        let Some(tunnel) = self.tunnel_mut(peer).filter(|tunnel| tunnel.watch.due().is_none()) else { return };
         match tunnel.health.on_answer(answer) {
             Verdict::Well => {}
             Verdict::Doubtful => self.doubt(peer),

@@ -2,6 +2,8 @@
 //!
 //! Source: spec invitations 3.
 
+use fides::Question;
+
 use crate::crypto::keys::PublicKey;
 use crate::invite::inviter::{Inviter, InviterEvent};
 use crate::meta::connection::Phase;
@@ -10,6 +12,7 @@ use crate::name::{ConnId, NodeName};
 use crate::node::Node;
 use crate::node::config::HostConfig;
 use crate::node::io::{Event, Output, Persist};
+use crate::trust::{self, topics};
 use crate::wire::request::Request;
 
 /// Longest name that a joiner may choose: with what is put behind it, it is still a file name.
@@ -20,6 +23,9 @@ const MAX_NUMBER: u32 = 1000;
 impl Node {
     /// Somebody with a throw-away key wants to join.
     pub(super) fn start_invitation(&mut self, id: ConnId, throwaway: &str) -> Result<(), PeerError> {
+        if !self.may_invite() {
+            return Err(PeerError::MayNotInvite);
+        }
         let Some(conn) = self.connections.get_mut(&id).filter(|conn| !conn.is_outgoing()) else {
             return Err(PeerError::Unexpected { got: "invitation", expected: "ID" });
         };
@@ -95,6 +101,7 @@ impl Node {
         }
         self.config.hosts.insert(name.clone(), HostConfig { key: Some(key), ..HostConfig::default() });
         self.learn_key(name, key);
+        self.allow_invited(id, name, key);
         self.emit(Output::Persist(Persist::InvitedNode { name: name.clone(), key }));
         let bytes = self.inviter(id).map(Inviter::accept).transpose()?;
         self.send_bytes(id, bytes.unwrap_or_default());
@@ -102,6 +109,29 @@ impl Node {
             self.event(Event::InvitationAccepted { name: name.clone(), remote });
         }
         Ok(())
+    }
+}
+
+impl Node {
+    /// Whether members let this node invite others; in an open network everybody does.
+    fn may_invite(&mut self) -> bool {
+        let question = Question::new(topics::word(topics::INVITE), trust::key(&self.key.public()));
+        self.trust.allows(&question, self.now)
+    }
+
+    /// Says that a newcomer may join, and what else the invitation lets it do.
+    fn allow_invited(&mut self, id: ConnId, name: &NodeName, key: PublicKey) {
+        let rights = self.inviter(id).map(|inviter| inviter.rights().clone()).unwrap_or_default();
+        if !self.trust.is_closed() && rights.is_empty() {
+            return;
+        }
+        let time = self.trust.span(self.now).latest();
+        for claim in rights.claims(trust::key(&key), name, self.config.trust.lease, time) {
+            let what = claim.about.to_string();
+            if let Err(error) = self.say(claim) {
+                self.event(Event::Note(format!("Could not say of the invited node {name} \"{what}\": {error}")));
+            }
+        }
     }
 }
 

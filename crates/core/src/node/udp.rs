@@ -86,9 +86,10 @@ impl Node {
         self.consider_hello(peer);
         self.attend(peer, used);
         let busy = used && self.tunnel(peer).is_some_and(|tunnel| !tunnel.confirmed || tunnel.pmtu.is_searching());
-        let eager = self.tunnel(peer).is_some_and(|tunnel| tunnel.is_eager() || used && tunnel.health.is_tense());
+        let eager = self.tunnel(peer).is_some_and(|tunnel| tunnel.is_eager() || used && tunnel.health.is_tense(now));
         let doubtful = self.tunnel(peer).and_then(|tunnel| tunnel.watch.due());
-        let next = doubtful.unwrap_or(now + if busy || eager { BUSY_INTERVAL } else { CALM_INTERVAL });
+        let pace = self.tunnel(peer).map_or(BUSY_INTERVAL, |tunnel| tunnel.pmtu.pace().min(BUSY_INTERVAL));
+        let next = doubtful.unwrap_or(now + if busy || eager { pace } else { CALM_INTERVAL });
         self.timers.set_earlier(Wake::Attend(peer), next);
     }
 

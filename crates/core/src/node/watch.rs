@@ -44,7 +44,8 @@ impl Node {
         let target = known.udp;
         let Some(tunnel) = known.tunnel.as_deref_mut().filter(|tunnel| tunnel.confirmed) else { return };
         let largest = tunnel.pmtu.min();
-        match tunnel.watch.tick(now, tunnel.probing.rtt.unwrap_or(UNKNOWN_RTT)) {
+        let rtt = tunnel.probing.rtt.unwrap_or(UNKNOWN_RTT);
+        match tunnel.watch.tick(now, rtt) {
             Finding::Nothing => {}
             Finding::Ask => {
                 let sizes = [Some(probe::MIN_PROBE), Some(largest).filter(|&size| size > probe::MIN_PROBE)];
@@ -55,8 +56,11 @@ impl Node {
                 }
             }
             Finding::Silent => self.on_silence(peer),
+            // A path that is throttled loses the long ones first.
+            Finding::Hole if tunnel.health.shuns_datagrams() => {}
             Finding::Hole => {
-                tunnel.pmtu.on_hole();
+                tunnel.pmtu.on_hole(now, rtt);
+                tunnel.health.reset();
                 self.touch(peer);
                 self.tell_doubt(peer);
             }

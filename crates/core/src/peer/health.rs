@@ -1,6 +1,6 @@
 //! `Health`: what part of the datagrams to a peer arrives, and whether TCP would carry more.
 //!
-//! Once a second, while packets flow, the sender tells how many datagrams it has sent; the peer answers how many have come
+//! Three times in two seconds, while packets flow, the sender tells how many datagrams it has sent; the peer answers how many have come
 //! straight from it, and how many bytes of packets by whatever way. Both count from the start, so lost messages do no harm.
 //!
 //! ```text
@@ -21,11 +21,11 @@ use crate::time::Instant;
 use crate::wire::health::Answer;
 
 /// Distance of reports.
-const CALM: Duration = Duration::from_secs(1);
+const CALM: Duration = Duration::from_millis(650);
 /// Distance of reports while something is on trial.
 const TENSE: Duration = Duration::from_millis(330);
 /// Losses are counted over so long at least, and at most.
-const SHORTEST: Duration = Duration::from_millis(1_900);
+const SHORTEST: Duration = Duration::from_millis(1_250);
 const LONGEST: Duration = Duration::from_secs(4);
 /// While datagrams are on trial, so long is enough.
 const SHORTEST_ON_TRIAL: Duration = Duration::from_millis(600);
@@ -70,7 +70,7 @@ enum Way {
 pub enum Verdict {
     /// Nothing new.
     Well,
-    /// Datagrams are lost: perhaps only long ones, perhaps all.
+    /// No datagram arrives.
     Doubtful,
     /// Packets take the other way from here on.
     Changed,
@@ -109,8 +109,9 @@ impl Health {
     }
 
     /// Whether reports come in quick succession.
-    pub const fn is_tense(&self) -> bool {
-        matches!(self.way, Way::Datagrams { trial: Some(_) } | Way::Tcp { before: Some(_), .. })
+    pub fn is_tense(&self, now: Instant) -> bool {
+        let on_trial = matches!(self.way, Way::Datagrams { trial: Some(_) } | Way::Tcp { before: Some(_), .. });
+        on_trial || self.doubted.is_some_and(|at| now.since(at) <= LONGEST)
     }
 
     /// The path is another one, or there is none.
@@ -120,7 +121,7 @@ impl Health {
 
     /// The number of the report that is due after `sent` datagrams.
     pub fn report(&mut self, now: Instant, sent: u64) -> Option<u32> {
-        let distance = if self.is_tense() { TENSE } else { CALM };
+        let distance = if self.is_tense(now) { TENSE } else { CALM };
         if self.reported.is_some_and(|(at, _)| now.since(at) < distance) {
             return None;
         }
@@ -156,9 +157,9 @@ impl Health {
         if time >= SHORTEST_ON_TRIAL && came == 0 && sent >= FEW && self.may_doubt(last.at) {
             return Verdict::Doubtful;
         }
-        let shortest = if trial.is_some() { SHORTEST_ON_TRIAL } else { SHORTEST };
+        let shortest = if self.is_tense(last.at) { SHORTEST_ON_TRIAL } else { SHORTEST };
         if time >= shortest && sent >= ENOUGH && (sent - came) * LOSS > sent {
-            return self.on_loss(last, first, trial.is_some());
+            return self.on_loss(last, trial.is_some());
         }
         if trial.is_some_and(|since| last.at.since(since) >= TRIAL) {
             self.way = Way::Datagrams { trial: None };
@@ -166,18 +167,17 @@ impl Health {
         Verdict::Well
     }
 
-    fn on_loss(&mut self, last: Sample, first: Sample, on_trial: bool) -> Verdict {
-        if !on_trial && self.may_doubt(last.at) {
-            return Verdict::Doubtful;
-        }
+    fn on_loss(&mut self, last: Sample, on_trial: bool) -> Verdict {
         if self.rests_until.is_some_and(|until| last.at < until) {
             return Verdict::Well;
         }
-        let before = if on_trial { None } else { Some(rate(first, last)) };
+        // What came before the losses began must not count.
+        let latest = self.samples.iter().rev().nth(1).copied().unwrap_or(last);
+        let before = if on_trial { None } else { Some(rate(latest, last)) };
         self.change(Way::Tcp { since: last.at, before })
     }
 
-    /// Losses first are a reason to look whether a path has become narrower; if they stay, to leave it.
+    /// That nothing arrives is first a reason to look whether a path has become narrower; if it stays so, to leave it.
     fn may_doubt(&mut self, now: Instant) -> bool {
         let due = self.doubted.is_none_or(|at| now.since(at) > LONGEST);
         if due {
@@ -293,9 +293,9 @@ mod tests {
     }
 
     #[test]
-    fn losses_are_first_a_reason_to_doubt() {
+    fn that_nothing_arrives_is_first_a_reason_to_doubt() {
         let mut bench = Bench::new();
-        bench.run(2, 1_000, 0, 900);
+        bench.run(1, 1_000, 0, 900);
         assert_eq!((bench.doubts, bench.changes.len()), (1, 0));
     }
 

@@ -31,6 +31,10 @@ const SMALLEST: u16 = 512;
 const PROBES: u8 = 20;
 /// A probe that is not answered for so long counts as lost.
 const PROBE_TIMEOUT: Duration = Duration::from_micros(333_333);
+/// Time that a peer may take to answer.
+const LEEWAY: Duration = Duration::from_millis(30);
+/// What a peer tells of sizes that it received may be so old.
+const STALE: Duration = Duration::from_secs(11);
 /// The result is verified so often.
 const VERIFY_INTERVAL: Duration = Duration::from_secs(60);
 /// A verification that is not answered is repeated after so long.
@@ -66,6 +70,10 @@ pub struct Pmtu {
     probe: Option<u16>,
     /// The smallest size above `min` that was not answered.
     silent: Option<u16>,
+    /// A probe that halves the rest counts as lost after so long.
+    pace: Duration,
+    /// When the size was found not to arrive any more.
+    hole: Option<Instant>,
 }
 
 impl Default for Pmtu {
@@ -77,7 +85,17 @@ impl Default for Pmtu {
 impl Pmtu {
     /// A search that has not begun.
     pub const fn new() -> Self {
-        Self { phase: Phase::Start, min: 0, max: MAX_PROBE, mtu: MAX_PROBE, sent: None, probe: None, silent: None }
+        Self {
+            phase: Phase::Start,
+            min: 0,
+            max: MAX_PROBE,
+            mtu: MAX_PROBE,
+            sent: None,
+            probe: None,
+            silent: None,
+            pace: PROBE_TIMEOUT,
+            hole: None,
+        }
     }
 
     /// Largest size known to arrive; 0: none.
@@ -147,7 +165,8 @@ impl Pmtu {
         let waited = |interval| self.sent.is_none_or(|sent| now.since(sent) >= interval);
         match self.phase {
             Phase::Start => true,
-            Phase::Searching { .. } | Phase::Refining { .. } => self.probe.is_none() || waited(PROBE_TIMEOUT),
+            Phase::Searching { .. } => self.probe.is_none() || waited(PROBE_TIMEOUT),
+            Phase::Refining { .. } => self.probe.is_none() || waited(self.pace),
             Phase::Fixed => waited(VERIFY_INTERVAL),
             Phase::Doubtful { .. } => waited(REPEAT_INTERVAL),
         }
@@ -203,9 +222,20 @@ impl Pmtu {
         vec![size]
     }
 
+    /// Largest size that the search still takes for possible.
+    const fn believed(&self) -> u16 {
+        match self.phase {
+            Phase::Refining { high } => high,
+            Phase::Start | Phase::Searching { .. } | Phase::Fixed | Phase::Doubtful { .. } => self.max,
+        }
+    }
+
     /// A probe of `len` bytes was answered, or the peer told that it received so much.
     pub fn on_reply(&mut self, now: Instant, len: u16) {
         let len = len.min(MAX_PROBE);
+        if len > self.believed() && self.hole.is_some_and(|at| now.since(at) < STALE) {
+            return;
+        }
         if self.probe.is_some_and(|size| size <= len) {
             self.probe = None;
         }
@@ -235,10 +265,20 @@ impl Pmtu {
     }
 
     /// Datagrams of the size that was known to arrive do not, and nothing says so: what is below it is halved, so that eight
-    /// probes leave less than eight bytes.
-    pub fn on_hole(&mut self) {
+    /// probes leave less than eight bytes. They are given little more than the round-trip time.
+    pub fn on_hole(&mut self, now: Instant, rtt: Duration) {
+        let hole = Some(now);
         let high = self.min.max(SMALLEST).saturating_sub(1);
-        *self = Self { max: high, mtu: self.mtu.min(high), phase: Phase::Refining { high }, ..Self::new() };
+        let pace = (rtt + rtt / 2 + LEEWAY).min(PROBE_TIMEOUT);
+        *self = Self { max: high, mtu: self.mtu.min(high), phase: Phase::Refining { high }, pace, hole, ..Self::new() };
+    }
+
+    /// How long to wait for an answer.
+    pub const fn pace(&self) -> Duration {
+        match self.phase {
+            Phase::Refining { .. } => self.pace,
+            Phase::Start | Phase::Searching { .. } | Phase::Fixed | Phase::Doubtful { .. } => PROBE_TIMEOUT,
+        }
     }
 
     /// The system refused to send `len` bytes because the path does not take so much.

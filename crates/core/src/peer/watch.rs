@@ -52,7 +52,7 @@ pub struct Watch {
 
 #[derive(Clone, Copy, Debug)]
 struct Doubt {
-    rounds: u8,
+    left: u8,
     next: Option<Instant>,
     short: bool,
     long: bool,
@@ -80,7 +80,7 @@ impl Watch {
         if self.doubt.is_some() {
             return false;
         }
-        self.doubt = Some(Doubt { rounds: 0, next: None, short: false, long: false });
+        self.doubt = Some(Doubt { left: ROUNDS, next: None, short: false, long: false });
         true
     }
 
@@ -95,8 +95,8 @@ impl Watch {
         if doubt.next.is_some_and(|next| now < next) {
             return Finding::Nothing;
         }
-        if doubt.rounds < ROUNDS {
-            doubt.rounds += 1;
+        if doubt.left > 0 {
+            doubt.left -= 1;
             doubt.next = Some(now + PACE.max(rtt + rtt / 2));
             return Finding::Ask;
         }

@@ -74,7 +74,8 @@ impl Trust {
             for grant in self.judge.grants(self.store.ledger(), &topic, span) {
                 let question = Question { args: grant.args, ..Question::new(topic.clone(), grant.subject) };
                 let votes = self.judge.votes(self.store.ledger(), &question, span);
-                if grant.answer == Answer::Unknown && votes.trusted.yes + votes.trusted.no > 0 {
+                let is_open = grant.answer == Answer::Unknown && self.default_for(&question, now) != Because::Founder;
+                if is_open && votes.trusted.yes + votes.trusted.no > 0 {
                     open.push((question, votes));
                 }
             }

@@ -136,7 +136,9 @@ pub struct JoinOptions {
 
 /// Options of `tinmesh invite`.
 #[derive(Args, Clone, Debug, Default)]
-#[command(after_help = "Whoever has the line can join once, within a week. Send it by a way that you trust.")]
+#[command(after_help = "Whoever has the line can join once, within a week. Send it by a way that you trust.\n\n\
+    In a network that was founded (tinmesh auth), say what the new node may do, besides joining with its addresses:\n\n  \
+    sudo tinmesh invite bob --for 7d --own 10.1.0.0/16")]
 pub struct InviteOptions {
     /// Name of the new node; without it the joining machine chooses.
     #[arg(value_name = "NAME")]
@@ -144,9 +146,34 @@ pub struct InviteOptions {
     /// Where the new node reaches this machine, from outside.
     #[arg(long, value_name = "HOST[:PORT]")]
     pub address: Option<String>,
+    #[command(flatten)]
+    pub rights: InviteRights,
     /// Print one JSON object instead of text.
     #[arg(long)]
     pub json: bool,
+}
+
+/// What an invited node may do.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct InviteRights {
+    /// For how long it may do so: 30m, 12h, 7d; otherwise 90 days.
+    #[arg(long = "for", value_name = "DURATION")]
+    pub duration: Option<String>,
+    /// Addresses behind it, that it may announce.
+    #[arg(long, value_name = "PREFIX")]
+    pub own: Vec<String>,
+    /// Let it use and be a relay, where not everybody may.
+    #[arg(long)]
+    pub relay: bool,
+    /// How much it may send, for example 2000 (kbit/s) or 2mbit.
+    #[arg(long, value_name = "RATE")]
+    pub rate: Option<String>,
+    /// Groups that it is in.
+    #[arg(long, value_name = "GROUP")]
+    pub tag: Vec<String>,
+    /// Let it invite others.
+    #[arg(long)]
+    pub can_invite: bool,
 }
 
 /// Options of `tinmesh status`.

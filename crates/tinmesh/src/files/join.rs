@@ -22,6 +22,7 @@ use crate::files;
 use crate::files::keys;
 use crate::files::port;
 use crate::files::staging::Staging;
+use crate::files::statements::statements_file;
 use crate::paths::{Netname, Paths};
 
 /// How addresses and routes of the interface are kept.
@@ -78,6 +79,7 @@ pub enum JoinError {
 pub struct Prepared {
     staging: Staging,
     joined: Joined,
+    statements: Vec<String>,
 }
 
 /// A configuration in its place.
@@ -122,7 +124,7 @@ pub fn prepare(paths: &Paths, received: &Received<'_>, rng: &mut Rng) -> Result<
         netname_is_random,
         notes,
     };
-    Ok(Prepared { staging, joined })
+    Ok(Prepared { staging, joined, statements: outcome.statements })
 }
 
 fn write_all(staging: &Staging, paths: &Paths, received: &Received<'_>, outcome: &Outcome) -> io::Result<()> {
@@ -173,6 +175,11 @@ impl Prepared {
     /// If files cannot be moved.
     pub fn commit(self) -> Result<Joined, JoinError> {
         self.staging.commit()?;
+        if !self.statements.is_empty() {
+            let path = statements_file(&self.joined.paths.confbase);
+            files::make_dir(&self.joined.paths.confbase.join("fides"), 0o755)?;
+            files::replace(&path, ".tmp", (self.statements.join("\n") + "\n").as_bytes(), 0o644)?;
+        }
         Ok(self.joined)
     }
 }

@@ -6,18 +6,18 @@
 //!  answers ◄─ text ◄─ verdicts ◄───┘ the judge of the mesh core
 //! ```
 
-mod book;
+pub(super) mod book;
 mod check;
 mod consent;
 mod found;
-mod grammar;
+pub(super) mod grammar;
 mod keys;
 mod names;
 mod say;
 mod show;
 mod text;
 mod vote;
-mod when;
+pub(super) mod when;
 mod why;
 
 use std::io::Write;
@@ -36,6 +36,7 @@ pub(super) fn run(place: &Place, auth: &Auth, out: &mut dyn Write) -> Result<()>
     }
     let mut book = Book::open(place)?;
     let book = &mut book;
+    book.only_sign = only_signs(&auth.command);
     match &auth.command {
         AuthCommand::Allow(said) => say::allow(book, &said.words, out),
         AuthCommand::Deny(said) => say::deny(book, &said.words, out),
@@ -57,6 +58,30 @@ pub(super) fn run(place: &Place, auth: &Auth, out: &mut dyn Write) -> Result<()>
         AuthCommand::Revoke { with, consent } => keys::revoke(book, with.as_deref(), *consent, out),
         AuthCommand::Rekey { finish: false, consent } => keys::rekey(book, *consent, out),
         AuthCommand::Rekey { finish: true, consent } => keys::finish(book, *consent, out),
+    }
+}
+
+/// Whether a command only prints what it signed.
+fn only_signs(command: &AuthCommand) -> bool {
+    match command {
+        AuthCommand::Allow(said)
+        | AuthCommand::Deny(said)
+        | AuthCommand::Forget(said)
+        | AuthCommand::Trust(said)
+        | AuthCommand::Distrust(said) => said.print,
+        AuthCommand::Found(_)
+        | AuthCommand::Founder { .. }
+        | AuthCommand::Vote { .. }
+        | AuthCommand::List { .. }
+        | AuthCommand::Why { .. }
+        | AuthCommand::WhoCan { .. }
+        | AuthCommand::Check { .. }
+        | AuthCommand::Import { .. }
+        | AuthCommand::Export { .. }
+        | AuthCommand::Find { .. }
+        | AuthCommand::Fsck
+        | AuthCommand::Revoke { .. }
+        | AuthCommand::Rekey { .. } => false,
     }
 }
 

@@ -1,5 +1,7 @@
 //! `tinmesh invite`: one line with which one other machine joins.
 
+pub(super) mod rights;
+
 use std::io::Write;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -13,7 +15,7 @@ use tinmesh_core::subnet::Subnet;
 use super::json::print;
 use super::outside::{self, Reach};
 use super::place::Place;
-use crate::cli::tinmesh::InviteOptions;
+use crate::cli::tinmesh::{InviteOptions, InviteRights};
 use crate::config::kind::{self, Range};
 use crate::config::{self, edit};
 use crate::control::client::Client;
@@ -62,7 +64,7 @@ pub(super) fn run(place: &Place, options: &InviteOptions, out: &mut dyn Write) -
         place.connect()?;
     }
     place.require_root("invite")?;
-    let made = make(place, options.name.as_deref(), options.address.as_deref())?;
+    let made = make_with(place, options.name.as_deref(), options.address.as_deref(), &options.rights)?;
     if options.json {
         return print(&made, out);
     }
@@ -81,6 +83,11 @@ pub(super) fn run(place: &Place, options: &InviteOptions, out: &mut dyn Write) -
 
 /// Makes an invitation. Without a name the joining machine chooses one.
 pub(super) fn make(place: &Place, name: Option<&str>, address: Option<&str>) -> Result<Made> {
+    make_with(place, name, address, &InviteRights::default())
+}
+
+/// Makes an invitation that says what the new node may do.
+fn make_with(place: &Place, name: Option<&str>, address: Option<&str>, rights: &InviteRights) -> Result<Made> {
     let paths = &place.paths;
     let own = config::own_name(paths)?;
     let mut client = Client::connect(paths).ok();
@@ -93,7 +100,9 @@ pub(super) fn make(place: &Place, name: Option<&str>, address: Option<&str>) -> 
     let ranges = own_ranges(place)?;
     let (host, port) = find_place(place, &own, address, client.as_ref(), &ranges)?;
     let chosen = choose_addresses(place, &ranges, client.as_mut(), &mut rng)?;
-    let lines = lines_for(place, &chosen, wanted.is_none())?;
+    let mut lines = lines_for(place, &chosen, wanted.is_none())?;
+    let addresses: Vec<String> = chosen.iter().map(|(address, _)| address.to_string()).collect();
+    lines.extend(rights::lines(place, rights, &addresses)?);
     let new = NewInvitation { own: &own, invitee: &invitee, lines: &lines, host: &host, port };
     let made = invitations::make(paths, &new, &mut rng)?;
     if let Some(problem) = invitations::run_script(paths, &own, &invitee, &made) {

@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask test` runs all of it; alone: `cargo test -p tinmesh --test e2e NAME`, as root.
 
+mod auth;
 mod blackbox;
 mod compression;
 mod control_protocol;

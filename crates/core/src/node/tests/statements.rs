@@ -6,7 +6,7 @@ use fides::{About, Claim, Sign, Subject, Time};
 
 use super::LAN;
 use super::net::{Net, key_of};
-use crate::node::io::Input;
+use crate::node::io::{Command, Input, Output, Persist};
 use crate::trust::{self, topics};
 use crate::wire::hello::Features;
 
@@ -97,4 +97,24 @@ fn who_was_away_learns_what_was_said_meanwhile() {
     net.run(Duration::from_secs(20));
 
     assert!(known(&mut net, "c") > told, "{} of {told}", known(&mut net, "c"));
+}
+
+#[test]
+fn what_was_said_just_before_the_end_is_kept() {
+    let mut net = chain(&["a", "b"], &[]);
+    let (now, line) = (net.now, said("a", "v4", Sign::No, 99));
+    let node = &mut net.node("a").node;
+    node.handle(now, Input::Command { id: 1, command: Command::Accept(vec![line.clone()]) });
+    while node.poll_output().is_some() {}
+
+    node.handle(now, Input::Command { id: 2, command: Command::Shutdown });
+
+    let outputs = std::iter::from_fn(|| node.poll_output());
+    let mut is_kept = false;
+    for output in outputs {
+        if let Output::Persist(Persist::Statements(text)) = output {
+            is_kept = text.contains(&line);
+        }
+    }
+    assert!(is_kept);
 }

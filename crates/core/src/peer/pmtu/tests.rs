@@ -230,6 +230,46 @@ fn the_limit_of_the_system_is_never_below_512() {
     assert_eq!((bench.pmtu.max(), bench.pmtu.mtu()), (512, 512));
 }
 
+/// Probes and time until less than eight bytes are in doubt, after a path has become narrower without a word.
+fn closes_in(path: u16) -> (usize, Duration) {
+    let mut bench = Bench::new(1439, Some(1439));
+    bench.run_until_fixed();
+    bench.path = path;
+    let start = bench.now;
+    bench.pmtu.on_hole(bench.now, Duration::from_millis(100));
+    let mut sizes = Vec::new();
+    while bench.pmtu.believed() - bench.pmtu.min() >= 8 {
+        let probed = bench.turn();
+        sizes.extend(probed.iter().map(|(size, _)| *size));
+    }
+    sizes.dedup();
+    (sizes.len(), bench.now.since(start))
+}
+
+#[test]
+fn eight_probes_find_the_size_of_a_black_hole_within_eight_bytes() {
+    for path in [515, 600, 1219, 1280, 1300, 1438] {
+        let (probes, time) = closes_in(path);
+        assert!(probes <= 8 && time <= Duration::from_secs(5), "{path}: {probes} probes in {time:?}");
+    }
+}
+
+#[test]
+fn what_a_peer_received_before_a_path_became_narrower_says_nothing() {
+    let mut bench = Bench::new(1439, Some(1439));
+    bench.run_until_fixed();
+    bench.path = 1239;
+    bench.pmtu.on_hole(bench.now, Duration::from_millis(100));
+    bench.run_until_fixed();
+    bench.pmtu.on_reply(bench.now, 1400);
+    assert_eq!((bench.pmtu.min(), bench.pmtu.max()), (1239, 1239));
+
+    bench.wait(STALE);
+    bench.pmtu.on_reply(bench.now, 1400);
+
+    assert_eq!(bench.pmtu.min(), 1400);
+}
+
 proptest! {
     #[test]
     fn the_mtu_of_the_path_is_found_even_if_probes_get_lost_or_late(

@@ -189,4 +189,7 @@ pub struct Words {
     /// NODE, and what is said of it
     #[arg(value_name = "NODE WORDS", required = true)]
     pub words: Vec<String>,
+    /// Only print the signed line: it acts where somebody imports it.
+    #[arg(long)]
+    pub print: bool,
 }

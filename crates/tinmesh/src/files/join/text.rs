@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use fides::Unchecked;
+use tinmesh_core::invite::rights::{ALLOW, ALLOW_FOR};
 use tinmesh_core::name::NodeName;
 
 use super::{Form, JoinError, Received};
@@ -14,6 +16,9 @@ use crate::files::script::Script;
 /// Ranges that an inviter may use on a machine that joins: those that are nobody's on the Internet.
 const PRIVATE: [&str; 7] =
     ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10"];
+
+/// Statements that are taken from an invitation.
+const MAX_STATEMENTS: usize = 64;
 
 /// An invitation whose first line is a name.
 #[derive(Debug)]
@@ -33,6 +38,8 @@ pub(super) struct Outcome {
     pub(super) own_host: String,
     pub(super) hosts: BTreeMap<NodeName, String>,
     pub(super) script: Script,
+    /// Lines that the new node knows from the start.
+    pub(super) statements: Vec<String>,
     ifconfig: Vec<Range>,
     pub(super) notes: Vec<String>,
 }
@@ -55,6 +62,7 @@ impl<'a> Joining<'a> {
             own_host: String::new(),
             hosts: BTreeMap::new(),
             script: Script::default(),
+            statements: Vec::new(),
             ifconfig: Vec::new(),
             notes: Vec::new(),
         };
@@ -115,7 +123,8 @@ impl<'a> Joining<'a> {
     fn own_line(&mut self, variable: &str, value: &str) {
         let is = |name: &str| variable.eq_ignore_ascii_case(name);
         match Variable::find(variable) {
-            _ if is("Name") || is("NetName") || is("NameChoice") => {}
+            _ if is("Name") || is("NetName") || is("NameChoice") || is(ALLOW) || is(ALLOW_FOR) => {}
+            _ if is("Statement") => self.statement(value),
             Some(_) if is("Ifconfig") || is("Route") => self.interface_line(is("Route"), value),
             Some(known) if known.class.safe => self.own_setting(known, value),
             Some(known) if self.received.force => {
@@ -124,6 +133,15 @@ impl<'a> Joining<'a> {
             }
             Some(known) => self.note(format!("Ignoring unsafe variable '{}' in invitation.", known.name)),
             None => self.note(format!("Ignoring unknown variable '{}' in invitation.", printable(variable))),
+        }
+    }
+
+    /// Whoever reads it verifies it.
+    fn statement(&mut self, line: &str) {
+        match Unchecked::parse(line) {
+            Ok(_) if self.outcome.statements.len() < MAX_STATEMENTS => self.outcome.statements.push(line.to_owned()),
+            Ok(_) => {}
+            Err(error) => self.note(format!("Ignoring a statement in the invitation: {error}")),
         }
     }
 

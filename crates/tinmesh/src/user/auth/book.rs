@@ -19,25 +19,27 @@ use crate::files::{self, keys};
 use crate::user::place::Place;
 
 /// The moment of a command: nothing takes long enough to be another one.
-pub(super) const NOW: Instant = Instant::ZERO;
+pub(in crate::user) const NOW: Instant = Instant::ZERO;
 
 /// The statements of this node, and who is who.
 #[derive(Debug)]
-pub(super) struct Book<'a> {
+pub(in crate::user) struct Book<'a> {
     /// Which network.
-    pub(super) place: &'a Place,
+    pub(in crate::user) place: &'a Place,
     /// Name of this node.
-    pub(super) own: NodeName,
+    pub(in crate::user) own: NodeName,
     /// Its key.
-    pub(super) me: Key,
+    pub(in crate::user) me: Key,
     /// What the operator wants of trust.
-    pub(super) config: TrustConfig,
+    pub(in crate::user) config: TrustConfig,
     /// Names and keys.
-    pub(super) names: Names,
+    pub(in crate::user) names: Names,
     /// The statements, judged.
-    pub(super) trust: Trust,
+    pub(in crate::user) trust: Trust,
     /// What was wrong with the statements that were kept.
-    pub(super) report: Report,
+    pub(in crate::user) report: Report,
+    /// Whether what is said is only signed, and does not act here.
+    pub(in crate::user) only_sign: bool,
     secret: Option<SecretKey>,
     client: Option<Client>,
 }
@@ -47,7 +49,7 @@ impl<'a> Book<'a> {
     ///
     /// # Errors
     /// If there is no network here, or its files or its daemon cannot be read.
-    pub(super) fn open(place: &'a Place) -> Result<Self> {
+    pub(in crate::user) fn open(place: &'a Place) -> Result<Self> {
         if !place.is_configured() {
             bail!("This machine is in no network yet. Make one first:\n\n  {}", place.sudo("up"));
         }
@@ -62,33 +64,33 @@ impl<'a> Book<'a> {
         let mut names = Names::of_hosts(&place.paths);
         names.add(own.as_str(), me);
         names.learn(trust.ledger());
-        Ok(Self { place, own, me, config, names, trust, report, secret, client })
+        Ok(Self { place, own, me, config, names, trust, report, only_sign: false, secret, client })
     }
 
     /// What time it is.
-    pub(super) fn now(&self) -> Time {
+    pub(in crate::user) fn now(&self) -> Time {
         Time(clock::unix_seconds())
     }
 
     /// Whether a daemon runs.
-    pub(super) const fn has_daemon(&self) -> bool {
+    pub(in crate::user) const fn has_daemon(&self) -> bool {
         self.client.is_some()
     }
 
     /// Whether this node is a founder.
-    pub(super) fn is_founder(&mut self) -> bool {
+    pub(in crate::user) fn is_founder(&mut self) -> bool {
         self.trust.is_founder(self.me, NOW)
     }
 
     /// A copy of the judge, to try things with.
-    pub(super) fn trial(&self) -> Trust {
+    pub(in crate::user) fn trial(&self) -> Trust {
         let mut trial = judge(&self.config, self.me);
         trial.import(&self.trust.lines().join("\n"), NOW);
         trial
     }
 
     /// Every key that this node knows of: of host files, of statements, and of founders.
-    pub(super) fn known_keys(&mut self) -> BTreeSet<Key> {
+    pub(in crate::user) fn known_keys(&mut self) -> BTreeSet<Key> {
         let mut keys: BTreeSet<Key> = self.names.all().map(|(_, key)| key).collect();
         keys.extend(self.trust.founders(NOW));
         keys.extend(self.config.founders.iter().copied());
@@ -107,7 +109,7 @@ impl<'a> Book<'a> {
     ///
     /// # Errors
     /// If the key cannot be read, a claim is none, or the daemon refuses it.
-    pub(super) fn say(&mut self, claims: Vec<Claim>) -> Result<Vec<std::sync::Arc<fides::Statement>>> {
+    pub(in crate::user) fn say(&mut self, claims: Vec<Claim>) -> Result<Vec<std::sync::Arc<fides::Statement>>> {
         let secret = self.secret.clone().ok_or_else(|| {
             let path = self.place.paths.private_key();
             anyhow!("This node's private key, {}, cannot be read: run it with sudo", path.display())
@@ -119,7 +121,7 @@ impl<'a> Book<'a> {
     ///
     /// # Errors
     /// As [`Book::say`].
-    pub(super) fn say_with(
+    pub(in crate::user) fn say_with(
         &mut self,
         secret: &SecretKey,
         claims: Vec<Claim>,
@@ -130,6 +132,9 @@ impl<'a> Book<'a> {
                 Item::Statement(statement) => statements.push(statement),
                 Item::Evidence(_) => {}
             }
+        }
+        if self.only_sign {
+            return Ok(statements);
         }
         let lines: Vec<String> = statements.iter().map(ToString::to_string).collect();
         for outcome in self.hand_in(&lines)? {
@@ -144,7 +149,7 @@ impl<'a> Book<'a> {
     ///
     /// # Errors
     /// If neither can be done.
-    pub(super) fn hand_in(&mut self, lines: &[String]) -> Result<Vec<Result<String, String>>> {
+    pub(in crate::user) fn hand_in(&mut self, lines: &[String]) -> Result<Vec<Result<String, String>>> {
         if let Some(client) = self.client.as_mut() {
             let outcomes: Result<Vec<_>, ClientError> = lines.iter().map(|line| client.accept(line)).collect();
             return outcomes.map_err(|error| explain(self.place, error));
@@ -170,7 +175,7 @@ impl<'a> Book<'a> {
     }
 
     /// Lets the daemon read its settings anew, if it runs.
-    pub(super) fn reload(&mut self) {
+    pub(in crate::user) fn reload(&mut self) {
         let Some(client) = self.client.as_mut() else { return };
         if !matches!(client.ask(&crate::control::request::ControlRequest::Reload), Ok(0)) {
             eprintln!("The daemon could not read its configuration anew. Try: {}", self.place.sudo("reload"));

@@ -14,15 +14,15 @@ const LIMITS: [(&str, &str); 2] = [(topics::RATE, "kbit"), (topics::RELAY, "mbda
 
 /// What is to be said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Saying {
+pub(in crate::user) struct Saying {
     /// Who it is about.
-    pub(super) subject: Subject,
+    pub(in crate::user) subject: Subject,
     /// What it is about: one statement each. Empty: no topic was given.
-    pub(super) about: Vec<About>,
+    pub(in crate::user) about: Vec<About>,
     /// Until when, if that was said.
-    pub(super) until: Option<Time>,
+    pub(in crate::user) until: Option<Time>,
     /// How much at most.
-    pub(super) limits: Limits,
+    pub(in crate::user) limits: Limits,
 }
 
 /// The words of a sentence, by the clause that they belong to.
@@ -37,7 +37,7 @@ struct Clauses<'a> {
 impl<'a> Clauses<'a> {
     fn parse(words: &'a [String]) -> Result<Self> {
         let mut clauses = Self::default();
-        let mut words = words.iter().map(String::as_str);
+        let mut words = words.iter().map(String::as_str).peekable();
         clauses.subject = words.next().unwrap_or_default();
         while let Some(word) = words.next() {
             match word {
@@ -46,7 +46,11 @@ impl<'a> Clauses<'a> {
                     let value = words.next();
                     clauses.span = Some((word, value.ok_or_else(|| anyhow!("`{word}' needs a time behind it"))?));
                 }
-                "with" => clauses.limits.extend(words.by_ref().take_while(|word| !word.is_empty()).take(2)),
+                "with" => {
+                    let limit = words.next().unwrap_or_default();
+                    clauses.limits.push(limit);
+                    clauses.limits.extend(words.next_if(|_| !limit.contains('=')));
+                }
                 word if clauses.limits.is_empty() && clauses.span.is_none() => clauses.topic.push(word),
                 word => bail!("`{word}' stands behind the end of the sentence: put it in front of for, until and with"),
             }
@@ -68,7 +72,7 @@ impl<'a> Clauses<'a> {
 ///
 /// # Errors
 /// If it is none, with what would be one.
-pub(super) fn saying(words: &[String], sign: Sign, names: &Names, now: Time) -> Result<Saying> {
+pub(in crate::user) fn saying(words: &[String], sign: Sign, names: &Names, now: Time) -> Result<Saying> {
     let clauses = Clauses::parse(words)?;
     let subject = names.subject(clauses.subject)?;
     let until = clauses.until(now)?;
@@ -127,7 +131,13 @@ fn rate(args: &[&str]) -> Result<Option<u64>> {
 ///
 /// # Errors
 /// If there is no such topic, or it has no such words.
-pub(super) fn abouts(subject: &Subject, topic: &str, args: &[&str], sign: Sign, names: &Names) -> Result<Vec<About>> {
+pub(in crate::user) fn abouts(
+    subject: &Subject,
+    topic: &str,
+    args: &[&str],
+    sign: Sign,
+    names: &Names,
+) -> Result<Vec<About>> {
     match (topic, args) {
         (topics::OWN, [_, _, ..]) | (topics::NAME, [_, _, ..]) | (topics::TAG, [_, _, ..]) => {
             args.iter().map(|arg| about(subject, topic, &[*arg])).collect()
@@ -147,7 +157,7 @@ pub(super) fn abouts(subject: &Subject, topic: &str, args: &[&str], sign: Sign, 
 ///
 /// # Errors
 /// If there is no such topic, or it has no such words.
-pub(super) fn about(subject: &Subject, topic: &str, args: &[&str]) -> Result<About> {
+pub(in crate::user) fn about(subject: &Subject, topic: &str, args: &[&str]) -> Result<About> {
     let args = arguments(topic, args)?;
     if let (Subject::Group(_), topics::TAG | topics::JOIN) = (subject, topic) {
         bail!("`{topic}' is said of nodes, not of groups");
@@ -201,7 +211,7 @@ fn subnet(text: &str) -> Result<String> {
 }
 
 /// What to say of a topic that there is not.
-pub(super) fn unknown_topic(topic: &str) -> anyhow::Error {
+pub(in crate::user) fn unknown_topic(topic: &str) -> anyhow::Error {
     anyhow!("There is no topic `{topic}'; there are: {}", topics::ALL.join(", "))
 }
 
@@ -209,7 +219,7 @@ pub(super) fn unknown_topic(topic: &str) -> anyhow::Error {
 ///
 /// # Errors
 /// If it is none, with what would be one.
-pub(super) fn introduction(words: &[String], names: &Names) -> Result<(Vec<About>, u64)> {
+pub(in crate::user) fn introduction(words: &[String], names: &Names) -> Result<(Vec<About>, u64)> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let (words, depth) = match words.as_slice() {
         [front @ .., "depth", depth] => (front, Some(*depth)),
@@ -232,6 +242,7 @@ pub(super) fn introduction(words: &[String], names: &Names) -> Result<(Vec<About
 #[cfg(test)]
 mod tests {
     use fides::Key;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -305,6 +316,15 @@ mod tests {
             assert!(error.contains(hint), "{text}: {error}");
         }
         assert!(read("bob relay with mbday 5", Sign::No).unwrap_err().to_string().contains("limits"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_words_make_it_panic(words in proptest::collection::vec("for|until|with|bob|own|join|rate|reach|any|@|7d|\\PC{0,6}", 0..6)) {
+            let _ = saying(&words, Sign::Yes, &names(), NOW);
+            let _ = saying(&words, Sign::No, &names(), NOW);
+            let _ = introduction(&words, &names());
+        }
     }
 
     #[test]

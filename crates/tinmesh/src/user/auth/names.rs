@@ -15,7 +15,7 @@ const LISTED: usize = 12;
 
 /// Which name belongs to which key: by the host files, and where those are silent by the statements about who may join.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Names {
+pub(in crate::user) struct Names {
     keys: BTreeMap<String, BTreeSet<Key>>,
     names: BTreeMap<Key, String>,
     /// Names that have a host file without a key.
@@ -24,7 +24,7 @@ pub(super) struct Names {
 
 impl Names {
     /// The names of the host files.
-    pub(super) fn of_hosts(paths: &Paths) -> Self {
+    pub(in crate::user) fn of_hosts(paths: &Paths) -> Self {
         let mut names = Self::default();
         for entry in std::fs::read_dir(paths.hosts()).into_iter().flatten().flatten() {
             let Some(name) = entry.file_name().to_str().and_then(|name| NodeName::parse(name).ok()) else { continue };
@@ -38,13 +38,13 @@ impl Names {
     }
 
     /// This name belongs to this key.
-    pub(super) fn add(&mut self, name: &str, key: Key) {
+    pub(in crate::user) fn add(&mut self, name: &str, key: Key) {
         self.keys.entry(name.to_owned()).or_default().insert(key);
         self.names.entry(key).or_insert_with(|| name.to_owned());
     }
 
     /// Adds the names under which somebody says that keys may join, unless a host file says whose they are.
-    pub(super) fn learn(&mut self, ledger: &Ledger) {
+    pub(in crate::user) fn learn(&mut self, ledger: &Ledger) {
         let hosts: BTreeSet<String> = self.keys.keys().cloned().collect();
         for statement in ledger.statements() {
             let claim = statement.claim();
@@ -59,22 +59,22 @@ impl Names {
     }
 
     /// Every name with a key.
-    pub(super) fn all(&self) -> impl Iterator<Item = (&str, Key)> {
+    pub(in crate::user) fn all(&self) -> impl Iterator<Item = (&str, Key)> {
         self.keys.iter().flat_map(|(name, keys)| keys.iter().map(|key| (name.as_str(), *key)))
     }
 
     /// The name of a key, if it has one.
-    pub(super) fn name(&self, key: &Key) -> Option<&str> {
+    pub(in crate::user) fn name(&self, key: &Key) -> Option<&str> {
         self.names.get(key).map(String::as_str)
     }
 
     /// The name of a key, or the key.
-    pub(super) fn show(&self, key: &Key) -> String {
+    pub(in crate::user) fn show(&self, key: &Key) -> String {
         self.name(key).map_or_else(|| key.to_string(), str::to_owned)
     }
 
     /// The same, for a subject.
-    pub(super) fn show_subject(&self, subject: &Subject) -> String {
+    pub(in crate::user) fn show_subject(&self, subject: &Subject) -> String {
         match subject {
             Subject::Key(key) => self.show(key),
             Subject::Group(group) => format!("@{group}"),
@@ -85,7 +85,7 @@ impl Names {
     ///
     /// # Errors
     /// If it is neither, or several keys have that name.
-    pub(super) fn key(&self, text: &str) -> Result<Key> {
+    pub(in crate::user) fn key(&self, text: &str) -> Result<Key> {
         match self.keys.get(text).map(|keys| keys.iter().collect::<Vec<_>>()).as_deref() {
             Some([key]) => return Ok(**key),
             Some(several) => {
@@ -118,7 +118,7 @@ impl Names {
     ///
     /// # Errors
     /// If it is none.
-    pub(super) fn subject(&self, text: &str) -> Result<Subject> {
+    pub(in crate::user) fn subject(&self, text: &str) -> Result<Subject> {
         match text.strip_prefix('@') {
             Some(group) => match Word::new(group) {
                 Ok(group) => Ok(Subject::Group(group)),

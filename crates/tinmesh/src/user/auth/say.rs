@@ -162,7 +162,9 @@ pub(super) fn show(book: &Book<'_>, statements: &[Arc<Statement>], out: &mut dyn
         writeln!(out, "{statement}")?;
     }
     out.flush()?;
-    if !book.has_daemon() {
+    if book.only_sign {
+        eprintln!("It was only signed: it acts where it is imported, with tinmesh auth import.");
+    } else if !book.has_daemon() {
         eprintln!("The daemon does not run here: others hear of it when it does, or where the line is imported.");
     }
     Ok(())

@@ -110,25 +110,25 @@ pub(super) fn forgetting(statement: &Statement, names: &Names) -> Option<String>
 /// A statement for programs.
 pub(super) fn json(statement: &Statement, names: &Names, now: Time) -> Value {
     let claim = statement.claim();
-    let key = |key: &Key| json!({ "key": key.to_string(), "name": names.name(key) });
+    let key = |key: &Key| json!({ "key": key.to_string(), "name": names.name(key), "group": null });
     let (verb, topic, subject, args) = match &claim.about {
         About::Allow { subject: Subject::Key(of), topic, args } => ("allow", Some(topic), key(of), args.as_slice()),
         About::Allow { subject: Subject::Group(group), topic, args } => {
-            ("allow", Some(topic), json!({ "group": group.as_str() }), args.as_slice())
+            let subject = json!({ "key": null, "name": null, "group": group.as_str() });
+            ("allow", Some(topic), subject, args.as_slice())
         }
         About::Trust { key: of, topic } => ("trust", Some(topic), key(of), [].as_slice()),
         About::Revoke => ("revoke", None, key(statement.issuer()), [].as_slice()),
     };
-    let limits: serde_json::Map<String, Value> =
-        claim.limits.iter().map(|(name, value)| (name.as_str().to_owned(), value.into())).collect();
+    let limits = claim.limits.iter().map(|(name, value)| json!({ "name": name.as_str(), "value": value }));
     json!({
-        "issuer": key(statement.issuer()),
+        "issuer": { "key": statement.issuer().to_string(), "name": names.name(statement.issuer()) },
         "sign": claim.sign.to_string(),
         "verb": verb,
         "subject": subject,
         "topic": topic.map(Word::as_str),
         "args": args.iter().map(Word::as_str).collect::<Vec<_>>(),
-        "limits": limits,
+        "limits": limits.collect::<Vec<_>>(),
         "said": said_at(statement).0,
         "from": claim.from.0,
         "until": claim.until.map(|until| until.0),

@@ -10,7 +10,7 @@ const HOUR: u64 = 3_600;
 ///
 /// # Errors
 /// If it is none, or is zero.
-pub(super) fn duration(text: &str) -> Result<u64> {
+pub(in crate::user) fn duration(text: &str) -> Result<u64> {
     let (number, unit) = text.split_at(text.len() - text.chars().next_back().map_or(0, char::len_utf8));
     let seconds = match unit {
         "s" => 1,
@@ -29,7 +29,7 @@ pub(super) fn duration(text: &str) -> Result<u64> {
 ///
 /// # Errors
 /// If it is none.
-pub(super) fn date(text: &str) -> Result<Time> {
+pub(in crate::user) fn date(text: &str) -> Result<Time> {
     let (day, clock) = text.split_once('T').unwrap_or((text, "00:00"));
     let fields = numbers::<3>(day, '-', [4, 2, 2]).zip(numbers::<2>(clock, ':', [2, 2]));
     match fields {
@@ -76,7 +76,7 @@ fn days(year: u64, month: u64, day: u64) -> u64 {
 }
 
 /// A time as `2027-01-31 12:00`, or as seconds if it is too far away for a date.
-pub(super) fn text(time: Time) -> String {
+pub(in crate::user) fn text(time: Time) -> String {
     let (mut left, mut year) = (time.0 / DAY, 1970);
     if time.0 >= 10_000 * 366 * DAY {
         return format!("{time} s");

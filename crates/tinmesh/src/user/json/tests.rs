@@ -204,6 +204,51 @@ fn invitations_and_reports_are_documented() {
     assert_documented("up", &shape(&up::tests::reports(&open)));
 }
 
+/// What Bob says of Carol, and that he revokes his key.
+fn sayings_of_bob(bob: &fides::SecretKey, carol: fides::Key) -> [String; 2] {
+    let now = fides::Time(tinmesh_os::clock::unix_seconds());
+    let subject = fides::Subject::Key(carol);
+    let [topic, name] = ["join", "carol"].map(|word| fides::Word::new(word).unwrap());
+    let about = fides::About::Allow { subject, topic, args: vec![name] };
+    let yes = fides::Claim::new(fides::Sign::Yes, about, now.0 * 1_000, now);
+    let void = fides::Claim::new(fides::Sign::No, fides::About::Revoke, now.0 * 1_000 + 1, now);
+    [yes, void].map(|claim| claim.sign(bob).unwrap().to_string())
+}
+
+#[test]
+fn what_statements_say_is_documented() {
+    let dir = tempfile::tempdir().unwrap();
+    founded_in(dir.path());
+    let [bob, carol] = [2, 3].map(|seed| fides::SecretKey::from_seed(&[seed; 32]));
+    let [yes, void] = sayings_of_bob(&bob, carol.public());
+    [("yes", yes), ("void", void)].iter().for_each(|(name, line)| fs::write(dir.path().join(name), line).unwrap());
+    let typed = |text: &str| {
+        let (bob, carol) = (bob.public().to_string(), carol.public().to_string());
+        text.replace("DIR", &dir.path().display().to_string()).replace("BOB", &bob).replace("CAROL", &carol)
+    };
+    let say = |text: &str| {
+        let words = ["tinmesh", "-c", "DIR", "-n", "", "--pidfile", "DIR/pid", "auth"].map(typed);
+        let cli = Cli::try_parse_from(words.into_iter().chain(text.split(' ').map(typed))).unwrap();
+        dispatch(&cli, &mut Vec::new()).unwrap_or_else(|error| panic!("{text}: {error}"));
+    };
+    let told = |text: &str| told(dir.path(), &typed(text)).0;
+    let sentences = ["found --yes", "allow BOB rate 5", "forget BOB", "allow @all own any", "deny BOB join"];
+    sentences.into_iter().for_each(say);
+    ["founder add BOB", "import DIR/yes", "trust CAROL for join"].into_iter().for_each(say);
+    fs::write(dir.path().join("tinc.conf"), fs::read_to_string(dir.path().join("tinc.conf")).unwrap() + "Quorum = 2\n")
+        .unwrap();
+
+    let whys = ["auth why alice join", "auth why CAROL join carol", "auth why BOB rate"].map(told);
+    assert_documented("auth vote", &shape(&[told("auth vote")]));
+    assert_documented("auth who-can", &shape(&[told("auth who-can own 10.0.0.0/8"), told("auth who-can join alice")]));
+    say("import DIR/void");
+
+    assert_documented("auth list", &shape(&[told("auth list")]));
+    let listed = documented()["auth list"].clone();
+    let is_own = |path: &String| !listed.contains_key(&path.replace("statements[]", "[]"));
+    assert_documented("auth why", &shape(&whys).into_iter().filter(|(path, _)| is_own(path)).collect());
+}
+
 #[test]
 fn every_command_that_has_json_is_documented() {
     let documented = documented();

@@ -25,6 +25,7 @@ mod invitations;
 pub mod io;
 mod keys;
 mod legacy;
+mod members;
 mod packets;
 mod pieces;
 mod publish;
@@ -59,6 +60,7 @@ use crate::node::dialling::Dialling;
 use crate::node::gate::Gating;
 use crate::node::gossip::Contradictions;
 use crate::node::io::{Input, Output};
+use crate::node::members::Members;
 use crate::node::timers::{Timers, Wake};
 use crate::peer::Peer;
 use crate::subnet::SubnetTable;
@@ -88,6 +90,7 @@ pub struct Node {
     trust: Trust,
     gating: Gating,
     statements: Statements,
+    members: Members,
     timers: Timers,
     dirty: Dirty,
     fib: Arc<Fib>,
@@ -185,6 +188,7 @@ impl Node {
             trust,
             gating: Gating::default(),
             statements: Statements::default(),
+            members: Members::default(),
             timers: Timers::default(),
             dirty: Dirty::default(),
             fib,
@@ -206,6 +210,7 @@ impl Node {
         }
         self.touch(PeerId::ME);
         self.dirty.names = true;
+        self.dirty.gate = true;
         self.adopt_hosts();
         self.adopt_own_subnets();
         self.start_dialling();
@@ -334,13 +339,16 @@ impl Node {
         if self.peers.len() <= id.index() {
             self.peers.resize_with(id.index() + 1, || None);
         }
-        if let Some(place @ None) = self.peers.get_mut(id.index()) {
+        if self.peers.get(id.index()).is_some_and(Option::is_none) {
             let mut peer = Peer::new(name.clone());
             if let Some(host) = self.config.hosts.get(name) {
                 peer.key = host.key;
                 peer.cached = host.cached.clone();
             }
-            *place = Some(peer);
+            peer.key = self.member_key(name).or(peer.key);
+            if let Some(place) = self.peers.get_mut(id.index()) {
+                *place = Some(peer);
+            }
             self.dirty.names = true;
             self.touch(id);
         }

@@ -21,7 +21,10 @@ use fides::{
     Accepted, Answer, Claim, Item, Judge, Key, Ledger, Neighbour, Question, Quotas, Refused, Regard, Rules, Span, Store,
 };
 
+use sha2::{Digest, Sha256};
+
 use crate::crypto::keys::{PublicKey, SecretKey};
+use crate::legacy::rsa;
 use crate::name::NodeName;
 use crate::subnet::Subnet;
 use crate::time::Instant;
@@ -60,6 +63,12 @@ pub const fn key(key: &PublicKey) -> Key {
 /// The key of a statement's subject, as a node's.
 pub const fn public_key(key: &Key) -> PublicKey {
     PublicKey::from_bytes(*key.as_bytes())
+}
+
+/// What statements call a node of tinc 1.0, which has no other key: the SHA-256 of its RSA key's modulus and exponent.
+pub fn rsa_key(key: &rsa::PublicKey) -> Key {
+    let (modulus, exponent) = key.numbers();
+    Key::from_bytes(Sha256::new().chain_update(modulus).chain_update(exponent.to_be_bytes()).finalize().into())
 }
 
 /// A node's private key, to sign statements with.

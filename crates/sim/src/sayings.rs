@@ -39,15 +39,23 @@ impl Host<'_> {
         self.world().with_engine(|engine| say(engine, self.id, sign, subject, words));
     }
 
-    /// Says that another node may be in the mesh, and may have its two addresses there.
+    /// Says that another node may be in the mesh, and may have its two addresses there. Nodes that do not run yet know it
+    /// from the start.
     ///
     /// # Panics
     /// As [`says`](Self::says).
     pub fn admits(self, other: Host<'_>) {
-        self.says(Sign::Yes, other, &format!("join {}", other.name()));
+        for member in [self, other] {
+            self.says(Sign::Yes, member, &format!("join {}", member.name()));
+        }
         for v6 in [false, true] {
             self.says(Sign::Yes, other, &format!("own {}", Machine::inner(other.id, v6)));
         }
+        self.world().with_engine(|engine| {
+            let told = engine.machine(self.id).statements.clone();
+            let others = engine.machines.iter_mut().filter(|machine| !machine.is_running());
+            others.for_each(|machine| machine.statements.clone_from(&told));
+        });
     }
 
     /// Packets that it dropped for a reason.

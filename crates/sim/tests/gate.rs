@@ -230,7 +230,7 @@ fn where_stations_are_granted_frames_come_from_them_only() {
     let alice = alice.founded_by(alice);
     let [bob, carol] = ["bob", "carol"].map(|name| world.node(name).switches().knows(alice).founded_by(alice));
     for member in [bob, carol] {
-        alice.says(Sign::Yes, member, &format!("join {}", member.name()));
+        alice.admits(member);
     }
     world.settle(secs(60));
     let [his, hers] = [1, 2].map(station);

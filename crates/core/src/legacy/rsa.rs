@@ -60,6 +60,11 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
+    /// Its modulus, first byte first, and its exponent.
+    pub fn numbers(&self) -> (Box<[u8]>, u64) {
+        (self.modulus.modulus().to_be_bytes(), self.exponent)
+    }
+
     /// The key with these two numbers, first byte first.
     ///
     /// # Errors

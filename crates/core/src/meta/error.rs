@@ -68,6 +68,16 @@ pub enum PeerError {
     /// Statements with wrong signatures.
     #[error("sent statements with wrong signatures: it is shut out for ten minutes")]
     ForgedStatements,
+    /// No member.
+    #[error(
+        "{name} (key {key}) may not join: let it in with \"tinmesh auth allow {name}\", or ask with \"tinmesh auth why {name} join\""
+    )]
+    NotMember {
+        /// The name under which it comes.
+        name: String,
+        /// Its key, if it is known.
+        key: String,
+    },
     /// Our own name.
     #[error("uses our own name: give one of the two nodes another Name")]
     OwnName,
@@ -147,6 +157,7 @@ impl PeerError {
             | Self::BadInvitation
             | Self::Burst => true,
             Self::Proxy(_)
+            | Self::NotMember { .. }
             | Self::MayNotInvite
             | Self::WrongName { .. }
             | Self::Upgraded

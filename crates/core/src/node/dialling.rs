@@ -120,6 +120,10 @@ impl Node {
         if record.conn.is_some() {
             return;
         }
+        if let Some(name) = self.name_of(peer).filter(|name| !self.is_member(name)) {
+            return self.back_off(peer, name);
+        }
+        let Some(record) = self.dialling.outgoing.get(&peer) else { return };
         if record.round.is_none() {
             let round = self.new_round(peer);
             if let Some(record) = self.dialling.outgoing.get_mut(&peer) {
@@ -185,6 +189,14 @@ impl Node {
         let deadline = self.now + self.config.timing.ping_timeout;
         self.timers.set(Wake::Check(id), deadline);
         self.emit(Output::Connect { conn: id, peer: name, to: address });
+    }
+
+    /// Dials a node at once that is to be dialled, and was not let in until a moment ago.
+    pub(super) fn redial(&mut self, peer: PeerId) {
+        if let Some(record) = self.dialling.outgoing.get_mut(&peer) {
+            record.back_off = Duration::ZERO;
+            self.dial(peer);
+        }
     }
 
     fn back_off(&mut self, peer: PeerId, name: NodeName) {
@@ -341,7 +353,10 @@ impl Node {
         self.help_unreachable();
     }
 
-    fn may_dial(&self, peer: PeerId) -> bool {
+    fn may_dial(&mut self, peer: PeerId) -> bool {
+        if self.name_of(peer).is_some_and(|name| !self.is_member(&name)) {
+            return false;
+        }
         self.peer(peer).is_some_and(|known| {
             let has_address = self.config.hosts.get(&known.name).is_some_and(|host| !host.addresses.is_empty());
             let refused = self.is_old(peer) && !self.may_dial_old(&known.name);
@@ -350,7 +365,8 @@ impl Node {
     }
 
     fn make_connection(&mut self) {
-        let eligible: Vec<PeerId> = self.mesh.graph.ids().into_iter().filter(|&peer| self.may_dial(peer)).collect();
+        let mut eligible = self.mesh.graph.ids();
+        eligible.retain(|&peer| self.may_dial(peer));
         if eligible.is_empty() {
             return;
         }

@@ -28,7 +28,7 @@ pub(super) struct Gating {
     compiled: Option<Instant>,
     /// What it is told; `None`: everything may pass.
     pub(super) gate: Option<Arc<Gate>>,
-    laws: Laws,
+    pub(super) laws: Laws,
     reaching: Reaching,
     /// What nodes may begin with this one, by the statements that are about them.
     classes: BTreeMap<BTreeSet<Subject>, Arc<Reach>>,
@@ -57,6 +57,7 @@ impl Node {
             self.gating.compiled = Some(self.now);
             self.tell_wall();
             self.learn_laws();
+            self.reassess_members();
         }
         let changed = self.changed_keys(everything);
         if !everything && changed.is_empty() {

@@ -105,7 +105,11 @@ impl Node {
         self.on_news(from, request);
     }
 
-    fn on_news(&mut self, from: &Gossiped<'_>, request: Request) {
+    /// Acts on what is new, if it is of members and of what they may say.
+    pub(super) fn on_news(&mut self, from: &Gossiped<'_>, request: Request) {
+        if !self.believes(from, &request) {
+            return;
+        }
         match request {
             Request::AddSubnet { owner, subnet, .. } => self.on_add_subnet(from, &owner, subnet),
             Request::DelSubnet { owner, subnet, .. } => self.on_del_subnet(from, &owner, subnet),
@@ -356,7 +360,7 @@ impl Node {
         self.peer(peer).map(|known| known.name.clone())
     }
 
-    fn edge_request(&mut self, from: PeerId, to: PeerId) -> Option<Request> {
+    pub(super) fn edge_request(&mut self, from: PeerId, to: PeerId) -> Option<Request> {
         let (start, end) = (self.name_of(from)?, self.name_of(to)?);
         let nonce = self.rng.next_u32();
         let edge = self.mesh.graph.edge(from, to)?;

@@ -1,5 +1,6 @@
 //! A few nodes in a perfect network, looked at from inside.
 
+mod members;
 mod net;
 mod statements;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use fides::{Accepted, Claim, Item, Refused, StatementId};
+use fides::{Accepted, Claim, Item, Judge, Refused, StatementId};
 
 use crate::name::PeerId;
 use crate::node::Node;
@@ -70,7 +70,7 @@ impl Node {
         self.dirty.gate = true;
         self.gossip_soon();
         self.timers.set_earlier(Wake::KeepStatements, self.now + KEEP_AFTER);
-        self.timers.set_earlier(Wake::Trust, self.now + PERIOD);
+        self.timers.set_earlier(Wake::Trust, self.now);
     }
 
     /// Something begins or ends about now.
@@ -80,7 +80,10 @@ impl Node {
         self.tell_wall();
         if !self.trust.ledger().is_empty() {
             self.dirty.gate = true;
-            self.timers.set(Wake::Trust, self.now + PERIOD);
+            let span = self.trust.span(self.now);
+            let next = Judge::next_change(self.trust.ledger(), span).map(|at| at.0.saturating_sub(span.latest().0));
+            let after = next.map_or(PERIOD, |seconds| Duration::from_secs(seconds + 1).min(PERIOD));
+            self.timers.set(Wake::Trust, self.now + after);
         }
     }
 

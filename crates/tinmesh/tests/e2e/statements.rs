@@ -9,8 +9,11 @@ use crate::lab::{Daemon, Kind, Lab, secs, wait_until};
 /// All that speak of statements have alice for a founder; she lets everybody in.
 fn found(mesh: &[Daemon]) {
     let alice = &mesh[0];
-    let lines: Vec<String> =
-        mesh.iter().map(|daemon| said(alice, Sign::Yes, daemon, &format!("join {}", daemon.name))).collect();
+    let members = (1..).zip(mesh).flat_map(|(number, daemon)| {
+        let words = [format!("join {}", daemon.name), format!("own {}", mesh::v4(number))];
+        words.map(|words| said(alice, Sign::Yes, daemon, &words))
+    });
+    let lines: Vec<String> = members.collect();
     for daemon in mesh.iter().filter(|daemon| daemon.kind == Kind::Ours) {
         daemon.config(&format!("Founder = {}", key(alice)));
         keep(daemon, &lines);

@@ -41,10 +41,12 @@ impl Node {
     }
 
     /// How a connection with `name` is to be secured, which announced this minor.
-    pub(in crate::node) fn handshake(&self, name: &NodeName, minor: u8) -> Result<Handshake, PeerError> {
+    pub(in crate::node) fn handshake(&mut self, name: &NodeName, minor: u8) -> Result<Handshake, PeerError> {
+        self.refuse_strangers(name)?;
+        let by_statement = self.member_key(name);
         let host = self.config.hosts.get(name);
         let only = self.speaks_only_legacy();
-        let (known, minor) = if only { (None, 0) } else { (self.known_key(name), minor) };
+        let (known, minor) = if only { (None, 0) } else { (by_statement.or_else(|| self.known_key(name)), minor) };
         if host.is_none() && known.is_none() {
             return Err(PeerError::UnknownIdentity(name.to_string()));
         }

@@ -83,20 +83,6 @@ fn a_stolen_node_is_gone_at_once_and_comes_back_when_it_is_allowed() {
 }
 
 #[test]
-fn a_guest_drops_out_when_his_time_is_over() {
-    let lab = Lab::new();
-    let mesh = founded(&lab);
-    let [alice, bob] = &mesh;
-    told(&lab, alice, &format!("auth allow {} for 20s", bob.name));
-    wait_for_ping(alice, &v4(2));
-
-    wait_until(secs(120), "the guest is gone", || !alice.sees(&bob.name, |node| node.reachable()));
-
-    let why = told(&lab, alice, &format!("auth why {} join", bob.name));
-    assert!(why.starts_with("no: ") && why.contains("it has expired"), "{why}");
-}
-
-#[test]
 fn what_was_said_outlasts_the_daemon() {
     let lab = Lab::new();
     let mut mesh = founded(&lab);

@@ -46,6 +46,7 @@ mod switched;
 #[path = "../spec_cli_files/terminal.rs"]
 mod terminal;
 mod transfers;
+mod trust;
 mod twenty;
 mod underlays;
 mod upgrade;

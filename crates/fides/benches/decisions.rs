@@ -81,6 +81,22 @@ fn decision_from_nothing(bencher: Bencher<'_, '_>) {
     });
 }
 
+/// Nothing is remembered, and every member but the one who asks has spoken of it: the word of each is looked into.
+#[divan::bench]
+fn decision_of_a_crowd(bencher: Bencher<'_, '_>) {
+    let (mut ledger, judge) = world();
+    for member in 1..FOUNDERS + MEMBERS {
+        let statement = said(&secret(member), grant(STATEMENTS), STATEMENTS);
+        ledger.insert(&statement, STATEMENTS);
+    }
+    let question = question(STATEMENTS);
+    bencher.with_inputs(|| judge.clone()).bench_local_values(|mut judge| {
+        let answer = judge.decide(&ledger, black_box(&question), Span::at(NOW));
+        assert_eq!(answer, Answer::Allow);
+        judge
+    });
+}
+
 /// A question that was not asked before.
 #[divan::bench]
 fn decision_uncached(bencher: Bencher<'_, '_>) {

@@ -46,6 +46,11 @@ impl Ballot {
         self.no.iter().copied().collect()
     }
 
+    /// The most that any voice grants.
+    pub(crate) fn most(&self) -> u64 {
+        self.yes.iter().map(|(_, granted)| *granted).max().unwrap_or(0)
+    }
+
     /// The voice of what these votes bring in: the one voice for it, if there is only one.
     pub(crate) fn only_voice(&self) -> Option<Key> {
         let (first, _) = self.yes.first()?;

@@ -235,13 +235,14 @@ impl Trust {
     fn considered(&self, key: Key, mut place: Place, candidate: &Candidate, level: u8) -> Place {
         let Candidate { speaking, objecting } = candidate;
         let quorum = self.quorum;
-        let speaks = vote(key, speaking, level, |amount| speaking.yes(amount) >= speaking.no() + quorum);
+        let (no, needed) = (objecting.no(), speaking.no() + quorum);
+        let speaks = vote(key, speaking, level, |amount| speaking.yes(amount) >= needed);
         let objects = vote(key, objecting, level, |amount| objecting.yes(amount) >= quorum);
         if speaks.is_some() {
             place.speaks = speaks;
             place.objects = place.objects.or(objects).or(speaks);
         } else if place.objects.is_none() {
-            place.is_distrusted = objecting.no() >= objecting.yes(0) + quorum;
+            place.is_distrusted = no >= objecting.yes(0) + quorum;
             place.objects = objects.filter(|_| !place.is_distrusted);
         }
         place
@@ -347,7 +348,7 @@ impl Candidate {
 
 /// The vote of a key that is brought in: as far as a quorum wants it to reach.
 fn vote(key: Key, ballot: &Ballot, level: u8, suffices: impl Fn(u64) -> bool) -> Option<Vote> {
-    let reach = (1..=MAX_DEPTH + 1).rev().find(|reach| suffices(*reach))?;
+    let reach = (1..=ballot.most().min(MAX_DEPTH + 1)).rev().find(|reach| suffices(*reach))?;
     Some(Vote { voice: ballot.only_voice().unwrap_or(key), reach, level })
 }
 

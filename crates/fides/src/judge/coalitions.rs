@@ -85,13 +85,17 @@ impl Matter {
 }
 
 /// Decides many small cases: judges and statements are made once, for making them takes longer than deciding.
-#[derive(Default)]
 struct Court {
+    question: Question,
     judges: BTreeMap<(Vec<usize>, usize), Judge>,
     statements: HashMap<(usize, Matter, Sign, u64), Arc<Statement>>,
 }
 
 impl Court {
+    fn new() -> Self {
+        Self { question: ask("edit"), judges: BTreeMap::new(), statements: HashMap::new() }
+    }
+
     fn say(&mut self, ledger: &mut Ledger, issuer: usize, matter: Matter, sign: Sign, step: u64) {
         let statement = self.statements.entry((issuer, matter, sign, step));
         ledger.insert(statement.or_insert_with(|| say(issuer, matter.claim(sign, step))), crate::testing::ROOM);
@@ -102,7 +106,7 @@ impl Court {
         let judge = self.judges.entry((founders.to_vec(), quorum));
         let judge = judge.or_insert_with(|| Judge::new(observer(founders, quorum)));
         judge.memory = Memory::default();
-        judge.decide(ledger, &ask("edit"), Span::at(NOW))
+        judge.decide(ledger, &self.question, Span::at(NOW))
     }
 }
 
@@ -114,7 +118,7 @@ fn choices(statements: usize) -> impl Iterator<Item = Vec<Option<Sign>>> {
 #[test]
 fn whatever_a_traitor_and_the_key_it_minted_say_of_anybody_they_gain_nothing_among_six_keys() {
     let (founders, member, traitor, minted) = ([1, 2, 40], 20, 40, 50);
-    let (mut court, mut denied) = (Court::default(), 0);
+    let (mut court, mut denied) = (Court::new(), 0);
     for votes in choices(4) {
         let mut honest = Ledger::default();
         for (voter, sign) in [1, 2, member].into_iter().zip(&votes) {
@@ -163,8 +167,8 @@ fn honest(court: &mut Court, draw: &mut Draw, founders: usize) -> Ledger {
 /// for itself, or all in concert.
 fn plot(court: &mut Court, draw: &mut Draw, coalition: &[usize], said: &mut Ledger) {
     let plotters: Vec<usize> = coalition.iter().copied().chain([50, 51, 52, 53, MALLORY]).collect();
-    let in_concert = draw.below(2) == 0;
-    for _ in 0..4 + draw.below(if in_concert { 4 } else { 16 }) {
+    let in_concert = draw.below(3) == 0;
+    for _ in 0..4 + draw.below(if in_concert { 3 } else { 16 }) {
         let issuers = if in_concert { plotters.clone() } else { vec![*draw.one(&plotters)] };
         let target = *draw.one(&[1, 2, 3, 20, 21, 22, 50, 51, 52, 53, MALLORY]);
         let sign = *draw.one(&[Sign::Yes, Sign::Yes, Sign::No, Sign::DontCare]);
@@ -201,7 +205,7 @@ fn after_plots(court: &mut Court, quorum: usize, traitors: usize, seed: u64) -> 
 }
 
 fn half_a_million_denials(quorum: usize) {
-    let (mut court, mut met) = (Court::default(), 0);
+    let (mut court, mut met) = (Court::new(), 0);
     for seed in 0.. {
         let traitors = seed as usize % quorum;
         let answers = after_plots(&mut court, quorum, traitors, seed);
@@ -215,7 +219,7 @@ fn half_a_million_denials(quorum: usize) {
 
 #[test]
 fn a_coalition_as_large_as_the_quorum_does_gain_something_now_and_then() {
-    let mut court = Court::default();
+    let mut court = Court::new();
     let answers: Vec<Answer> = (0..20_000).flat_map(|seed| after_plots(&mut court, 2, 2, seed)).collect();
     let won = answers.iter().filter(|answer| **answer == Answer::Allow).count();
     assert!(won > 10, "the plots are worth something: {won} of {}", answers.len());

@@ -69,6 +69,20 @@ fn a_deny_acts_at_once_and_ends_when_it_was_said_to() {
 }
 
 #[test]
+fn a_stolen_node_is_gone_at_once_and_comes_back_when_it_is_allowed() {
+    let lab = Lab::new();
+    let mesh = founded(&lab);
+    let [alice, bob] = &mesh;
+    wait_for_ping(alice, &v4(2));
+
+    told(&lab, alice, &format!("auth deny {}", bob.name));
+
+    wait_until(secs(5), "the denied node is gone", || !alice.sees(&bob.name, |node| node.reachable()));
+    told(&lab, alice, &format!("auth allow {}", bob.name));
+    wait_until(secs(60), "it is back", || ping(&alice.namespace, &v4(2)));
+}
+
+#[test]
 fn what_was_said_outlasts_the_daemon() {
     let lab = Lab::new();
     let mut mesh = founded(&lab);

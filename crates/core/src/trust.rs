@@ -18,7 +18,8 @@ pub mod verdict;
 use std::collections::BTreeSet;
 
 use fides::{
-    Accepted, Answer, Claim, Item, Judge, Key, Ledger, Neighbour, Question, Quotas, Refused, Regard, Rules, Span, Store,
+    About, Accepted, Answer, BACKDATED, Claim, DAY, Item, Judge, Key, Ledger, Neighbour, Question, Quotas, Refused,
+    Regard, Rules, Sign, Span, Store,
 };
 
 use sha2::{Digest, Sha256};
@@ -213,6 +214,24 @@ impl Trust {
     pub fn say(&mut self, secret: &SecretKey, claim: Claim, now: Instant) -> Result<Item, Refused> {
         let time = self.span(now).latest();
         self.store.say(&secret_key(secret), claim, time)
+    }
+
+    /// Memberships that this node gave for a day, as `Lease` has it, of which less than half is left: to be said anew.
+    pub fn ending_leases(&self, now: Instant) -> Vec<Claim> {
+        let Some(time) = self.told_time(now).filter(|_| self.config.lease) else { return Vec::new() };
+        let is_lease = |claim: &Claim| {
+            let day = claim.from.after(BACKDATED).after(DAY);
+            let is_join = matches!(&claim.about, About::Allow { topic, .. } if topic.as_str() == topics::JOIN);
+            claim.sign == Sign::Yes && is_join && claim.until == Some(day)
+        };
+        let ends = |claim: &Claim| claim.until.is_some_and(|until| until > time && until < time.after(DAY / 2));
+        let own = self.store.ledger().statements().filter(|statement| *statement.issuer() == self.me);
+        let ending = own.map(|statement| statement.claim()).filter(|claim| is_lease(claim) && ends(claim));
+        let renewed = ending.map(|claim| {
+            let fresh = Claim::new(Sign::Yes, claim.about.clone(), 0, time).until(time.after(DAY));
+            Claim { limits: claim.limits.clone(), ..fresh }
+        });
+        renewed.collect()
     }
 
     /// What begins and what is over by now; gives what is to be passed on.

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! In an open network everybody is a member but for those whom the operator denies. In a closed one a node is a member if
-//! statements let its key join under its name, whatever its host file says; or if the operator named it in `ConnectTo` and
-//! nobody denies it, for somebody must tell a new node what was said.
+//! statements let its key join under its name, whatever its host file says. A new node, which has not heard yet that it is a
+//! member itself, also lets in those whom its operator named in `ConnectTo` unless somebody denies it: they tell it the rest.
 
 use std::collections::BTreeMap;
 
@@ -152,10 +152,16 @@ impl Node {
         if !self.trust.is_closed() {
             return Admission { is_member: answer != Answer::Deny, key: told };
         }
-        let is_named = answer == Answer::Unknown && self.config.connect_to.contains(name);
+        let is_named = answer == Answer::Unknown && self.config.connect_to.contains(name) && self.is_outside();
         let key = told.filter(|_| answer == Answer::Allow || is_named);
         let key = key.or_else(|| self.trust.key_by_name(name, &self.gating.laws, self.now));
         Admission { is_member: key.is_some(), key: key.or(told) }
+    }
+
+    /// Whether this node has not heard yet that it is a member itself.
+    fn is_outside(&mut self) -> bool {
+        let (key, name) = (trust::key(&self.key.public()), self.config.name.clone());
+        !self.trust.may_join(key, &name, self.now)
     }
 
     /// What statements call a node that has only an RSA key.

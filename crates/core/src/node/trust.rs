@@ -77,6 +77,7 @@ impl Node {
     pub(super) fn on_trust_time(&mut self) {
         let begun = self.trust.tick(self.now);
         self.on_accepted_statements(begun.into_iter().map(Accepted::New).collect(), None);
+        self.renew_leases();
         self.tell_wall();
         if !self.trust.ledger().is_empty() {
             self.dirty.gate = true;
@@ -84,6 +85,15 @@ impl Node {
             let next = Judge::next_change(self.trust.ledger(), span).map(|at| at.0.saturating_sub(span.latest().0));
             let after = next.map_or(PERIOD, |seconds| Duration::from_secs(seconds + 1).min(PERIOD));
             self.timers.set(Wake::Trust, self.now + after);
+        }
+    }
+
+    /// Says again what this node said for a day, when half of it is over.
+    fn renew_leases(&mut self) {
+        for claim in self.trust.ending_leases(self.now) {
+            if let Err(error) = self.say(claim) {
+                self.event(Event::Note(format!("A lease could not be renewed: {error}")));
+            }
         }
     }
 

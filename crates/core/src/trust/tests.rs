@@ -75,3 +75,24 @@ fn what_was_kept_is_read_again() {
     assert_eq!((report.new, report.refused.len()), (1, 0));
     assert!(after.may_join(key_of(3), &name("carol"), Instant::ZERO));
 }
+
+#[test]
+fn a_lease_is_renewed_when_half_of_it_is_over_and_a_guest_is_not() {
+    let founders = [key(&secret(1).public())].into();
+    let config = TrustConfig { founders, lease: true, ..TrustConfig::default() };
+    let mut trust = Trust::new(config, &secret(1).public());
+    trust.clock_mut().tell(Instant::ZERO, NOW_MS);
+    let until = |subject, seconds| {
+        allow(subject, topics::JOIN, &["node"], Sign::Yes, 0).until(fides::Time(NOW_MS / 1_000 + seconds))
+    };
+    trust.say(&secret(1), until(3, DAY), Instant::ZERO).unwrap();
+    trust.say(&secret(1), until(4, 3_600), Instant::ZERO).unwrap();
+    let hours = |hours: u64| Instant::from_micros(hours * 3_600_000_000);
+
+    assert!(trust.ending_leases(hours(11)).is_empty());
+    let [renewed] = &trust.ending_leases(hours(13))[..] else { panic!("one lease") };
+    assert_eq!(renewed.until, Some(fides::Time(NOW_MS / 1_000 + 13 * 3_600 + DAY)));
+    trust.say(&secret(1), renewed.clone(), hours(13)).unwrap();
+    assert!(trust.ending_leases(hours(14)).is_empty());
+    assert!(trust.may_join(key_of(3), &name("node"), hours(30)) && !trust.may_join(key_of(4), &name("node"), hours(2)));
+}

@@ -34,6 +34,26 @@ fn hand(at: &Daemon, lines: &[String]) {
     at.signal("HUP");
 }
 
+/// Three nodes in a line, and a fourth that nobody knows yet, all on one segment.
+fn four(lab: &Lab, kinds: [Kind; 4]) -> ([Daemon; 3], Daemon) {
+    let wan = Segment::new("wan");
+    let hosts = [1, 2, 3, 4].map(|number| wan.host("node", &[&format!("192.0.2.{number}/24")]));
+    let [first, second, third, fourth] = kinds;
+    let dave = mesh::node(lab, 4, fourth, &hosts[3]);
+    let [one, two, three, _] = hosts;
+    let line = mesh::line_on(lab, [first, second, third], &[one, two, three], ["192.0.2.2", "192.0.2.2"]);
+    (line, dave)
+}
+
+/// `from` is to dial `to`, which is at `address`.
+fn dial(from: &Daemon, to: &Daemon, address: &str) {
+    from.config(&format!("ConnectTo = {}", to.name)).knows(to);
+    to.knows(from);
+    let path = from.host_file(&to.name);
+    let text = std::fs::read_to_string(&path).expect("just copied");
+    std::fs::write(path, format!("Address = {address}\n{text}")).expect("just copied");
+}
+
 fn reaches(from: &Daemon, name: &str) -> bool {
     from.tinc(&["dump", "reachable", "nodes"]).lines().any(|line| line.starts_with(&format!("{name} ")))
 }
@@ -57,16 +77,8 @@ fn a_stranger_is_refused_and_let_in_by_a_statement() {
 #[test]
 fn a_member_cannot_attract_what_is_anothers_also_with_tinc_between() {
     let lab = Lab::new();
-    let wan = Segment::new("wan");
-    let [first, middle, last, fourth] = [1, 2, 3, 4].map(|number| wan.host("node", &[&format!("192.0.2.{number}/24")]));
-    let [alice, mut bob, carol] =
-        mesh::line_on(&lab, [OURS, Kind::Tinc11, OURS], &[first, middle, last], ["192.0.2.2", "192.0.2.2"]);
-    let dave = mesh::node(&lab, 4, OURS, &fourth);
-    dave.config("ConnectTo = bob").knows(&bob);
-    bob.knows(&dave);
-    let path = dave.host_file("bob");
-    let text = std::fs::read_to_string(&path).expect("just copied");
-    std::fs::write(path, format!("Address = 192.0.2.2\n{text}")).expect("just copied");
+    let ([alice, mut bob, carol], dave) = four(&lab, [OURS, Kind::Tinc11, OURS, OURS]);
+    dial(&dave, &bob, "192.0.2.2");
     let mut ours = [alice, carol, dave];
     let [alice, carol, dave] = &ours;
     let grants = [(alice, 1), (&bob, 2), (carol, 3), (dave, 4)].into_iter().flat_map(|(daemon, number)| {
@@ -93,26 +105,38 @@ fn a_member_cannot_attract_what_is_anothers_also_with_tinc_between() {
 #[test]
 fn two_founders_expel_a_third_within_seconds_and_one_cannot() {
     let lab = Lab::new();
-    let mut mesh = mesh::line(&lab, [OURS, OURS, OURS]);
-    let [alice, bob, carol] = &mesh;
+    let ([alice, bob, carol], dave) = four(&lab, [OURS; 4]);
+    dial(&dave, &carol, "192.0.2.3");
+    dial(&dave, &bob, "192.0.2.2");
+    let mut mesh = [alice, bob, carol, dave];
+    let [alice, bob, carol, dave] = &mesh;
     let names = [alice, bob, carol].map(|founder| said(founder, Sign::Yes, founder, &format!("join {}", founder.name)));
-    found(&mesh, &[alice, bob, carol], &names);
+    let guest = [alice, bob].into_iter().flat_map(|by| {
+        let words = ["join dave".to_owned(), format!("own {}", v4(4))];
+        words.map(|words| said(by, Sign::Yes, dave, &words))
+    });
+    let lines: Vec<String> = names.into_iter().chain(guest).collect();
+    found(&mesh, &[alice, bob, carol], &lines);
     mesh.iter().for_each(|daemon| {
         daemon.config("Quorum = 2");
     });
-    mesh::start(&mut mesh);
-    let [alice, bob, carol] = &mesh;
-    wait_for_ping(alice, &v4(3));
+    mesh.iter_mut().for_each(Daemon::start);
+    let [alice, bob, carol, dave] = &mesh;
+    wait_for_ping(dave, &v4(3));
+    wait_for_ping(alice, &v4(4));
 
-    let [first, second] = [alice, bob].map(|by| said(by, Sign::No, carol, "join"));
+    let [first, second] = [alice, bob].map(|by| said(by, Sign::No, carol, "found"));
     hand(alice, std::slice::from_ref(&first));
-    wait_until(secs(60), "all know the first vote", || [bob, carol].iter().all(|at| kept(at).contains(&first)));
-    assert!(reaches(bob, "carol") && ping(&bob.namespace, &v4(3)), "she has closed her own door only");
+    wait_until(secs(60), "all know the first vote", || [bob, carol, dave].iter().all(|at| kept(at).contains(&first)));
+    assert!(reaches(dave, "carol") && ping(&dave.namespace, &v4(3)), "one of three");
+    assert!(reaches(alice, "carol"));
 
     hand(bob, &[second]);
-    wait_until(secs(10), "carol is out", || !reaches(bob, "carol") && !reaches(alice, "carol"));
-    assert!(!ping(&alice.namespace, &v4(3)));
-    wait_for_ping(alice, &v4(2));
+    wait_until(secs(15), "carol is out, also at dave, who has no vote", || {
+        [alice, bob, dave].iter().all(|at| !reaches(at, "carol"))
+    });
+    assert!(!ping(&dave.namespace, &v4(3)));
+    wait_for_ping(alice, &v4(4));
 }
 
 #[test]

@@ -69,10 +69,12 @@ pub fn confine(
     if let Some(user) = confinement.user {
         process::drop_privileges(user).context("Could not drop privileges")?;
     }
-    make_directories(&scripts.confbase);
+    make_directories(&scripts.confbase, &["cache", "hosts", "invitations"]);
     if settings.sandbox == Sandbox::Off {
         return Ok((scripts, None));
     }
+    // Outside of a sandbox it is made with the first statement.
+    make_directories(&scripts.confbase, &["fides"]);
     let errands = Errands::start(settings.sandbox, scripts.clone(), confinement.log);
     let errands = Arc::new(errands.context("Could not start the processes that do errands for the sandbox")?);
     let limits = limits(settings, &scripts.confbase);
@@ -98,8 +100,8 @@ fn limits(settings: &DaemonSettings, confbase: &Path) -> Limits {
     Limits { read, write, programs }
 }
 
-fn make_directories(confbase: &Path) {
-    for name in ["cache", "fides", "hosts", "invitations"] {
+fn make_directories(confbase: &Path, names: &[&str]) {
+    for &name in names {
         let path = confbase.join(name);
         if !path.exists() {
             let mode = if name == "invitations" { 0o700 } else { 0o755 };

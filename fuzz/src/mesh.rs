@@ -27,6 +27,7 @@ use tinmesh_core::node::Node;
 use tinmesh_core::node::config::{Config, HostConfig, LinkPolicy, MeshPolicy, Timing};
 use tinmesh_core::node::io::{Input, Output};
 use tinmesh_core::packet::Packet;
+use tinmesh_core::peer::pieces::Pieces;
 use tinmesh_core::subnet::{Subnet, SubnetTable};
 use tinmesh_core::time::Instant;
 use tinmesh_core::trust::gossip::Gossip;
@@ -36,13 +37,13 @@ use tinmesh_core::wire::hello::Hello;
 use tinmesh_core::wire::options::Options;
 use tinmesh_core::wire::probe::{self, Probe};
 use tinmesh_core::wire::request::Request;
-use tinmesh_core::wire::{address_cache, datagram};
+use tinmesh_core::wire::{address_cache, datagram, health};
 
 /// A target's body.
 pub(crate) type Target = fn(&[u8]);
 
 /// All targets of this module by name; `fuzz/corpus/NAME` holds the corpus of each.
-pub(crate) const TARGETS: [(&str, Target); 16] = [
+pub(crate) const TARGETS: [(&str, Target); 18] = [
     ("requests", requests),
     ("subnets", subnets),
     ("signed_files", signed_files),
@@ -58,6 +59,8 @@ pub(crate) const TARGETS: [(&str, Target); 16] = [
     ("proxy", proxy),
     ("hellos", hellos),
     ("statement_messages", statement_messages),
+    ("health_messages", health_messages),
+    ("pieces", pieces),
     ("large_packets", large_packets),
 ];
 
@@ -77,6 +80,26 @@ fn statement_messages(data: &[u8]) {
     gossip.connect(PeerId::ME, false, &trust, Instant::ZERO, &mut Rng::from_seed([3; 32]));
     gossip.on_message(&mut trust, PeerId::ME, *kind, payload, Instant::ZERO);
     assert!(gossip.take_messages().iter().all(|(_, message)| message.len() <= 2_000));
+}
+
+/// A message about a path's health is read or not; what was read and written again is the same.
+fn health_messages(data: &[u8]) {
+    let Some((kind, payload)) = data.split_first() else { return };
+    if let Some(message) = health::Message::parse(*kind, payload) {
+        assert_eq!(message.encode(), data);
+    }
+}
+
+/// Pieces of packets: the first byte of each says which half it is, the second its length.
+fn pieces(data: &[u8]) {
+    let (mut waiting, mut rest) = (Pieces::default(), data);
+    while let [which, length, more @ ..] = rest {
+        let (piece, left) = more.split_at(usize::from(*length).min(more.len()));
+        if let Some((_, packet)) = waiting.join(Instant::ZERO, which & 1 == 1, piece) {
+            assert!(packet.len() <= 2 * 255);
+        }
+        rest = left;
+    }
 }
 
 /// A header of a device with offloads and a packet: it is cut into as many pieces as were announced.

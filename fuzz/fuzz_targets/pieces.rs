@@ -1,0 +1,4 @@
+//! Fuzz target `pieces`; its body is in `fuzz/src`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tinmesh_fuzz::run("pieces", data));

@@ -57,7 +57,8 @@ impl Lab {
         Self::with(Turn::Alone(MACHINE.write().unwrap_or_else(|poisoned| poisoned.into_inner())))
     }
 
-    /// A laboratory of a test that takes minutes and little of the machine, also beside those that are alone.
+    /// A laboratory of a test that takes minutes and little of the machine, also beside those that are alone; or the second
+    /// laboratory of a test, which would wait for ever if another test waits to be alone.
     pub(crate) fn beside_all() -> Self {
         Self::with(Turn::BesideAll)
     }

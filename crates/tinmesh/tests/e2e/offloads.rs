@@ -54,8 +54,7 @@ fn device(host: &Arc<Namespace>, name: &str, offloads: bool) -> Device {
 }
 
 impl World {
-    fn new(offloads: bool) -> Self {
-        let lab = Lab::new();
+    fn new(lab: Lab, offloads: bool) -> Self {
         let mut mesh = mesh::pair(&lab, [Kind::Ours, Kind::Ours]);
         for (number, daemon) in (1..).zip(&mesh) {
             daemon.host(&format!("Subnet = 10.50.{number}.0/24")).host(&format!("Subnet = fd50:{number}::/64"));
@@ -277,7 +276,7 @@ fn by_flow(packets: Vec<Vec<u8>>) -> BTreeMap<Vec<u8>, Vec<Vec<u8>>> {
 
 #[test]
 fn the_same_packets_come_out_with_and_without_offloads() {
-    let (plain, offloaded) = (World::new(false), World::new(true));
+    let (plain, offloaded) = (World::new(Lab::new(), false), World::new(Lab::beside_all(), true));
     let mut traffic = Traffic { dice: Dice(0x5eed_0001), sequences: [u32::MAX - 20_000; 8], id: 0 };
     let (mut sent, mut arrived) = (0, 0);
     for _ in 0..60 {

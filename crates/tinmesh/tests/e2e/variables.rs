@@ -290,13 +290,13 @@ fn packets_of_others_for_others_are_routed_unless_forwarding_is_off() {
     wait_for_ping(&internal[0], "10.78.3.1");
     drop(internal);
 
-    let lab = Lab::new();
+    let lab = Lab::beside_all();
     let off = misled(&lab, &["Forwarding = off"]);
     let said = complaint(&off[0], "10.78.3.1", &[]);
     assert!(said.contains("Net Prohibited"), "{said}");
     drop(off);
 
-    let lab = Lab::new();
+    let lab = Lab::beside_all();
     let kernel = misled(&lab, &["Forwarding = kernel"]);
     let received = || {
         let path = "/sys/class/net/vpn0/statistics/rx_packets";
@@ -316,7 +316,7 @@ fn a_packet_that_is_passed_on_loses_a_hop_if_asked_for() {
     assert!(said.contains("Time to live exceeded"), "{said}");
     drop(decrementing);
 
-    let lab = Lab::new();
+    let lab = Lab::beside_all();
     let plain = misled(&lab, &[]);
     wait_for_ping(&plain[0], "10.78.3.1");
     assert!(complaint(&plain[0], "10.78.3.1", &["-t", "1"]).contains("2 received"));

@@ -324,7 +324,7 @@ fn damaged(daemon: &Daemon) -> String {
 
 #[test]
 fn the_kernel_finds_no_wrong_checksum_and_the_wire_no_long_packet() {
-    let world = World::new(true);
+    let world = World::new(Lab::new(), true);
     let [alice, bob] = &world.mesh;
     for daemon in [alice, bob] {
         // The lengths of single frames can only be seen where the card cuts nothing.

@@ -29,10 +29,14 @@ impl Machine {
         Self { dir }
     }
 
-    /// A machine with a node called `alice`.
+    /// A machine with a node called `alice`, on the usual port: `init` chooses another one while a test beside this one
+    /// holds port 655.
     pub(crate) fn alice() -> Self {
         let machine = Self::bare();
         assert_eq!(machine.run("init alice").code, 0);
+        let host = machine.read("hosts/alice");
+        let usual: String = host.split_inclusive('\n').filter(|line| !line.starts_with("Port = ")).collect();
+        machine.write("hosts/alice", &usual);
         machine
     }
 

@@ -495,6 +495,7 @@ fn entry(peer: PeerId, name: NodeName, session: Option<Arc<Session>>) -> PeerEnt
         neighbour: peer == PeerId(1),
         udp: (peer != PeerId::ME).then_some(UdpTarget { to, socket: 0 }),
         udp_confirmed: peer != PeerId::ME,
+        source: None,
         legacy: None,
         relays_for_us: peer != PeerId::ME,
         by_tcp: false,

@@ -27,6 +27,7 @@ pub mod name;
 pub mod node;
 pub mod packet;
 pub mod peer;
+pub mod punch;
 pub mod subnet;
 pub mod time;
 pub mod trust;

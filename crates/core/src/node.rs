@@ -29,6 +29,7 @@ mod members;
 mod packets;
 mod pieces;
 mod publish;
+mod punching;
 mod reach;
 mod statements;
 mod stations;
@@ -61,6 +62,7 @@ use crate::node::gate::Gating;
 use crate::node::gossip::Contradictions;
 use crate::node::io::{Input, Output};
 use crate::node::members::Members;
+use crate::node::punching::Punching;
 use crate::node::timers::{Timers, Wake};
 use crate::peer::Peer;
 use crate::subnet::SubnetTable;
@@ -91,6 +93,7 @@ pub struct Node {
     gating: Gating,
     statements: Statements,
     members: Members,
+    punching: Punching,
     timers: Timers,
     dirty: Dirty,
     fib: Arc<Fib>,
@@ -189,6 +192,7 @@ impl Node {
             gating: Gating::default(),
             statements: Statements::default(),
             members: Members::default(),
+            punching: Punching::default(),
             timers: Timers::default(),
             dirty: Dirty::default(),
             fib,
@@ -298,6 +302,7 @@ impl Node {
             Wake::Attend(peer) => self.on_attend(peer),
             Wake::UdpSilent(peer) => self.on_udp_silent(peer),
             Wake::Ageing => self.on_ageing(),
+            Wake::Punch => self.on_punch_time(),
             Wake::Trust => self.on_trust_time(),
             Wake::Statements => self.on_statements_time(),
             Wake::KeepStatements => self.keep_statements(),

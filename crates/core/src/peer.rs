@@ -1,6 +1,7 @@
 //! `Peer`: another node as seen from here.
 
 pub mod agreement;
+pub mod asked;
 pub mod health;
 pub mod pieces;
 pub mod pmtu;
@@ -69,6 +70,11 @@ impl Peer {
     /// Whether UDP works both ways.
     pub fn is_confirmed(&self) -> bool {
         self.tunnel.as_ref().is_some_and(|tunnel| tunnel.confirmed)
+    }
+
+    /// Whether its datagrams come from `address`, though ours go elsewhere.
+    pub fn is_source(&self, address: SocketAddr) -> bool {
+        self.tunnel.as_ref().is_some_and(|tunnel| tunnel.probing.source == Some(address))
     }
 
     /// Largest frame known to arrive over UDP, in bytes; 0: none.

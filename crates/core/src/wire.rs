@@ -8,4 +8,6 @@ pub mod hello;
 pub(crate) mod number;
 pub mod options;
 pub mod probe;
+pub mod punch;
+pub mod reflect;
 pub mod request;

@@ -23,6 +23,8 @@ use crate::stream::{Side, StreamId};
 
 /// The port on which every node listens.
 pub(crate) const PORT: u16 = 655;
+/// Ports of sockets that nodes open later: the first, and how many.
+const EXTRA_PORTS: (u16, u16) = (32_768, 28_232);
 
 /// What runs on a machine.
 #[derive(Debug, Default)]
@@ -72,6 +74,9 @@ pub(crate) struct Machine {
     pub(crate) brain: Brain,
     pub(crate) fib: Option<Arc<Fib>>,
     pub(crate) scratch: Box<Scratch>,
+    /// Ports of the sockets that its node opened beside those that it listens on, by index.
+    pub(crate) extra: BTreeMap<u16, u16>,
+    pub(crate) opened: u16,
     pub(crate) conns: BTreeMap<ConnId, (StreamId, Side)>,
     pub(crate) accepted: u64,
     /// Connections that were written to since their queue was last told.
@@ -102,6 +107,8 @@ impl Machine {
             brain: Brain::Off,
             fib: None,
             scratch: Box::default(),
+            extra: BTreeMap::new(),
+            opened: 0,
             conns: BTreeMap::new(),
             accepted: 0,
             written: Vec::new(),
@@ -127,6 +134,7 @@ impl Machine {
     pub(crate) fn forget(&mut self) {
         self.brain = Brain::Off;
         self.fib = None;
+        self.extra.clear();
         self.conns.clear();
         self.written.clear();
         self.wake_at = None;
@@ -139,6 +147,27 @@ impl Machine {
     pub(crate) const fn next_accepted(&mut self) -> ConnId {
         self.accepted += 1;
         ConnId(ConnId::ACCEPTED | self.accepted)
+    }
+
+    /// Opens a socket on a port that was not used lately.
+    pub(crate) fn open_socket(&mut self, socket: u16) {
+        self.opened = (self.opened + 1) % EXTRA_PORTS.1;
+        self.extra.insert(socket, EXTRA_PORTS.0 + self.opened);
+    }
+
+    /// The port of a socket.
+    pub(crate) fn port_of(&self, socket: u16) -> Option<u16> {
+        let listening = self.config.sockets.get(usize::from(socket)).map(SocketAddr::port);
+        listening.or_else(|| self.extra.get(&socket).copied())
+    }
+
+    /// The socket to which a datagram comes.
+    pub(crate) fn socket_at(&self, to: SocketAddr) -> Option<u16> {
+        if to.port() != PORT {
+            return self.extra.iter().find(|(_, port)| **port == to.port()).map(|(socket, _)| *socket);
+        }
+        let at = self.config.sockets.iter().position(|socket| socket.is_ipv4() == to.is_ipv4())?;
+        u16::try_from(at).ok()
     }
 
     /// The machine's address inside the mesh.

@@ -22,8 +22,8 @@ use crate::wire::options::Options;
 pub struct UdpTarget {
     /// The peer's address.
     pub to: SocketAddr,
-    /// Index into the node's list of UDP sockets.
-    pub socket: u8,
+    /// Index into the node's list of UDP sockets; those that were opened later come after them.
+    pub socket: u16,
 }
 
 /// What the packet path knows of one node (also of this one, at [`PeerId::ME`]).
@@ -47,6 +47,8 @@ pub struct PeerEntry {
     pub neighbour: bool,
     /// Where to send UDP, if that is known.
     pub udp: Option<UdpTarget>,
+    /// Where its datagrams come from, if not from there.
+    pub source: Option<SocketAddr>,
     /// Whether UDP works both ways with that address.
     pub udp_confirmed: bool,
     /// Whether UDP works both ways as it sees it: only then it takes datagrams from us that are not our own, or not for it.

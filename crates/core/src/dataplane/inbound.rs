@@ -16,9 +16,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::crypto::sptps::HANDSHAKE;
 use crate::dataplane::carrier::{self, Carrier};
-use crate::dataplane::fib::{Fib, PeerEntry};
+use crate::dataplane::fib::{Fib, PeerEntry, UdpTarget};
 use crate::dataplane::gate::Carried;
-use crate::dataplane::record::{FIRST_PIECE, LAST_PIECE, PROBE};
+use crate::dataplane::record::{FIRST_PIECE, LAST_PIECE, PROBE, REFLECTION, REFLECTION_ASKED};
 use crate::dataplane::scratch::Scratch;
 use crate::dataplane::session::{OVERHEAD, OpenError, Session};
 use crate::dataplane::verdict::{DropReason, Punt, Verdict};
@@ -50,7 +50,7 @@ impl From<Verdict> for Step<'_> {
 /// How a datagram for this node came.
 #[derive(Clone, Copy)]
 pub(super) struct Arrival {
-    from: SocketAddr,
+    from: UdpTarget,
     /// Whether it came without a relay.
     direct: bool,
 }
@@ -71,26 +71,27 @@ impl Fib {
 
     /// Decides what becomes of a UDP datagram, up to where it has to be opened.
     pub(super) fn arrive<'a>(&'a self, from: SocketAddr, packet: &mut Packet, scratch: &mut Scratch) -> Step<'a> {
-        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+        let to = SocketAddr::new(from.ip().to_canonical(), from.port());
+        let from = UdpTarget { to, socket: scratch.socket };
         scratch.priority = 0;
-        match self.by_addr.get(&from).and_then(|&sender| self.peer(sender)) {
+        match self.by_addr.get(&from.to).and_then(|&sender| self.peer(sender)) {
             Some(sender) => self.on_peer(sender, from, packet, scratch),
             None => self.on_nameless(from, packet, scratch).into(),
         }
     }
 
     /// A datagram from an address at which no node is confirmed: with the id of its origin, or of tinc 1.0.
-    fn on_nameless(&self, from: SocketAddr, packet: &Packet, scratch: &mut Scratch) -> Verdict {
+    fn on_nameless(&self, from: UdpTarget, packet: &Packet, scratch: &mut Scratch) -> Verdict {
         let verdict = self.on_stranger(from, packet);
         let nobody = matches!(verdict, Verdict::Drop(DropReason::TooShort | DropReason::UnknownId));
-        if nobody && self.is_from_legacy(from, packet.payload(), scratch) {
+        if nobody && self.is_from_legacy(from.to, packet.payload(), scratch) {
             return Verdict::Punt(Punt::Datagram { from });
         }
         verdict
     }
 
     /// A datagram from an address at which no node is confirmed, by the id of its origin.
-    fn on_stranger(&self, from: SocketAddr, packet: &Packet) -> Verdict {
+    fn on_stranger(&self, from: UdpTarget, packet: &Packet) -> Verdict {
         let Some((destination, origin, datagram)) = datagram::split(packet.payload()) else {
             return Verdict::Drop(DropReason::TooShort);
         };
@@ -107,7 +108,7 @@ impl Fib {
     fn on_peer<'a>(
         &'a self,
         sender: &'a PeerEntry,
-        from: SocketAddr,
+        from: UdpTarget,
         packet: &mut Packet,
         scratch: &mut Scratch,
     ) -> Step<'a> {
@@ -204,7 +205,7 @@ impl Fib {
             origin.stats.note_recent_len(packet.len());
         }
         match kind {
-            PROBE | HANDSHAKE => Verdict::Punt(Punt::Record { origin: origin.peer, kind, direct, from }),
+            PROBE | HANDSHAKE | REFLECTION_ASKED | REFLECTION => Verdict::Punt(Punt::Record { origin: origin.peer, kind, direct, from }),
             FIRST_PIECE | LAST_PIECE => {
                 if direct {
                     origin.stats.straight_in.fetch_add(1, Relaxed);
@@ -234,7 +235,7 @@ fn to_open<'a>(origin: &'a PeerEntry, arrival: Arrival, packet: &mut Packet) -> 
 
 /// A datagram that names its origin, from an address where that is not confirmed to be (also one where
 /// another is, as when a NAT gives a port anew). The node sees it only if the origin sealed it.
-fn on_new_address(origin: &PeerEntry, from: SocketAddr, datagram: &[u8]) -> Verdict {
+fn on_new_address(origin: &PeerEntry, from: UdpTarget, datagram: &[u8]) -> Verdict {
     if origin.peer == PeerId::ME {
         return Verdict::Drop(DropReason::LoopBack);
     }
@@ -242,7 +243,7 @@ fn on_new_address(origin: &PeerEntry, from: SocketAddr, datagram: &[u8]) -> Verd
     if genuine {
         return Verdict::Punt(Punt::Datagram { from });
     }
-    if origin.udp.is_some_and(|target| target.to == from) {
+    if origin.udp.is_some_and(|target| target.to == from.to) {
         origin.stats.refused.fetch_add(1, Relaxed);
     }
     Verdict::Drop(DropReason::BadTag)

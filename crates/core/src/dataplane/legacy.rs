@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::dataplane::carrier;
-use crate::dataplane::fib::{Fib, Mode, PeerEntry};
+use crate::dataplane::fib::{Fib, Mode, PeerEntry, UdpTarget};
 use crate::dataplane::ip::Family;
 use crate::dataplane::record::{FRAME, PROBE};
 use crate::dataplane::scratch::Scratch;
@@ -73,7 +73,7 @@ impl Fib {
         &self,
         sender: &PeerEntry,
         session: &Session,
-        from: SocketAddr,
+        from: UdpTarget,
         packet: &mut Packet,
         scratch: &mut Scratch,
     ) -> Verdict {

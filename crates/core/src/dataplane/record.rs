@@ -18,6 +18,10 @@ const COMPRESSED: u8 = 1;
 pub(crate) const FRAME: u8 = 2;
 /// Record type of probes.
 pub(crate) const PROBE: u8 = 4;
+/// Record type of a question for the sender's own address (docs/protocol.md, "Reflection").
+pub(crate) const REFLECTION_ASKED: u8 = 16;
+/// Record type of the answer.
+pub(crate) const REFLECTION: u8 = 17;
 /// Record type of the first half of a packet (docs/protocol.md, "Pieces").
 pub(crate) const FIRST_PIECE: u8 = 24;
 /// Record type of the second half.

@@ -15,6 +15,8 @@ use crate::time::Instant;
 pub struct Scratch {
     /// The time of the current batch.
     pub now: Instant,
+    /// Which of the node's UDP sockets took the datagrams of the current batch.
+    pub socket: u16,
     /// How the packets of this worker ended.
     pub counters: Counters,
     /// Type of service or traffic class that the last packet is to have outside; 0: none.
@@ -37,6 +39,7 @@ impl Scratch {
     pub fn new() -> Self {
         Self {
             now: Instant::ZERO,
+            socket: 0,
             counters: Counters::default(),
             priority: 0,
             strangers: Strangers::default(),

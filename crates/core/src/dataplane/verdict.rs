@@ -1,7 +1,5 @@
 //! What the packet path decided: every packet ends in exactly one [`Verdict`].
 
-use std::net::SocketAddr;
-
 use crate::dataplane::fib::UdpTarget;
 use crate::name::PeerId;
 
@@ -60,13 +58,13 @@ pub enum Punt {
         kind: u8,
         /// Whether it came without a relay.
         direct: bool,
-        /// Where the datagram came from.
-        from: SocketAddr,
+        /// Where the datagram came from, and the socket that took it.
+        from: UdpTarget,
     },
     /// Datagram as it came (with ids): sender or address not known, or no session.
     Datagram {
-        /// Where it came from.
-        from: SocketAddr,
+        /// Where it came from, and the socket that took it.
+        from: UdpTarget,
     },
 }
 

@@ -317,6 +317,7 @@ impl Node {
 
     /// Addresses of this machine changed: what hung on the old ones is tried again.
     pub(super) fn on_network_changed(&mut self) {
+        self.forget_nat();
         self.retry_all();
         let ids: Vec<ConnId> = self.active(None);
         for id in ids {

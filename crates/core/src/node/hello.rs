@@ -23,6 +23,7 @@ use crate::node::io::Event;
 use crate::peer::tunnel::Keying;
 use crate::trust::gossip;
 use crate::wire::health;
+use crate::wire::punch;
 use crate::wire::hello::{Bond, Feature, Features, Hello};
 use crate::wire::options::Options;
 use crate::wire::request::{KeyRequest, Request};
@@ -145,6 +146,7 @@ impl Node {
         let Some((kind, message)) = message.as_deref().and_then(<[u8]>::split_first) else { return };
         match *kind {
             kind if gossip::KINDS.contains(&kind) => self.on_statements_message(origin, kind, message),
+            kind if punch::KINDS.contains(&kind) => self.on_punch_message(origin, kind, message),
             kind if health::KINDS.contains(&kind) => self.on_health_message(origin, kind, message),
             _ => {}
         }

@@ -176,6 +176,15 @@ pub enum Output {
         /// The UDP payload.
         packet: Packet,
     },
+    /// Open another UDP socket, at the same address as one that exists, on any free port.
+    OpenSocket {
+        /// Its index from now on.
+        socket: u16,
+        /// The index of the one that it is like.
+        beside: u16,
+    },
+    /// Close a socket that [`Output::OpenSocket`] opened.
+    CloseSocket(u16),
     /// Give a plain packet to the device.
     Deliver(Packet),
     /// From now on packets are forwarded by this snapshot.

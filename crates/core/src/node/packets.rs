@@ -2,13 +2,12 @@
 //!
 //! Source: spec datagrams 7 to 10, meta-protocol 6.10.
 
-use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::crypto::base64;
 use crate::crypto::sptps::HANDSHAKE;
-use crate::dataplane::fib::{Broadcast, Fib};
-use crate::dataplane::record::{FIRST_PIECE, FRAME, LAST_PIECE, PROBE};
+use crate::dataplane::fib::{Broadcast, Fib, UdpTarget};
+use crate::dataplane::record::{FIRST_PIECE, FRAME, LAST_PIECE, PROBE, REFLECTION, REFLECTION_ASKED};
 use crate::dataplane::route::MIN_V4_LIMIT;
 use crate::dataplane::verdict::{DropReason, Punt, Verdict};
 use crate::dataplane::{ethernet, fragment};
@@ -255,7 +254,7 @@ impl Node {
             Ok(HANDSHAKE) => {
                 self.on_opened_handshake(origin, packet.payload());
             }
-            Ok(PROBE) => {}
+            Ok(PROBE | REFLECTION_ASKED | REFLECTION) => {}
             Ok(kind) => {
                 self.deliver_record(origin, kind, packet);
                 self.consider_mtu_info(PeerId::ME, origin, MAX_FRAME as i32);
@@ -283,10 +282,12 @@ impl Node {
         self.on_verdict(verdict, packet);
     }
 
-    pub(super) fn on_record(&mut self, origin: PeerId, kind: u8, packet: &Packet, direct: bool, from: SocketAddr) {
+    pub(super) fn on_record(&mut self, origin: PeerId, kind: u8, packet: &Packet, direct: bool, from: UdpTarget) {
         match kind {
             PROBE => self.on_probe(origin, packet.payload(), direct, from),
             HANDSHAKE => self.on_opened_handshake(origin, packet.payload()),
+            REFLECTION_ASKED if direct => self.on_reflection_asked(origin, packet.payload(), from),
+            REFLECTION if direct => self.on_reflection(origin, packet.payload()),
             FIRST_PIECE | LAST_PIECE => self.on_piece(origin, kind, packet.payload()),
             _ => {}
         }
@@ -304,8 +305,8 @@ impl Node {
     }
 
     /// A datagram whose sender or address the data plane does not know (spec: datagrams 8.1).
-    fn on_datagram(&mut self, mut packet: Packet, from: SocketAddr) {
-        if let Some(origin) = self.fib.legacy_sender(from, packet.payload(), true) {
+    fn on_datagram(&mut self, mut packet: Packet, from: UdpTarget) {
+        if let Some(origin) = self.fib.legacy_sender(from.to, packet.payload(), true) {
             return self.on_legacy_datagram(origin, packet, from);
         }
         let Some((destination, source, _)) = datagram::split(packet.payload()) else {
@@ -326,7 +327,7 @@ impl Node {
             return;
         }
         match session.open(&mut packet) {
-            Ok(kind @ (PROBE | HANDSHAKE)) => self.on_record(origin, kind, &packet, true, from),
+            Ok(kind @ (PROBE | HANDSHAKE | REFLECTION_ASKED | REFLECTION)) => self.on_record(origin, kind, &packet, true, from),
             Ok(kind) => {
                 if let Some(known) = self.peer(origin) {
                     known.stats.straight_in.fetch_add(1, Relaxed);
@@ -336,7 +337,7 @@ impl Node {
             }
             Err(error) => {
                 self.drop_packet(if error.is_replay() { DropReason::Replayed } else { DropReason::BadTag });
-                let known = self.peer(origin).and_then(|known| known.udp).is_some_and(|target| target.to == from);
+                let known = self.peer(origin).and_then(|known| known.udp).is_some_and(|target| target.to == from.to);
                 if known && !error.is_replay() {
                     self.restart_session(origin);
                 }

@@ -56,7 +56,7 @@ impl Node {
     fn addresses(&self, peers: &[Option<Arc<PeerEntry>>]) -> Arc<BTreeMap<std::net::SocketAddr, PeerId>> {
         let confirmed = peers.iter().flatten().filter(|entry| entry.udp_confirmed);
         let addresses: BTreeMap<_, _> =
-            confirmed.filter_map(|entry| entry.udp.map(|target| (target.to, entry.peer))).collect();
+            confirmed.flat_map(|entry| sources(entry).map(|address| (address, entry.peer))).collect();
         if *self.fib.by_addr == addresses { Arc::clone(&self.fib.by_addr) } else { Arc::new(addresses) }
     }
 
@@ -77,6 +77,7 @@ impl Node {
             options,
             neighbour: known.conn.is_some(),
             udp: known.udp,
+            source: tunnel.and_then(|tunnel| tunnel.probing.source),
             udp_confirmed: known.is_confirmed(),
             relays_for_us: tunnel.is_some_and(|tunnel| tunnel.probing.answered.is_some()),
             by_tcp: tunnel.is_some_and(|tunnel| tunnel.health.shuns_datagrams()),
@@ -108,6 +109,11 @@ impl Node {
         let bits = flags.iter().filter(|(set, _)| *set).fold(Options::TINMESH, |bits, (_, flag)| bits | flag);
         Options(bits).with_minor(self.own_minor())
     }
+}
+
+/// Where datagrams of a node come from.
+fn sources(entry: &PeerEntry) -> impl Iterator<Item = std::net::SocketAddr> {
+    entry.udp.map(|target| target.to).into_iter().chain(entry.source)
 }
 
 /// Nodes that may send us datagrams of tinc 1.0.

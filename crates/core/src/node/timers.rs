@@ -28,6 +28,8 @@ pub(crate) enum Wake {
     KeyExpire,
     /// A tunnel needs keys, probes or keep-alives.
     Attend(PeerId),
+    /// An attempt to get through NATs goes on.
+    Punch,
     /// Statements begin or end.
     Trust,
     /// Statements are to be said again, or reconciled.

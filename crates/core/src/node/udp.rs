@@ -85,6 +85,7 @@ impl Node {
         self.forget_answered(peer);
         self.consider_hello(peer);
         self.attend(peer, used);
+        self.consider_punching(peer);
         let busy = used && self.tunnel(peer).is_some_and(|tunnel| !tunnel.confirmed || tunnel.pmtu.is_searching());
         let eager = self.tunnel(peer).is_some_and(|tunnel| tunnel.is_eager() || used && tunnel.health.is_tense(now));
         let doubtful = self.tunnel(peer).and_then(|tunnel| tunnel.watch.due());
@@ -201,13 +202,17 @@ impl Node {
     /// The socket that can reach `address`.
     pub(super) fn target(&self, address: SocketAddr) -> Option<UdpTarget> {
         let socket = self.config.sockets.iter().position(|socket| socket.is_ipv4() == address.is_ipv4())?;
-        Some(UdpTarget { to: address, socket: u8::try_from(socket).ok()? })
+        Some(UdpTarget { to: address, socket: u16::try_from(socket).ok()? })
     }
 
     pub(super) fn send_request(&mut self, peer: PeerId, target: UdpTarget, len: u16) {
         let mut noise = vec![0; usize::from(len)];
         self.rng.fill(&mut noise);
         let data = probe::encode_request(len, &noise);
+        let now = self.now;
+        if let (Some(tunnel), Some(mark)) = (self.tunnel_mut(peer), probe::mark(&data)) {
+            tunnel.probing.asked.note(mark, target, now);
+        }
         self.send_probe(peer, Some(target), &data);
     }
 
@@ -239,9 +244,8 @@ impl Node {
     }
 
     /// A probe came in (spec: datagrams 12.3).
-    pub(super) fn on_probe(&mut self, peer: PeerId, data: &[u8], direct: bool, from: SocketAddr) {
-        let Some(probe) = Probe::parse(data) else { return };
-        let Some(target) = self.target(from).filter(|_| direct) else { return };
+    pub(super) fn on_probe(&mut self, peer: PeerId, data: &[u8], direct: bool, from: UdpTarget) {
+        let Some(probe) = Probe::parse(data).filter(|_| direct) else { return };
         // Probes count as received: so the first gratuitous reply confirms us to the peer as soon as it is confirmed
         // here. A relay of tinc drops what we send through it before that.
         if let Some(tunnel) = self.tunnel_mut(peer) {
@@ -252,11 +256,15 @@ impl Node {
             Probe::Request { .. } => {
                 let minor = self.options_of(peer).minor();
                 let reply = probe::encode_reply(data, minor);
-                self.send_probe(peer, Some(target), &reply);
-                self.on_probed_from(peer, target);
+                self.send_probe(peer, Some(from), &reply);
+                self.on_probed_from(peer, from);
                 self.note_answered(peer);
             }
-            Probe::Reply { len } => self.on_probe_reply(peer, len, target),
+            Probe::Reply { len } => {
+                let asked = self.tunnel_mut(peer).zip(probe::mark(data));
+                let target = asked.and_then(|(tunnel, mark)| tunnel.probing.asked.answer(mark));
+                self.on_probe_reply(peer, len, target.map_or(from, |(target, _)| target), from.to);
+            }
         }
     }
 
@@ -284,7 +292,7 @@ impl Node {
         let (now, calm) = (self.now, self.config.timing.udp_interval);
         let Some(known) = self.peer_mut(peer) else { return };
         let confirmed = known.is_confirmed();
-        let current = known.udp == Some(target);
+        let current = known.udp == Some(target) || known.is_source(target.to);
         let Some(probing) = known.tunnel.as_deref_mut().map(|tunnel| &mut tunnel.probing) else { return };
         let waited = |since: Option<Instant>, time| since.is_none_or(|since| now.since(since) >= time);
         let due = match (current, confirmed) {
@@ -305,10 +313,11 @@ impl Node {
         self.send_request(peer, target, probe::MIN_PROBE);
     }
 
-    fn on_probe_reply(&mut self, peer: PeerId, len: u16, target: UdpTarget) {
+    /// A reply came from `source` to a request that went to `target`.
+    fn on_probe_reply(&mut self, peer: PeerId, len: u16, target: UdpTarget, source: SocketAddr) {
         let (now, timing) = (self.now, self.config.timing);
         let Some(known) = self.peer_mut(peer) else { return };
-        let current = known.udp == Some(target);
+        let current = known.udp == Some(target) || known.is_source(target.to);
         let Some(tunnel) = known.tunnel.as_deref_mut() else { return };
         let silent = tunnel.probing.heard.is_none_or(|heard| now.since(heard) > timing.udp_keepalive + PATIENCE);
         if !current && tunnel.confirmed && !silent {
@@ -319,7 +328,10 @@ impl Node {
             tunnel.reset_path();
             known.udp = Some(target);
         }
+        let own = known.udp.map(|target| target.to);
         let Some(tunnel) = known.tunnel.as_deref_mut() else { return };
+        let source = Some(source).filter(|_| own != Some(source));
+        let moved = std::mem::replace(&mut tunnel.probing.source, source) != source;
         let newly = !std::mem::replace(&mut tunnel.confirmed, true);
         let probing = &mut tunnel.probing;
         if let Some(sent) = probing.timing.take() {
@@ -335,9 +347,10 @@ impl Node {
             self.timers.set(Wake::UdpSilent(peer), now + timing.udp_timeout);
         }
         if newly {
+            self.punch_at(now);
             self.on_confirmed(peer, target);
         }
-        if newly || changed || !current {
+        if newly || changed || moved || !current {
             self.touch(peer);
         }
         let busy = self.tunnel(peer).is_some_and(|tunnel| tunnel.is_used(now) && tunnel.pmtu.is_searching());
@@ -391,9 +404,8 @@ impl Node {
     }
 
     /// A packet that is not a probe came straight from an address that is not the peer's.
-    pub(super) fn on_data_from(&mut self, peer: PeerId, from: SocketAddr) {
-        let Some(target) = self.target(from) else { return };
-        if self.peer(peer).is_some_and(|known| known.udp == Some(target)) {
+    pub(super) fn on_data_from(&mut self, peer: PeerId, target: UdpTarget) {
+        if self.peer(peer).is_some_and(|known| known.udp == Some(target) || known.is_source(target.to)) {
             return;
         }
         if !self.follow(peer, target) {

@@ -75,6 +75,9 @@ impl Node {
         }
         if let Some(known) = self.peer_mut(peer) {
             known.udp = Some(target);
+            if let Some(tunnel) = known.tunnel.as_deref_mut() {
+                tunnel.probing.source = None;
+            }
         }
         self.touch(peer);
         self.doubt(peer);

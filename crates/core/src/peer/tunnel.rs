@@ -4,6 +4,7 @@
 //! Source: spec datagrams 4, 11 to 13.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +15,12 @@ use crate::legacy;
 use crate::name::PeerId;
 use crate::packet::Packet;
 use crate::peer::agreement::Agreement;
+use crate::peer::asked::Asked;
 use crate::peer::health::Health;
 use crate::peer::pieces::Pieces;
 use crate::peer::pmtu::Pmtu;
 use crate::peer::watch::Watch;
+use crate::punch::retries::Retries;
 use crate::time::Instant;
 
 /// A session start that was not answered is repeated after so long (spec: datagrams 4.3).
@@ -95,6 +98,8 @@ pub struct Tunnel {
     pub watch: Watch,
     /// What part of them does, as the peer tells.
     pub health: Health,
+    /// How attempts to get through NATs went.
+    pub retries: Retries,
     /// Packets that go or come in two records.
     pub pieces: Pieces,
     /// Compression level that the peer wants.
@@ -118,6 +123,10 @@ pub struct Probing {
     pub sent: Option<Instant>,
     /// When a request was last sent to another address than the confirmed one.
     pub elsewhere: Option<Instant>,
+    /// Requests that were not answered yet.
+    pub asked: Asked,
+    /// Where the peer's datagrams come from, if not from where ours go.
+    pub source: Option<SocketAddr>,
     /// Another address that answered lately, while the confirmed one counted.
     pub alternative: Option<(UdpTarget, Instant)>,
     /// Requests since the path was last confirmed.
@@ -158,6 +167,7 @@ impl Tunnel {
             probing: Probing::default(),
             watch: Watch::default(),
             health: Health::default(),
+            retries: Retries::default(),
             pieces: Pieces::default(),
             compression: 0,
             used: None,
@@ -240,6 +250,7 @@ impl Tunnel {
         self.watch = Watch::default();
         self.health.reset();
         self.probing.alternative = None;
+        self.probing.source = None;
         self.probing.max_recent_len = 0;
         self.probing.answered = None;
         self.probing.unanswered = 0;

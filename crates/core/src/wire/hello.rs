@@ -31,11 +31,13 @@ pub enum Feature {
     Health,
     /// Packets that are too long for their way go in two records.
     Split,
+    /// Direct paths through NATs whose ports must be guessed; nodes tell each other where they see them.
+    Punch,
 }
 
 impl Feature {
     /// All features.
-    pub const ALL: [Self; 4] = [Self::Aes256Gcm, Self::Statements, Self::Health, Self::Split];
+    pub const ALL: [Self; 5] = [Self::Aes256Gcm, Self::Statements, Self::Health, Self::Split, Self::Punch];
 
     /// Its name, in hellos and in the variable `Extensions`.
     pub const fn name(self) -> &'static str {
@@ -44,6 +46,7 @@ impl Feature {
             Self::Statements => "statements",
             Self::Health => "health",
             Self::Split => "split",
+            Self::Punch => "punch",
         }
     }
 }

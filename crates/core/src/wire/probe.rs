@@ -49,6 +49,11 @@ pub fn encode_request(len: u16, noise: &[u8]) -> Vec<u8> {
     data
 }
 
+/// What a request and its reply have in common: the first bytes of the noise.
+pub fn mark(data: &[u8]) -> Option<[u8; 4]> {
+    data.get(HEADER..)?.first_chunk().copied()
+}
+
 /// The reply to a request, in the form that a node of `minor` understands.
 pub fn encode_reply(request: &[u8], minor: u8) -> Vec<u8> {
     if minor < SHORT_REPLY_MINOR {

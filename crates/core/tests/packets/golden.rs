@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tinmesh_core::crypto::keys::SecretKey;
 use tinmesh_core::crypto::rng::Rng;
-use tinmesh_core::dataplane::fib::{Forwarding, Mode};
+use tinmesh_core::dataplane::fib::{Forwarding, Mode, UdpTarget};
 use tinmesh_core::dataplane::session::Session;
 use tinmesh_core::dataplane::verdict::{Punt, Verdict};
 use tinmesh_core::name::{NodeId, NodeName};
@@ -118,7 +118,7 @@ fn datagrams_of_tinc_become_packets() {
         let from = last_hop(&vector);
         let (verdict, packet) = lab.inbound(from, &vector.datagram);
         let expected = match vector.kind {
-            4 => Verdict::Punt(Punt::Record { origin: ALICE, kind: 4, direct: true, from }),
+            4 => Verdict::Punt(Punt::Record { origin: ALICE, kind: 4, direct: true, from: UdpTarget { to: from, socket: 0 } }),
             _ => Verdict::Deliver,
         };
         assert_eq!(verdict, expected, "{}", vector.description);

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 
-use tinmesh_core::dataplane::fib::Mode;
+use tinmesh_core::dataplane::fib::{Mode, UdpTarget};
 use tinmesh_core::dataplane::verdict::{DropReason, Punt, Verdict};
 use tinmesh_core::name::{NodeId, NodeName};
 use tinmesh_core::packet::Packet;
@@ -67,7 +67,7 @@ fn a_peer_at_a_new_address_is_the_nodes_business() {
     let bob_moved_where_alice_was = lab.sealed(NodeId::NULL, BOB, 0, &v4(BOB, ME, 100));
     for (from, datagram) in [(ELSEWHERE, datagram), (address(ALICE), bob_moved_where_alice_was)] {
         let (verdict, after) = lab.inbound(from, &datagram);
-        assert_eq!(verdict, Verdict::Punt(Punt::Datagram { from }));
+        assert_eq!(verdict, Verdict::Punt(Punt::Datagram { from: UdpTarget { to: from, socket: 0 } }));
         assert_eq!(after.payload(), datagram);
     }
 }
@@ -78,7 +78,7 @@ fn a_datagram_without_keys_for_it_is_the_nodes_business() {
     let datagram = lab.sealed(NodeId::NULL, ALICE, 0, &v4(ALICE, ME, 100));
     let from = address(ALICE);
     let (verdict, after) = lab.inbound(from, &datagram);
-    assert_eq!(verdict, Verdict::Punt(Punt::Datagram { from }));
+    assert_eq!(verdict, Verdict::Punt(Punt::Datagram { from: UdpTarget { to: from, socket: 0 } }));
     assert_eq!(after.payload(), datagram);
 }
 
@@ -89,7 +89,7 @@ fn probes_and_handshakes_are_the_nodes_business() {
         let datagram = lab.sealed(destination, ALICE, kind, &[3; 18]);
         let (verdict, record) = lab.inbound(address(sender), &datagram);
         let (direct, from) = (sender == ALICE, address(sender));
-        assert_eq!(verdict, Verdict::Punt(Punt::Record { origin: ALICE, kind, direct, from }));
+        assert_eq!(verdict, Verdict::Punt(Punt::Record { origin: ALICE, kind, direct, from: UdpTarget { to: from, socket: 0 } }));
         assert_eq!(record.payload(), [3; 18]);
     }
     assert_eq!(lab.stats(ALICE).max_recent_len.load(Relaxed), 18);

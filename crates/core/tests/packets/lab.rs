@@ -179,6 +179,7 @@ fn entry(peer: PeerId) -> PeerEntry {
         neighbour: false,
         udp: Some(target(peer)).filter(|_| !me),
         udp_confirmed: !me,
+        source: None,
         relays_for_us: !me,
         by_tcp: false,
         joins: false,

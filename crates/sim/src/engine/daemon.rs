@@ -99,6 +99,10 @@ impl Engine {
             Output::Send { conn, bytes } => self.write(host, conn, &bytes),
             Output::Close { conn, tarpit } => self.hang_up(host, conn, tarpit),
             Output::Transmit { target, packet } => self.transmit(host, target, packet),
+            Output::OpenSocket { socket, .. } => self.machine_mut(host).open_socket(socket),
+            Output::CloseSocket(socket) => {
+                self.machine_mut(host).extra.remove(&socket);
+            }
             Output::Deliver(packet) => self.deliver(host, packet.payload()),
             Output::Publish(fib) => self.machine_mut(host).fib = Some(fib),
             Output::PathMtu(to) => {

@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::engine::daemon::Feedback;
 use crate::frames::{self, Frame, Mac};
 use crate::internet::{Datagram, Fate, HostId};
-use crate::machine::{Brain, PORT, SAMPLING};
+use crate::machine::{Brain, SAMPLING};
 use crate::queue::Event;
 use crate::traffic::{self, Arrival, Carrier, Given, Stamp};
 
@@ -50,9 +50,7 @@ impl Engine {
     pub(super) fn transmit(&mut self, host: HostId, target: UdpTarget, packet: Packet) {
         let machine = self.machine_mut(host);
         machine.work.datagrams += 1;
-        let Some(port) = machine.config.sockets.get(usize::from(target.socket)).map(std::net::SocketAddr::port) else {
-            return;
-        };
+        let Some(port) = machine.port_of(target.socket) else { return };
         let own = machine.config.name.id();
         // Datagrams of tinc 1.0 have no ids, and are never relayed.
         let relayed = packet.payload().get(6..12).is_some_and(|origin| *origin != own.0 && self.is_id(origin));
@@ -120,8 +118,10 @@ impl Engine {
         self.trace.bytes(datagram.packet.payload());
         let machine = &mut self.machines[host.index()];
         let listening = matches!(machine.brain, Brain::Node(_)) && self.net.host(host).up;
-        let Some(fib) = machine.fib.clone().filter(|_| listening && datagram.parcel.to.port() == PORT) else { return };
+        let Some(fib) = machine.fib.clone().filter(|_| listening) else { return };
+        let Some(socket) = machine.socket_at(datagram.parcel.to) else { return };
         machine.scratch.now = now;
+        machine.scratch.socket = socket;
         let mut packet = datagram.packet;
         let verdict = fib.inbound(datagram.parcel.from, &mut packet, &mut machine.scratch);
         self.carrier = Carrier::Udp(datagram.relays);

@@ -4,10 +4,10 @@
 //! peer's key is used only if it protects packets well, or the operator allows less: else packets go over TCP.
 //! Source: spec legacy-1.0, 5, 8, 9 and 12.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::dataplane::fib::UdpTarget;
 use crate::dataplane::legacy::unseal_legacy;
 use crate::dataplane::record::{FRAME, PROBE};
 use crate::dataplane::verdict::DropReason;
@@ -177,7 +177,7 @@ impl Node {
     }
 
     /// A datagram of tinc 1.0 from an address where its sender was not known to be.
-    pub(in crate::node) fn on_legacy_datagram(&mut self, origin: PeerId, mut packet: Packet, from: SocketAddr) {
+    pub(in crate::node) fn on_legacy_datagram(&mut self, origin: PeerId, mut packet: Packet, from: UdpTarget) {
         let keys = self.tunnel(origin).and_then(|tunnel| tunnel.legacy.as_deref());
         let Some(session) = keys.map(|keys| Arc::clone(&keys.session)) else { return };
         if let Err(reason) = unseal_legacy(&session, &mut packet, &mut self.scratch) {

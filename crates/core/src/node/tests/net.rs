@@ -183,6 +183,7 @@ impl Net {
         let now = self.now;
         let member = self.node(from);
         member.scratch.now = now;
+        member.scratch.socket = if from.is_ipv4() { 0 } else { 1 };
         let verdict = member.node.fib().outbound(&mut packet, &mut member.scratch);
         self.carry_out(from, verdict, packet);
         self.sample(from);
@@ -302,6 +303,8 @@ impl Net {
                 | Output::Resolve { .. }
                 | Output::Persist(_)
                 | Output::Redeem { .. }
+                | Output::OpenSocket { .. }
+                | Output::CloseSocket(_)
                 | Output::Captured(_)
                 | Output::Reply { .. } => {}
             }

@@ -1,0 +1,324 @@
+//! Attempts to reach a peer through NATs whose outer ports must be guessed.
+//!
+//! ```text
+//!  no answer to plain probes
+//!    ▼ both sides, each by itself
+//!  Main ─► Pair ─► Many        what reflectors see of one socket, of two new ones, of more
+//!    ▼ Law
+//!  Ready ─ the smaller name offers, the other answers (sealed, through the mesh) ─► Firing ─► direct, or later again
+//! ```
+//!
+//! One attempt at a time, so many probes a second, and longer and longer pauses after failures. Source: docs/protocol.md.
+
+mod measure;
+mod sockets;
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::dataplane::fib::UdpTarget;
+use crate::name::PeerId;
+use crate::node::Node;
+use crate::node::io::Event;
+use crate::node::timers::Wake;
+use crate::punch::budget::Budget;
+use crate::punch::law::{Law, WIDEST_BLOCK};
+use crate::punch::plan::{From, Plan, Shot, Side};
+use crate::punch::retries::Retries;
+use crate::time::Instant;
+use crate::wire::hello::Feature;
+use crate::wire::probe;
+use crate::wire::punch::{Message, Terms};
+
+use self::measure::{Asking, OwnNat};
+use self::sockets::ExtraSockets;
+
+/// Plain probes without an answer before ports are guessed.
+const PLAIN_PROBES: u32 = 2;
+/// How long a side waits for the other's word.
+const PATIENCE: Duration = Duration::from_millis(2_500);
+/// How long the answers to the last probes may take.
+const GRACE: Duration = Duration::from_millis(1_500);
+/// Sockets of an attempt that succeeded are closed after so long, but for the one in use.
+const LINGER: Duration = Duration::from_secs(1);
+/// Probes to an address at which nobody has seen the peer: else a member could have us write to a stranger.
+const UNSEEN: usize = 16;
+
+/// What is kept for attempts.
+#[derive(Debug, Default)]
+pub(super) struct Punching {
+    attempt: Option<Attempt>,
+    budget: Budget,
+    sockets: ExtraSockets,
+    own: Option<OwnNat>,
+    /// How many questions of others are answered.
+    answers: Budget,
+    /// The extra socket from which they are answered a second time.
+    reflecting: Option<u16>,
+}
+
+#[derive(Debug)]
+struct Attempt {
+    peer: PeerId,
+    round: u8,
+    stage: Stage,
+    until: Instant,
+    asking: Asking,
+    /// Own terms, once known.
+    own: Option<Terms>,
+    /// What the other side offered.
+    offered: Option<Terms>,
+    /// Extra sockets, in the order in which they were opened.
+    extra: Vec<u16>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Reflectors were asked from the socket that the node listens on.
+    Main,
+    /// And from two new sockets.
+    Pair,
+    /// And from more.
+    Many,
+    /// Own terms are known; the other is to offer.
+    Ready,
+    /// They were offered.
+    Offered,
+    /// Probes go out: those of now, how long to pause, those after it.
+    Firing { ip: Ipv4Addr, shots: VecDeque<Shot>, pause: Duration, rest: VecDeque<Shot> },
+    /// All went out, or one was answered.
+    Ending,
+}
+
+impl Node {
+    /// Begins an attempt if plain probes did not help.
+    pub(super) fn consider_punching(&mut self, peer: PeerId) {
+        let now = self.now;
+        if self.punching.attempt.is_some() || !self.uses(peer, Feature::Punch) {
+            return;
+        }
+        let Some(tunnel) = self.tunnel(peer) else { return };
+        let stuck = !tunnel.confirmed && tunnel.probing.unanswered >= PLAIN_PROBES && tunnel.is_used(now);
+        if stuck && tunnel.retries.not_before <= now {
+            let round = u8::try_from(tunnel.retries.failures).unwrap_or(u8::MAX);
+            self.begin_attempt(peer, round, None);
+        }
+    }
+
+    fn begin_attempt(&mut self, peer: PeerId, round: u8, offered: Option<Terms>) {
+        let attempt = Attempt {
+            peer,
+            round,
+            stage: Stage::Main,
+            until: self.now,
+            asking: Asking::default(),
+            own: None,
+            offered,
+            extra: Vec::new(),
+        };
+        self.punching.attempt = Some(attempt);
+        self.measure();
+    }
+
+    pub(super) fn on_punch_message(&mut self, origin: PeerId, kind: u8, message: &[u8]) {
+        if !self.uses(origin, Feature::Punch) {
+            return;
+        }
+        match Message::parse(kind, message) {
+            Some(Message::Offer(terms)) => self.on_offer(origin, terms),
+            Some(Message::Answer(terms)) => {
+                let waits = |attempt: &&Attempt| {
+                    attempt.peer == origin && attempt.round == terms.round && matches!(attempt.stage, Stage::Offered)
+                };
+                if self.punching.attempt.as_ref().filter(waits).is_some() {
+                    self.fire(terms);
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn on_offer(&mut self, origin: PeerId, terms: Terms) {
+        let confirmed = self.peer(origin).is_some_and(crate::peer::Peer::is_confirmed);
+        let leads = self.leads(origin);
+        match &mut self.punching.attempt {
+            None if confirmed => {}
+            None => self.begin_attempt(origin, terms.round, Some(terms)),
+            Some(attempt) if attempt.peer != origin => {}
+            Some(attempt) => match attempt.stage {
+                Stage::Firing { .. } | Stage::Ending => {}
+                // Ours is on its way, and counts.
+                Stage::Offered if leads => {}
+                Stage::Ready | Stage::Offered => {
+                    attempt.offered = Some(terms);
+                    self.answer_offer();
+                }
+                Stage::Main | Stage::Pair | Stage::Many => attempt.offered = Some(terms),
+            },
+        }
+    }
+
+    /// Of two nodes one leads; the smaller name offers.
+    fn leads(&self, peer: PeerId) -> bool {
+        self.peer(peer).is_some_and(|known| self.config.name < known.name)
+    }
+
+    /// Own terms are known: offers them, or answers, or waits for the other side's offer.
+    fn on_measured(&mut self, law: Law, ip: Ipv4Addr, forgives: bool) {
+        let now = self.now;
+        let Some(attempt) = &mut self.punching.attempt else { return };
+        attempt.own = Some(Terms { round: attempt.round, ip, side: Side { law, forgives } });
+        attempt.stage = Stage::Ready;
+        attempt.until = now + PATIENCE;
+        let (peer, asked) = (attempt.peer, attempt.offered.is_some());
+        if asked {
+            self.answer_offer();
+        } else if self.leads(peer) {
+            self.offer();
+        } else {
+            self.punch_at(now + PATIENCE);
+        }
+    }
+
+    fn offer(&mut self) {
+        let now = self.now;
+        let Some(attempt) = &mut self.punching.attempt else { return };
+        let (Some(own), peer) = (attempt.own, attempt.peer) else { return };
+        attempt.stage = Stage::Offered;
+        attempt.until = now + PATIENCE;
+        self.send_sealed(peer, &Message::Offer(own).encode());
+        self.punch_at(now + PATIENCE);
+    }
+
+    fn answer_offer(&mut self) {
+        let Some(attempt) = &mut self.punching.attempt else { return };
+        let (Some(own), Some(other), peer) = (attempt.own, attempt.offered, attempt.peer) else { return };
+        attempt.round = other.round;
+        self.send_sealed(peer, &Message::Answer(Terms { round: other.round, ..own }).encode());
+        self.fire(other);
+    }
+
+    /// Both sides know each other's terms.
+    fn fire(&mut self, other: Terms) {
+        let Some(attempt) = &self.punching.attempt else { return };
+        let (Some(own), peer, round) = (attempt.own, attempt.peer, attempt.round) else { return };
+        let leads = self.leads(peer) ^ (round % 2 == 1);
+        let mut plan = Plan::new(own.side, other.side, leads, &mut self.rng);
+        if !self.was_seen_at(peer, other.ip) {
+            plan.first.truncate(UNSEEN);
+            plan.rest.truncate(UNSEEN);
+        }
+        self.note_attempt(peer, &own, &other, plan.len());
+        self.open_extra_sockets(usize::from(plan.sockets()));
+        let now = self.now;
+        if let Some(attempt) = &mut self.punching.attempt {
+            let (shots, rest) = (plan.first.into(), plan.rest.into());
+            attempt.stage = Stage::Firing { ip: other.ip, shots, pause: plan.pause, rest };
+            attempt.until = now;
+        }
+        self.on_punch_time();
+    }
+
+    fn note_attempt(&mut self, peer: PeerId, own: &Terms, other: &Terms, probes: usize) {
+        let Some(name) = self.name_of(peer) else { return };
+        let (own, other) = (own.side.law, other.side.law);
+        self.event(Event::Note(format!(
+            "No direct path to {name} yet: guessing ports, {probes} probes (own NAT: {own}; the other: {other})"
+        )));
+    }
+
+    /// Whether other nodes see the peer at that address, or it wrote from there.
+    fn was_seen_at(&self, peer: PeerId, ip: Ipv4Addr) -> bool {
+        let current = self.peer(peer).and_then(|known| known.udp).map(|target| target.to);
+        let mut seen = self.announced_addresses(peer).into_iter().chain(current);
+        seen.any(|address| address.ip() == IpAddr::V4(ip))
+    }
+
+    pub(super) fn punch_at(&mut self, at: Instant) {
+        self.timers.set_earlier(Wake::Punch, at);
+    }
+
+    pub(super) fn on_punch_time(&mut self) {
+        let now = self.now;
+        let Some(attempt) = &self.punching.attempt else { return self.close_extra_sockets() };
+        let (peer, due, leads) = (attempt.peer, attempt.until <= now, self.leads(attempt.peer));
+        let direct = self.peer(peer).is_some_and(crate::peer::Peer::is_confirmed);
+        if direct && !matches!(attempt.stage, Stage::Ending) {
+            return self.end_soon(LINGER);
+        }
+        if !due {
+            let until = attempt.until;
+            return self.punch_at(until);
+        }
+        match attempt.stage {
+            Stage::Main | Stage::Pair | Stage::Many => self.evaluate(),
+            Stage::Ready if !leads => self.offer(),
+            Stage::Ready | Stage::Offered | Stage::Ending => self.end_attempt(direct),
+            Stage::Firing { .. } => self.fire_some(),
+        }
+    }
+
+    fn fire_some(&mut self) {
+        let now = self.now;
+        loop {
+            let Some(Attempt { stage, until, extra, peer, .. }) = &mut self.punching.attempt else { return };
+            let Stage::Firing { ip, shots, pause, rest } = stage else { return };
+            if shots.is_empty() {
+                if rest.is_empty() {
+                    return self.end_soon(GRACE);
+                }
+                std::mem::swap(shots, rest);
+                *until = now + std::mem::take(pause);
+                let until = *until;
+                return self.punch_at(until);
+            }
+            if !self.punching.budget.take(now) {
+                *until = self.punching.budget.next(now);
+                let until = *until;
+                return self.punch_at(until);
+            }
+            let Some(shot) = shots.pop_front() else { return };
+            let to = SocketAddr::new(IpAddr::V4(*ip), shot.port);
+            let socket = match shot.from {
+                From::Main => None,
+                From::Extra(number) => extra.get(usize::from(number)).copied(),
+            };
+            let peer = *peer;
+            let target = socket.map(|socket| UdpTarget { to, socket }).or_else(|| self.target(to));
+            if let Some(target) = target {
+                self.send_request(peer, target, probe::MIN_PROBE);
+            }
+        }
+    }
+
+    fn end_soon(&mut self, wait: Duration) {
+        let until = self.now + wait;
+        if let Some(attempt) = &mut self.punching.attempt {
+            attempt.stage = Stage::Ending;
+            attempt.until = until;
+        }
+        self.punch_at(until);
+    }
+
+    fn end_attempt(&mut self, direct: bool) {
+        let now = self.now;
+        let Some(attempt) = self.punching.attempt.take() else { return };
+        let narrow = attempt.own.is_some_and(|own| own.side.law.width() <= WIDEST_BLOCK)
+            && attempt.offered.is_none_or(|other| other.side.law.width() <= WIDEST_BLOCK);
+        if let Some(tunnel) = self.tunnel_mut(attempt.peer) {
+            tunnel.retries.note(direct, narrow, now);
+        }
+        self.close_extra_sockets();
+    }
+
+    /// Another network: what failed before may work now.
+    pub(super) fn forget_nat(&mut self) {
+        self.punching.own = None;
+        for peer in self.mesh.graph.ids() {
+            if let Some(tunnel) = self.tunnel_mut(peer) {
+                tunnel.retries = Retries::default();
+            }
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! What others see of this node's ports: reflection, asked for and answered.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::dataplane::fib::UdpTarget;
+use crate::dataplane::record::{REFLECTION, REFLECTION_ASKED};
+use crate::name::{NodeId, PeerId};
+use crate::node::Node;
+use crate::node::io::Output;
+use crate::node::punching::{Attempt, PATIENCE, Stage};
+use crate::packet::Packet;
+use crate::punch::law::{Law, Sample};
+use crate::time::Instant;
+use crate::wire::datagram;
+use crate::wire::hello::Feature;
+use crate::wire::reflect::{Answer, Ask};
+
+/// Nodes that are asked.
+const REFLECTORS: usize = 3;
+/// Extra sockets of the second and of the third step.
+const PAIR: usize = 2;
+const MANY: usize = 6;
+/// Answers may take so long; round-trip times of those who are asked are known to be shorter as a rule.
+const ANSWERS: Duration = Duration::from_millis(600);
+/// What the main socket showed is believed for so long.
+const BELIEVED: Duration = Duration::from_secs(60);
+
+/// What reflectors saw of the main socket.
+#[derive(Clone, Debug)]
+pub(super) struct OwnNat {
+    at: Instant,
+    ip: Ipv4Addr,
+    ports: Vec<u16>,
+    forgives: bool,
+}
+
+/// Questions to reflectors.
+#[derive(Debug, Default)]
+pub(super) struct Asking {
+    questions: Vec<Question>,
+    forgives: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Question {
+    mark: [u8; 4],
+    main: bool,
+    seen: Option<(Ipv4Addr, u16)>,
+}
+
+impl Asking {
+    fn ports(&self, main: bool) -> Vec<u16> {
+        let asked = self.questions.iter().filter(|question| question.main == main);
+        asked.filter_map(|question| Some(question.seen?.1)).collect()
+    }
+
+    /// Ports of extra sockets, in the order in which they were asked for.
+    fn samples(&self) -> Vec<Sample> {
+        let extra = self.questions.iter().filter(|question| !question.main);
+        let places = (0..).zip(extra);
+        places.filter_map(|(place, question)| Some(Sample { place, port: question.seen?.1 })).collect()
+    }
+
+    /// The address that most reflectors saw.
+    fn ip(&self) -> Option<Ipv4Addr> {
+        let seen: Vec<Ipv4Addr> = self.questions.iter().filter_map(|question| Some(question.seen?.0)).collect();
+        seen.iter().max_by_key(|ip| seen.iter().filter(|other| other == ip).count()).copied()
+    }
+
+    fn is_complete(&self) -> bool {
+        self.questions.iter().all(|question| question.seen.is_some())
+    }
+}
+
+impl Node {
+    /// Finds out how the own NAT gives ports.
+    pub(super) fn measure(&mut self) {
+        let now = self.now;
+        let known = self.punching.own.as_ref().filter(|own| now.since(own.at) < BELIEVED);
+        if known.is_some() {
+            return self.evaluate_main();
+        }
+        let Some(main) = self.main_socket() else { return self.give_up() };
+        if self.ask_reflectors(main, true) == 0 {
+            return self.give_up();
+        }
+        self.wait_for_answers();
+    }
+
+    /// Without anybody to ask nothing can be known.
+    fn give_up(&mut self) {
+        let until = self.now + PATIENCE;
+        if let Some(attempt) = self.punching.attempt.take()
+            && let Some(tunnel) = self.tunnel_mut(attempt.peer)
+        {
+            tunnel.retries.not_before = until;
+        }
+        self.close_extra_sockets();
+    }
+
+    fn wait_for_answers(&mut self) {
+        let until = self.now + ANSWERS;
+        if let Some(attempt) = &mut self.punching.attempt {
+            attempt.until = until;
+        }
+        self.punch_at(until);
+    }
+
+    /// Answers are there, or are not coming.
+    pub(super) fn evaluate(&mut self) {
+        let now = self.now;
+        let Some(attempt) = &mut self.punching.attempt else { return };
+        match attempt.stage {
+            Stage::Main => {
+                let (ports, forgives) = (attempt.asking.ports(true), attempt.asking.forgives);
+                let Some(ip) = attempt.asking.ip() else { return self.give_up() };
+                self.punching.own = Some(OwnNat { at: now, ip, ports, forgives });
+                self.evaluate_main();
+            }
+            Stage::Pair => match Law::of_sequence(&attempt.asking.samples()) {
+                Some(law) => self.tell_measured(law),
+                None => self.ask_from_new(Stage::Many, PAIR, MANY),
+            },
+            Stage::Many => {
+                let extra = attempt.asking.ports(false);
+                let main = self.punching.own.as_ref().map_or(&[][..], |own| &own.ports);
+                let law = Law::of_range(&[main, &extra].concat());
+                self.tell_measured(law);
+            }
+            Stage::Ready | Stage::Offered | Stage::Firing { .. } | Stage::Ending => {}
+        }
+    }
+
+    fn evaluate_main(&mut self) {
+        let law = self.punching.own.as_ref().and_then(|own| Law::of_one_socket(&own.ports));
+        match law {
+            Some(law) => self.tell_measured(law),
+            None => self.ask_from_new(Stage::Pair, 0, PAIR),
+        }
+    }
+
+    fn tell_measured(&mut self, law: Law) {
+        let Some(own) = &self.punching.own else { return };
+        let (ip, forgives) = (own.ip, own.forgives);
+        self.on_measured(law, ip, forgives);
+    }
+
+    /// Opens extra sockets up to number `end`, and asks from those after `start`.
+    fn ask_from_new(&mut self, stage: Stage, start: usize, end: usize) {
+        self.open_extra_sockets(end);
+        let Some(attempt) = &mut self.punching.attempt else { return };
+        attempt.stage = stage;
+        for socket in attempt.extra.iter().skip(start).copied().collect::<Vec<_>>() {
+            self.ask_reflectors(socket, false);
+        }
+        self.wait_for_answers();
+    }
+
+    /// Asks all reflectors from one socket; how many that are.
+    fn ask_reflectors(&mut self, socket: u16, main: bool) -> usize {
+        let reflectors = self.reflectors();
+        for &(peer, to) in &reflectors {
+            let mark = self.rng.bytes();
+            if let Some(attempt) = &mut self.punching.attempt {
+                attempt.asking.questions.push(Question { mark, main, seen: None });
+            }
+            let ask = Ask { mark, twice: main };
+            self.send_reflection(peer, UdpTarget { to, socket }, REFLECTION_ASKED, &ask.encode());
+        }
+        reflectors.len()
+    }
+
+    /// Nodes with a direct path at different addresses.
+    fn reflectors(&self) -> Vec<(PeerId, SocketAddr)> {
+        let mut found: Vec<(PeerId, SocketAddr)> = Vec::new();
+        for peer in self.mesh.graph.ids() {
+            let Some(known) = self.peer(peer).filter(|known| known.is_confirmed()) else { continue };
+            let Some(to) = known.udp.map(|target| target.to).filter(SocketAddr::is_ipv4) else { continue };
+            let new = found.iter().all(|(_, other)| other.ip() != to.ip());
+            if new && self.uses(peer, Feature::Punch) && found.len() < REFLECTORS {
+                found.push((peer, to));
+            }
+        }
+        found
+    }
+
+    fn send_reflection(&mut self, peer: PeerId, target: UdpTarget, kind: u8, data: &[u8]) {
+        let Some(session) = self.tunnel(peer).and_then(crate::peer::tunnel::Tunnel::session) else { return };
+        let mut packet = Packet::from_payload(data);
+        let ids = datagram::ids(NodeId::NULL, self.config.name.id());
+        if session.seal(kind, &mut packet) && packet.push_front(&ids) {
+            self.emit(Output::Transmit { target, packet });
+        }
+    }
+
+    /// A node wants to know where its datagrams come from; the second answer goes first, as it tells of filters by arriving.
+    pub(in crate::node) fn on_reflection_asked(&mut self, peer: PeerId, data: &[u8], from: UdpTarget) {
+        if !self.uses(peer, Feature::Punch) || !self.punching.answers.take(self.now) {
+            return;
+        }
+        let Some(ask) = Ask::parse(data) else { return };
+        let answer = Answer { mark: ask.mark, from_elsewhere: false, seen: from.to };
+        if ask.twice
+            && from.to.is_ipv4()
+            && let Some(socket) = self.other_socket()
+        {
+            let second = Answer { from_elsewhere: true, ..answer };
+            self.send_reflection(peer, UdpTarget { socket, ..from }, REFLECTION, &second.encode());
+        }
+        self.send_reflection(peer, from, REFLECTION, &answer.encode());
+    }
+
+    pub(in crate::node) fn on_reflection(&mut self, peer: PeerId, data: &[u8]) {
+        let Some(answer) = Answer::parse(data).filter(|_| self.uses(peer, Feature::Punch)) else { return };
+        let IpAddr::V4(ip) = answer.seen.ip() else { return };
+        let Some(Attempt { asking, stage, .. }) = &mut self.punching.attempt else { return };
+        let Some(question) = asking.questions.iter_mut().find(|question| question.mark == answer.mark) else { return };
+        if answer.from_elsewhere {
+            asking.forgives = true;
+            return;
+        }
+        question.seen = Some((ip, answer.seen.port()));
+        if asking.is_complete() && matches!(stage, Stage::Main | Stage::Pair | Stage::Many) {
+            self.evaluate();
+        }
+    }
+}

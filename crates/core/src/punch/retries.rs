@@ -1,0 +1,66 @@
+//! `Retries`: how often attempts with a peer failed, and when the next may begin.
+
+use std::time::Duration;
+
+use crate::time::Instant;
+
+/// Rounds that follow each other quickly, while few ports come into question.
+const QUICK_ROUNDS: u32 = 3;
+const QUICK_PAUSE: Duration = Duration::from_secs(1);
+/// The first long pause; each is twice as long as the one before.
+const PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
+
+/// How attempts with one peer went.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Retries {
+    /// Attempts that failed since the last success or change of network.
+    pub failures: u32,
+    /// When the next may begin.
+    pub not_before: Instant,
+}
+
+impl Retries {
+    /// Notes how an attempt ended; `narrow`: few ports came into question.
+    pub fn note(&mut self, direct: bool, narrow: bool, now: Instant) {
+        if direct {
+            *self = Self::default();
+            return;
+        }
+        self.failures = self.failures.saturating_add(1);
+        let pause = if narrow && self.failures < QUICK_ROUNDS {
+            QUICK_PAUSE
+        } else {
+            let doubled = self.failures.saturating_sub(if narrow { QUICK_ROUNDS } else { 1 }).min(6);
+            (PAUSE * (1 << doubled)).min(LONGEST_PAUSE)
+        };
+        self.not_before = now + pause;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_an_hour_and_success_forgets_them() {
+        let mut retries = Retries::default();
+        let pauses: Vec<u64> = (0..12)
+            .map(|_| {
+                retries.note(false, false, Instant::ZERO);
+                retries.not_before.since(Instant::ZERO).as_secs()
+            })
+            .collect();
+        assert_eq!(&pauses[..7], [60, 120, 240, 480, 960, 1_920, 3_600]);
+        assert!(pauses[7..].iter().all(|&pause| pause == 3_600));
+        retries.note(true, false, Instant::ZERO);
+        assert_eq!(retries.failures, 0);
+        let quick: Vec<u64> = (0..3)
+            .map(|_| {
+                retries.note(false, true, Instant::ZERO);
+                retries.not_before.since(Instant::ZERO).as_secs()
+            })
+            .collect();
+        assert_eq!(quick, [1, 1, 60]);
+    }
+}

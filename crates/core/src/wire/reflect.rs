@@ -1,0 +1,100 @@
+//! Reflection: a node tells another from which address its datagrams come (docs/protocol.md, "Reflection").
+//!
+//! ```text
+//!  record 16: mark 4 · flags 1 · zeroes 18
+//!  record 17: mark 4 · from another port 1 · address 16 · port 2
+//! ```
+//!
+//! Both are equally long, so that nobody is sent more than it asked for.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+/// Length of both, in bytes.
+pub const LEN: usize = 23;
+/// Flag: an answer from another port is wanted too.
+const TWICE: u8 = 1;
+
+/// A request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// What the answer is told apart by.
+    pub mark: [u8; 4],
+    /// Whether a second answer from another port is wanted, which shows what filter there is.
+    pub twice: bool,
+}
+
+/// An answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// That of the request.
+    pub mark: [u8; 4],
+    /// Whether it comes from another port than the request went to.
+    pub from_elsewhere: bool,
+    /// Where the request came from.
+    pub seen: SocketAddr,
+}
+
+impl Ask {
+    /// Reads the data of a record of type 16; bits that mean nothing yet are ignored.
+    pub fn parse(data: &[u8]) -> Option<Self> {
+        let (mark, rest) = data.split_first_chunk::<4>().filter(|_| data.len() == LEN)?;
+        Some(Self { mark: *mark, twice: rest.first()? & TWICE != 0 })
+    }
+
+    /// Its bytes.
+    pub fn encode(self) -> [u8; LEN] {
+        let mut data = [0; LEN];
+        data[..4].copy_from_slice(&self.mark);
+        data[4] = if self.twice { TWICE } else { 0 };
+        data
+    }
+}
+
+impl Answer {
+    /// Reads the data of a record of type 17.
+    pub fn parse(data: &[u8]) -> Option<Self> {
+        let (mark, rest) = data.split_first_chunk::<4>().filter(|_| data.len() == LEN)?;
+        let (from, rest) = rest.split_first()?;
+        let (ip, port) = rest.split_first_chunk::<16>()?;
+        let ip = IpAddr::V6(Ipv6Addr::from(*ip)).to_canonical();
+        let port = u16::from_be_bytes(port.try_into().ok()?);
+        Some(Self { mark: *mark, from_elsewhere: *from != 0, seen: SocketAddr::new(ip, port) })
+    }
+
+    /// Its bytes.
+    pub fn encode(self) -> [u8; LEN] {
+        let mut data = [0; LEN];
+        let ip = match self.seen.ip() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+            IpAddr::V6(ip) => ip,
+        };
+        data[..4].copy_from_slice(&self.mark);
+        data[4] = u8::from(self.from_elsewhere);
+        data[5..21].copy_from_slice(&ip.octets());
+        data[21..].copy_from_slice(&self.seen.port().to_be_bytes());
+        data
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_have_the_layout_of_the_table() {
+        let ask = Ask { mark: [1, 2, 3, 4], twice: true };
+        let mut golden = [0; LEN];
+        golden[..5].copy_from_slice(&[1, 2, 3, 4, 1]);
+        assert_eq!(ask.encode(), golden);
+        assert_eq!(Ask::parse(&golden), Some(ask));
+        let answer = Answer { mark: [1, 2, 3, 4], from_elsewhere: false, seen: ([192, 0, 2, 1], 655).into() };
+        let golden = [1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1, 2, 143];
+        assert_eq!(answer.encode(), golden);
+        assert_eq!(Answer::parse(&golden), Some(answer));
+        let answer = Answer { seen: "[2001:db8::1]:7".parse().expect("an address"), from_elsewhere: true, ..answer };
+        assert_eq!(Answer::parse(&answer.encode()), Some(answer));
+        for wrong in [&golden[..22], &[0; 24]] {
+            assert_eq!((Ask::parse(wrong), Answer::parse(wrong)), (None, None));
+        }
+    }
+}

@@ -26,8 +26,10 @@ pub enum Chance {
     Certain,
     /// Yes, if each keeps to the port that it wrote to first, though the answers come from another one.
     Crossed,
-    /// If one outer port is guessed, of those that a NAT chooses like this.
+    /// If one outer port is guessed, of those that a NAT chooses like this, while the other side's are known.
     OnePort(Ports),
+    /// The same, though both sides get ports that nobody knows before: the filter of one forgives.
+    OneOfTwo(Ports),
     /// If two are guessed at the same time.
     TwoPorts(Ports, Ports),
     /// Never.
@@ -47,6 +49,7 @@ impl Chance {
             Self::Certain => "certain".to_owned(),
             Self::Crossed => "crossed ports".to_owned(),
             Self::OnePort(ports) => format!("one port: {}", kind(ports)),
+            Self::OneOfTwo(ports) => format!("one port of two: {}", kind(ports)),
             Self::TwoPorts(a, b) if kind(a) == kind(b) => format!("two ports: {}", kind(a)),
             Self::TwoPorts(..) => "two ports: mixed".to_owned(),
             Self::No => "none".to_owned(),
@@ -134,7 +137,10 @@ fn hardness(ports: Ports) -> u32 {
 fn meet(a: Side, b: Side) -> Chance {
     let blind = Way { crossed: false, guessed: vec![a.ports, b.ports] };
     let ways = [a.ways(b), b.ways(a)].concat();
-    ways.iter().min_by_key(|way| way.hardness()).unwrap_or(&blind).chance()
+    match ways.iter().min_by_key(|way| way.hardness()).unwrap_or(&blind).chance() {
+        Chance::OnePort(ports) if !a.is_predictable() && !b.is_predictable() => Chance::OneOfTwo(ports),
+        chance => chance,
+    }
 }
 
 /// What two NATs mean for two hosts behind them.
@@ -263,7 +269,7 @@ mod tests {
             (open, known, Chance::Crossed),
             (open, Nat::symmetric(), Chance::TwoPorts(Ports::Random, Ports::Random)),
             (open, Nat::port_restricted_cone(), Chance::OnePort(Ports::Random)),
-            (known, known, Chance::OnePort(Ports::Random)),
+            (known, known, Chance::OneOfTwo(Ports::Random)),
         ];
         for (one, other, expected) in cases {
             let mut net = Internet::new();

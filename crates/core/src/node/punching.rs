@@ -67,7 +67,7 @@ struct Attempt {
     asking: Asking,
     /// Own terms, once known.
     own: Option<Terms>,
-    /// What the other side offered.
+    /// What the other side told.
     offered: Option<Terms>,
     /// Extra sockets, in the order in which they were opened.
     extra: Vec<u16>,
@@ -85,8 +85,8 @@ enum Stage {
     Ready,
     /// They were offered.
     Offered,
-    /// Probes go out: those of now, how long to pause, those after it.
-    Firing { ip: Ipv4Addr, shots: VecDeque<Shot>, pause: Duration, rest: VecDeque<Shot> },
+    /// Probes go out: those of now, how long to pause, those after it, and how long the other side goes on then.
+    Firing { ip: Ipv4Addr, shots: VecDeque<Shot>, pause: Duration, rest: VecDeque<Shot>, wait: Duration },
     /// All went out, or one was answered.
     Ending,
 }
@@ -201,10 +201,12 @@ impl Node {
 
     /// Both sides know each other's terms.
     fn fire(&mut self, other: Terms) {
-        let Some(attempt) = &self.punching.attempt else { return };
+        let Some(attempt) = &mut self.punching.attempt else { return };
+        attempt.offered = Some(other);
+        let spent = attempt.asking.mappings();
         let (Some(own), peer, round) = (attempt.own, attempt.peer, attempt.round) else { return };
         let leads = self.leads(peer) ^ (round % 2 == 1);
-        let mut plan = Plan::new(own.side, other.side, leads, &mut self.rng);
+        let mut plan = Plan::new(own.side, other.side, leads, spent, &mut self.rng);
         if !self.was_seen_at(peer, other.ip) {
             plan.first.truncate(UNSEEN);
             plan.rest.truncate(UNSEEN);
@@ -214,7 +216,7 @@ impl Node {
         let now = self.now;
         if let Some(attempt) = &mut self.punching.attempt {
             let (shots, rest) = (plan.first.into(), plan.rest.into());
-            attempt.stage = Stage::Firing { ip: other.ip, shots, pause: plan.pause, rest };
+            attempt.stage = Stage::Firing { ip: other.ip, shots, pause: plan.pause, rest, wait: plan.wait };
             attempt.until = now;
         }
         self.on_punch_time();
@@ -263,10 +265,11 @@ impl Node {
         let now = self.now;
         loop {
             let Some(Attempt { stage, until, extra, peer, .. }) = &mut self.punching.attempt else { return };
-            let Stage::Firing { ip, shots, pause, rest } = stage else { return };
+            let Stage::Firing { ip, shots, pause, rest, wait } = stage else { return };
             if shots.is_empty() {
                 if rest.is_empty() {
-                    return self.end_soon(GRACE);
+                    let wait = *wait + GRACE;
+                    return self.end_soon(wait);
                 }
                 std::mem::swap(shots, rest);
                 *until = now + std::mem::take(pause);

@@ -68,6 +68,12 @@ impl Asking {
         seen.iter().max_by_key(|ip| seen.iter().filter(|other| other == ip).count()).copied()
     }
 
+    /// How many ports of the router it took.
+    pub(super) fn mappings(&self) -> u16 {
+        let extra = self.questions.iter().filter(|question| !question.main);
+        u16::try_from(extra.count()).unwrap_or(u16::MAX)
+    }
+
     fn is_complete(&self) -> bool {
         self.questions.iter().all(|question| question.seen.is_some())
     }

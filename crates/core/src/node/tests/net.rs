@@ -183,7 +183,6 @@ impl Net {
         let now = self.now;
         let member = self.node(from);
         member.scratch.now = now;
-        member.scratch.socket = if from.is_ipv4() { 0 } else { 1 };
         let verdict = member.node.fib().outbound(&mut packet, &mut member.scratch);
         self.carry_out(from, verdict, packet);
         self.sample(from);
@@ -244,6 +243,7 @@ impl Net {
         let now = self.now;
         let member = self.node(to);
         member.scratch.now = now;
+        member.scratch.socket = if from.is_ipv4() { 0 } else { 1 };
         let verdict = member.node.fib().inbound(from, &mut packet, &mut member.scratch);
         self.carry_out(to, verdict, packet);
         self.sample(to);

@@ -87,6 +87,9 @@ const OTHER: &[(&str, &str)] = &[
     ("PrivateKey", "ABCDEF"),
     ("PublicKey", "ABCDEF"),
     ("PublicKeyFile", "hosts/other"),
+    ("ClockError", "5"),
+    ("Founder", "Yt0e1Hcj3-xATjodLOy9DmPd-cXUUfZkunEue_-Guvw"),
+    ("Quorum", "2"),
 ];
 
 /// Name, place, default and reload of each variable that is honoured, as the document tells them.

@@ -284,6 +284,7 @@ impl Node {
             Input::Reconfigure(config) => self.on_reconfigure(*config),
             Input::Statements(text) => self.on_kept_statements(text),
             Input::Clock { unix_ms } => self.on_clock(unix_ms),
+            Input::SocketOpened { socket, port } => self.on_socket_opened(socket, port),
             Input::NetworkChanged => self.on_network_changed(),
             Input::Woke(_) => self.on_woke(),
             Input::Trace(wanted) => self.traced = wanted,

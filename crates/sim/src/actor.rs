@@ -95,6 +95,7 @@ impl Actor {
             | Input::Invitation { .. }
             | Input::Reconfigure(_)
             | Input::NetworkChanged
+            | Input::SocketOpened { .. }
             | Input::Statements(_)
             | Input::Clock { .. }
             | Input::Woke(_)

@@ -149,10 +149,12 @@ impl Machine {
         ConnId(ConnId::ACCEPTED | self.accepted)
     }
 
-    /// Opens a socket on a port that was not used lately.
-    pub(crate) fn open_socket(&mut self, socket: u16) {
+    /// Opens a socket on a port that was not used lately, and gives that.
+    pub(crate) fn open_socket(&mut self, socket: u16) -> u16 {
         self.opened = (self.opened + 1) % EXTRA_PORTS.1;
-        self.extra.insert(socket, EXTRA_PORTS.0 + self.opened);
+        let port = EXTRA_PORTS.0 + self.opened;
+        self.extra.insert(socket, port);
+        port
     }
 
     /// The port of a socket.

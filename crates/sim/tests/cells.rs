@@ -1,7 +1,10 @@
 //! The laboratory's cells that the emulator's oracle calls certain: every one gets a direct path, and none harms a router.
 
-use tinmesh_sim::lab::cells::{cells, label};
-use tinmesh_sim::{Chance, secs};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tinmesh_sim::lab::cells::{Cell, cells, label};
+use tinmesh_sim::{Chance, Nat, Ports, secs};
 
 #[test]
 fn pairs_of_nats_that_can_certainly_meet_do_so_within_two_seconds() {
@@ -21,5 +24,52 @@ fn no_pair_of_nats_waits_for_its_first_packet() {
         let outcome = cell.run(seed);
         let first = outcome.first.is_some_and(|time| time <= tinmesh_sim::millis(1_500));
         assert!(first, "{} and {}: {outcome:?}", label(&cell.a), label(&cell.b));
+    }
+}
+
+/// Behind at least one NAT whose ports must be guessed: what the marks G2 and G4 ask for (docs/lab.md).
+#[test]
+fn ports_that_must_be_guessed_are_found_in_time_and_without_harm() {
+    let mut left = BTreeMap::new();
+    for (seed, cell) in (0..).zip(cells(true)) {
+        let Some(limits) = limits(cell.chance()) else { continue };
+        let outcome = cell.run(seed);
+        let title = format!("{} and {}: {outcome:?}", label(&cell.a), label(&cell.b));
+        assert!(outcome.peak <= 100 && outcome.mappings <= 256, "{title}");
+        assert!(outcome.probes <= limits.probes, "{title}");
+        let class = left.entry(cell.chance().class()).or_insert((0, 0));
+        class.0 += 1;
+        class.1 += usize::from(outcome.direct.is_some_and(|time| time <= limits.time));
+    }
+    for (class, (runs, direct)) in left {
+        assert!(direct * 100 >= runs * 95, "{class}: {direct} of {runs}");
+    }
+}
+
+struct Limits {
+    time: Duration,
+    probes: u64,
+}
+
+fn limits(chance: Chance) -> Option<Limits> {
+    let (time, probes) = match chance {
+        Chance::Crossed => (2, 30),
+        Chance::OnePort(Ports::Sequential { .. }) | Chance::OneOfTwo(Ports::Sequential { .. }) => (5, 64),
+        Chance::OnePort(Ports::Block(_)) | Chance::OneOfTwo(Ports::Block(_)) => (3, 128),
+        Chance::OnePort(Ports::Random) => (20, 1_024),
+        Chance::TwoPorts(Ports::Sequential { .. }, Ports::Sequential { .. }) => (30, 64),
+        _ => return None,
+    };
+    Some(Limits { time: secs(time), probes })
+}
+
+#[test]
+fn one_member_that_others_see_is_enough_to_learn_how_a_nat_gives_ports() {
+    for ports in [Ports::Sequential { step: 1 }, Ports::Block(512), Ports::Random] {
+        for seed in 0..4 {
+            let cell = Cell { a: Nat::port_restricted_cone(), b: Nat::symmetric().with_ports(ports) };
+            let outcome = cell.run_with_one_member(seed);
+            assert!(outcome.direct.is_some_and(|time| time <= secs(20)), "{ports:?} {seed}: {outcome:?}");
+        }
     }
 }

@@ -8,6 +8,7 @@ mod control_sockets;
 mod drops;
 pub mod errands;
 mod events;
+mod extra_sockets;
 mod hostnames;
 mod interface;
 mod lifeline;
@@ -58,6 +59,7 @@ use crate::daemon::confine::Confinement;
 use crate::daemon::control_loop::{Clients, ControlLoop, Times};
 use crate::daemon::control_sockets::ControlSockets;
 use crate::daemon::errands::Errands;
+use crate::daemon::extra_sockets::ExtraSockets;
 use crate::daemon::hostnames::Hostnames;
 use crate::daemon::lifeline::Lifeline;
 use crate::daemon::log::{Log, NOTICE, Target};
@@ -292,6 +294,8 @@ impl Startup<'_> {
         }
         let paths = Paths { confbase: confbase.clone(), ..self.paths.clone() };
         let reload = Reload::new(paths, self.options.overrides.clone(), &loaded, opened.link.frames());
+        let extra = ExtraSockets::new(opened.udp_options(&loaded.daemon), opened.addresses.clone());
+        let extra = extra.context("Could not make a waker")?;
         let outgoing = Outgoing { options: opened.tcp_options(&loaded.daemon), bind: opened.outgoing };
         let upnp = self.start_upnp(&loaded, &opened.addresses);
         let meta = MetaSockets::new(opened.listeners, outgoing, &poller)?;
@@ -307,6 +311,7 @@ impl Startup<'_> {
         let shared = Arc::new(Shared {
             fib: ArcSwap::new(fib),
             sockets: opened.sockets,
+            extra,
             link: opened.link,
             drops: DropReason::ALL.iter().map(|_| Default::default()).collect(),
             active: AtomicBool::new(false),

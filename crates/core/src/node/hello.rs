@@ -107,6 +107,7 @@ impl Node {
         if let Some(name) = self.name_of(peer) {
             self.event(Event::Note(format!("{name} and this node agreed on: {features}")));
         }
+        self.prepare_reflecting(peer);
         self.on_agreed(peer);
     }
 

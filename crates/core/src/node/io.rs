@@ -116,6 +116,13 @@ pub enum Input<'a> {
         /// Milliseconds since 1970, UTC.
         unix_ms: u64,
     },
+    /// A socket that [`Output::OpenSocket`] asked for is open.
+    SocketOpened {
+        /// Its index.
+        socket: u16,
+        /// Its port.
+        port: u16,
+    },
     /// Addresses of this machine changed.
     NetworkChanged,
     /// The machine slept for so long.

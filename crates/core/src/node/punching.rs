@@ -56,6 +56,8 @@ pub(super) struct Punching {
     answers: Budget,
     /// The extra socket from which they are answered a second time.
     reflecting: Option<u16>,
+    /// Its port; 0: not known yet.
+    other_port: u16,
 }
 
 #[derive(Debug)]

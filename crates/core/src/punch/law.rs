@@ -50,7 +50,7 @@ impl Law {
 
     /// What the ports of one socket, as several reflectors saw it, say; `None`: that more must be observed.
     pub fn of_one_socket(ports: &[u16]) -> Option<Self> {
-        let (&first, rest) = ports.split_first()?;
+        let (&first, rest) = ports.split_first().filter(|(_, rest)| !rest.is_empty())?;
         if rest.iter().all(|&port| port == first) {
             return Some(Self::Known { port: first });
         }
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn one_socket_says_whether_ports_depend_on_the_other_side() {
-        assert_eq!(Law::of_one_socket(&[]), None);
+        assert_eq!((Law::of_one_socket(&[]), Law::of_one_socket(&[700])), (None, None));
         assert_eq!(Law::of_one_socket(&[700, 700, 700]), Some(Law::Known { port: 700 }));
         assert_eq!(Law::of_one_socket(&[5_000, 5_001]), None);
         assert_eq!(Law::of_one_socket(&[5_000, 50_001]), Some(Law::ANY));

@@ -1,8 +1,8 @@
 //! Reflection: a node tells another from which address its datagrams come (docs/protocol.md, "Reflection").
 //!
 //! ```text
-//!  record 16: mark 4 · flags 1 · zeroes 18
-//!  record 17: mark 4 · from another port 1 · address 16 · port 2
+//!  record 16: mark 4 · flags 1 · zeroes 20
+//!  record 17: mark 4 · from another port 1 · address 16 · port 2 · other port 2
 //! ```
 //!
 //! Both are equally long, so that nobody is sent more than it asked for.
@@ -10,7 +10,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Length of both, in bytes.
-pub const LEN: usize = 23;
+pub const LEN: usize = 25;
 /// Flag: an answer from another port is wanted too.
 const TWICE: u8 = 1;
 
@@ -32,6 +32,8 @@ pub struct Answer {
     pub from_elsewhere: bool,
     /// Where the request came from.
     pub seen: SocketAddr,
+    /// The other port at which reflection is answered; 0: none.
+    pub other: u16,
 }
 
 impl Ask {
@@ -57,8 +59,9 @@ impl Answer {
         let (from, rest) = rest.split_first()?;
         let (ip, port) = rest.split_first_chunk::<16>()?;
         let ip = IpAddr::V6(Ipv6Addr::from(*ip)).to_canonical();
-        let port = u16::from_be_bytes(port.try_into().ok()?);
-        Some(Self { mark: *mark, from_elsewhere: *from != 0, seen: SocketAddr::new(ip, port) })
+        let &[a, b, c, d] = port else { return None };
+        let seen = SocketAddr::new(ip, u16::from_be_bytes([a, b]));
+        Some(Self { mark: *mark, from_elsewhere: *from != 0, seen, other: u16::from_be_bytes([c, d]) })
     }
 
     /// Its bytes.
@@ -71,7 +74,8 @@ impl Answer {
         data[..4].copy_from_slice(&self.mark);
         data[4] = u8::from(self.from_elsewhere);
         data[5..21].copy_from_slice(&ip.octets());
-        data[21..].copy_from_slice(&self.seen.port().to_be_bytes());
+        data[21..23].copy_from_slice(&self.seen.port().to_be_bytes());
+        data[23..].copy_from_slice(&self.other.to_be_bytes());
         data
     }
 }
@@ -87,13 +91,13 @@ mod tests {
         golden[..5].copy_from_slice(&[1, 2, 3, 4, 1]);
         assert_eq!(ask.encode(), golden);
         assert_eq!(Ask::parse(&golden), Some(ask));
-        let answer = Answer { mark: [1, 2, 3, 4], from_elsewhere: false, seen: ([192, 0, 2, 1], 655).into() };
-        let golden = [1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1, 2, 143];
+        let answer = Answer { mark: [1, 2, 3, 4], from_elsewhere: false, seen: ([192, 0, 2, 1], 655).into(), other: 258 };
+        let golden = [1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1, 2, 143, 1, 2];
         assert_eq!(answer.encode(), golden);
         assert_eq!(Answer::parse(&golden), Some(answer));
         let answer = Answer { seen: "[2001:db8::1]:7".parse().expect("an address"), from_elsewhere: true, ..answer };
         assert_eq!(Answer::parse(&answer.encode()), Some(answer));
-        for wrong in [&golden[..22], &[0; 24]] {
+        for wrong in [&golden[..24], &[0; 26]] {
             assert_eq!((Ask::parse(wrong), Answer::parse(wrong)), (None, None));
         }
     }

@@ -28,6 +28,10 @@ pub(crate) enum Feedback {
         to: SocketAddr,
         mtu: u16,
     },
+    Opened {
+        socket: u16,
+        port: u16,
+    },
     Queued {
         conn: ConnId,
         bytes: usize,
@@ -78,6 +82,7 @@ impl Engine {
             match feedback {
                 Feedback::TooBig { to, len } => self.feed(host, Input::TooBig { to, len }),
                 Feedback::PathMtu { to, mtu } => self.feed(host, Input::PathMtu { to, mtu: Some(mtu) }),
+                Feedback::Opened { socket, port } => self.feed(host, Input::SocketOpened { socket, port }),
                 Feedback::Queued { conn, bytes } => self.feed(host, Input::Queued { conn, bytes }),
                 Feedback::Invitation { conn, file } => self.feed(host, Input::Invitation { conn, file }),
                 Feedback::Device(bytes) => self.on_device_packet(host, &bytes),
@@ -99,7 +104,10 @@ impl Engine {
             Output::Send { conn, bytes } => self.write(host, conn, &bytes),
             Output::Close { conn, tarpit } => self.hang_up(host, conn, tarpit),
             Output::Transmit { target, packet } => self.transmit(host, target, packet),
-            Output::OpenSocket { socket, .. } => self.machine_mut(host).open_socket(socket),
+            Output::OpenSocket { socket, .. } => {
+                let port = self.machine_mut(host).open_socket(socket);
+                self.pending.push_back((host, Feedback::Opened { socket, port }));
+            }
             Output::CloseSocket(socket) => {
                 self.machine_mut(host).extra.remove(&socket);
             }

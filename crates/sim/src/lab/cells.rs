@@ -98,6 +98,18 @@ impl Cell {
         chances::between(&self.a, &self.b)
     }
 
+    /// The same with a single member that others can see.
+    pub fn run_with_one_member(&self, seed: u64) -> Outcome {
+        let world = World::new(seed);
+        world.expect_refusals();
+        let carol = world.node("carol");
+        let alice = world.node("alice").behind(self.a).knows(carol);
+        let bob = world.node("bob").behind(self.b).knows(carol);
+        world.settle(secs(30));
+        world.run_for(secs(10));
+        observe(&world, alice, bob)
+    }
+
     /// Lets two nodes talk that have not done so before.
     pub fn run(&self, seed: u64) -> Outcome {
         let world = World::new(seed);

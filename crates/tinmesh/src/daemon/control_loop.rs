@@ -131,6 +131,7 @@ pub(super) enum Pending {
     Meta(MetaEvent),
     PathMtu(std::net::SocketAddr),
     TooBig(std::net::SocketAddr, usize),
+    Opened(u16, u16),
     Invitation(ConnId, Option<Vec<u8>>),
 }
 
@@ -493,6 +494,7 @@ impl ControlLoop {
             Pending::Meta(MetaEvent::Closed { conn }) => self.node.handle(time, Input::Closed { conn }),
             Pending::PathMtu(to) => self.node.handle(time, Input::PathMtu { to, mtu: udp::path_mtu(to).ok() }),
             Pending::TooBig(to, len) => self.node.handle(time, Input::TooBig { to, len }),
+            Pending::Opened(socket, port) => self.node.handle(time, Input::SocketOpened { socket, port }),
             Pending::Invitation(conn, file) => self.node.handle(time, Input::Invitation { conn, file }),
         }
     }
@@ -509,6 +511,13 @@ impl ControlLoop {
                 self.meta.close(conn, tarpit, &self.poller);
             }
             Output::Transmit { target, packet } => self.transmit(target, &packet, pending),
+            Output::OpenSocket { socket, beside } => {
+                match self.shared.extra.open(socket, beside) {
+                    Ok(port) => pending.push_back(Pending::Opened(socket, port)),
+                    Err(cause) => debug!(target: CONNECTIONS, "Could not open another UDP socket: {cause}"),
+                }
+            }
+            Output::CloseSocket(socket) => self.shared.extra.close(socket),
             Output::Deliver(packet) => {
                 // A packet that the system does not want is lost, as on any network.
                 self.shared.link.send(packet.payload()).ok();

@@ -136,6 +136,11 @@ impl Opened {
         SocketAddr::new(ip, address.port())
     }
 
+    /// Options of UDP sockets.
+    pub fn udp_options(&self, settings: &DaemonSettings) -> UdpOptions {
+        udp_options(settings)
+    }
+
     /// Options of TCP sockets.
     pub fn tcp_options(&self, settings: &DaemonSettings) -> TcpOptions {
         tcp_options(settings)
@@ -158,8 +163,9 @@ fn open_pair(
     Ok((listener, socket))
 }
 
-fn open_udp(address: SocketAddr, settings: &DaemonSettings) -> std::io::Result<UdpSocket> {
-    let options = UdpOptions {
+/// Options of UDP sockets.
+fn udp_options(settings: &DaemonSettings) -> UdpOptions {
+    UdpOptions {
         rcvbuf: settings.udp_rcvbuf.size,
         sndbuf: settings.udp_sndbuf.size,
         mark: settings.fwmark,
@@ -167,8 +173,11 @@ fn open_udp(address: SocketAddr, settings: &DaemonSettings) -> std::io::Result<U
         dont_fragment: true,
         one_by_one: !settings.offloads.send,
         apart: !settings.offloads.receive,
-    };
-    let socket = UdpSocket::bind(address, &options)?;
+    }
+}
+
+fn open_udp(address: SocketAddr, settings: &DaemonSettings) -> std::io::Result<UdpSocket> {
+    let socket = UdpSocket::bind(address, &udp_options(settings))?;
     let (received, sent) = socket.buffer_sizes()?;
     for (name, wanted, granted) in
         [("SO_RCVBUF", settings.udp_rcvbuf, received), ("SO_SNDBUF", settings.udp_sndbuf, sent)]

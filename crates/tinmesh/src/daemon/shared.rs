@@ -15,6 +15,8 @@ use tinmesh_os::device::{Device, Kind};
 use tinmesh_os::poll::Waker;
 use tinmesh_os::udp::UdpSocket;
 
+use crate::daemon::extra_sockets::ExtraSockets;
+
 /// Punts that may wait for the node.
 pub const PUNT_QUEUE: usize = 1024;
 /// Batches of frames that may wait for those who watch packets; more are not shown.
@@ -110,6 +112,8 @@ pub struct Shared {
     pub fib: ArcSwap<Fib>,
     /// The UDP sockets, by index.
     pub sockets: Vec<UdpSocket>,
+    /// Those that the node opened since.
+    pub extra: ExtraSockets,
     /// The device.
     pub link: Link,
     /// Drops by reason, in the order of [`DropReason::ALL`].
@@ -169,7 +173,10 @@ impl Shared {
     /// # Errors
     /// What the system says; also if there is no such socket.
     pub fn transmit(&self, target: UdpTarget, packet: &Packet) -> io::Result<()> {
-        let socket = self.sockets.get(usize::from(target.socket)).ok_or(io::ErrorKind::NotFound)?;
+        if let Some(socket) = self.sockets.get(usize::from(target.socket)) {
+            return socket.send_to(packet.payload(), target.to);
+        }
+        let socket = self.extra.get(target.socket).ok_or(io::ErrorKind::NotFound)?;
         socket.send_to(packet.payload(), target.to)
     }
 }

@@ -28,6 +28,7 @@ use tracing::{error, warn};
 use self::faults::{Fate, Faults};
 use self::intake::{Intake, Left};
 use self::line::Line;
+use crate::daemon::extra_sockets::Table;
 use crate::daemon::lifeline::Lifeline;
 use crate::daemon::shared::{FromWorker, Shared};
 
@@ -80,7 +81,7 @@ impl Worker {
     /// # Errors
     /// If the system has no more threads or descriptors.
     pub fn start(shared: Arc<Shared>, queue: SyncSender<FromWorker>, lifeline: &Lifeline) -> io::Result<Self> {
-        let waker = Waker::new()?;
+        let waker = shared.extra.worker().clone();
         let poller = Poller::new()?;
         poller.add(waker.as_fd(), WAKE, Interest::READ)?;
         if let Some(device) = shared.link.device() {
@@ -123,6 +124,8 @@ struct Work {
     /// When the device, left alone after a failure, is to be read again.
     resting: Option<Instant>,
     inbox: Inbox,
+    /// The extra sockets that are polled.
+    extra: Arc<Table>,
 }
 
 fn now() -> Instant {
@@ -140,6 +143,7 @@ impl Work {
             faults: Faults::default(),
             resting: None,
             inbox: Inbox::new(),
+            extra: Arc::default(),
         }
     }
 
@@ -157,9 +161,10 @@ impl Work {
                 match event.token {
                     WAKE => {
                         self.pulse.0.drain();
+                        self.follow_extra_sockets();
                     }
                     DEVICE => device = true,
-                    index => self.serve_socket(usize::try_from(index).unwrap_or(usize::MAX)),
+                    index => self.serve_socket(u16::try_from(index).unwrap_or(u16::MAX)),
                 }
             }
             if device {
@@ -167,6 +172,24 @@ impl Work {
             }
         }
         Ok(())
+    }
+
+    /// Polls the extra sockets that are there now, and no others.
+    fn follow_extra_sockets(&mut self) {
+        let table = self.line.shared.extra.table();
+        if Arc::ptr_eq(&table, &self.extra) {
+            return;
+        }
+        for (_, socket) in self.extra.iter().filter(|(index, _)| !table.contains_key(index)) {
+            // It is closed soon, which ends this too.
+            self.poller.remove(socket.as_fd()).ok();
+        }
+        for (&index, socket) in table.iter().filter(|(index, _)| !self.extra.contains_key(index)) {
+            if let Err(cause) = self.poller.add(socket.as_fd(), index.into(), Interest::READ) {
+                warn!("Cannot wait for datagrams of another socket: {cause}");
+            }
+        }
+        self.extra = table;
     }
 
     fn end_rest(&mut self) -> io::Result<()> {
@@ -218,9 +241,12 @@ impl Work {
     }
 
     /// Works what one call receives: not more, so that what waits elsewhere does not wait long.
-    fn serve_socket(&mut self, index: usize) {
+    fn serve_socket(&mut self, index: u16) {
         let shared = Arc::clone(&self.line.shared);
-        let Some(socket) = shared.sockets.get(index) else { return };
+        let extra = Arc::clone(&self.extra);
+        let listening = shared.sockets.get(usize::from(index));
+        let Some(socket) = listening.or_else(|| extra.get(&index).map(Arc::as_ref)) else { return };
+        self.line.receives_on(index);
         // An error of a datagram socket tells of an earlier datagram, not of this read.
         if socket.receive(&mut self.inbox).is_err() {
             return;

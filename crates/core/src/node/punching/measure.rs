@@ -18,9 +18,9 @@ use crate::wire::reflect::{Answer, Ask};
 
 /// Nodes that are asked.
 const REFLECTORS: usize = 3;
-/// Extra sockets of the second and of the third step.
-const PAIR: usize = 2;
-const MANY: usize = 6;
+/// Questions from extra sockets, about, in the second step and in the third with it.
+const PAIR: usize = 4;
+const MANY: usize = 12;
 /// Answers may take so long; round-trip times of those who are asked are known to be shorter as a rule.
 const ANSWERS: Duration = Duration::from_millis(600);
 /// What the main socket showed is believed for so long.
@@ -40,6 +40,8 @@ pub(super) struct OwnNat {
 pub(super) struct Asking {
     questions: Vec<Question>,
     forgives: bool,
+    /// Whether there is only one to ask, who was asked at two ports then.
+    alone: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -126,7 +128,7 @@ impl Node {
             }
             Stage::Pair => match Law::of_sequence(&attempt.asking.samples()) {
                 Some(law) => self.tell_measured(law),
-                None => self.ask_from_new(Stage::Many, PAIR, MANY),
+                None => self.ask_from_new(Stage::Many, MANY),
             },
             Stage::Many => {
                 let extra = attempt.asking.ports(false);
@@ -142,7 +144,7 @@ impl Node {
         let law = self.punching.own.as_ref().and_then(|own| Law::of_one_socket(&own.ports));
         match law {
             Some(law) => self.tell_measured(law),
-            None => self.ask_from_new(Stage::Pair, 0, PAIR),
+            None => self.ask_from_new(Stage::Pair, PAIR),
         }
     }
 
@@ -152,12 +154,15 @@ impl Node {
         self.on_measured(law, ip, forgives);
     }
 
-    /// Opens extra sockets up to number `end`, and asks from those after `start`.
-    fn ask_from_new(&mut self, stage: Stage, start: usize, end: usize) {
-        self.open_extra_sockets(end);
+    /// Opens extra sockets and asks from them, until there are so many questions.
+    fn ask_from_new(&mut self, stage: Stage, questions: usize) {
+        let sockets = questions.div_ceil(self.reflectors().len().max(1)).max(2);
+        let Some(attempt) = &self.punching.attempt else { return };
+        let asked = attempt.extra.len();
+        self.open_extra_sockets(sockets);
         let Some(attempt) = &mut self.punching.attempt else { return };
         attempt.stage = stage;
-        for socket in attempt.extra.iter().skip(start).copied().collect::<Vec<_>>() {
+        for socket in attempt.extra.iter().skip(asked).copied().collect::<Vec<_>>() {
             self.ask_reflectors(socket, false);
         }
         self.wait_for_answers();
@@ -167,14 +172,28 @@ impl Node {
     fn ask_reflectors(&mut self, socket: u16, main: bool) -> usize {
         let reflectors = self.reflectors();
         for &(peer, to) in &reflectors {
-            let mark = self.rng.bytes();
-            if let Some(attempt) = &mut self.punching.attempt {
-                attempt.asking.questions.push(Question { mark, main, seen: None });
-            }
-            let ask = Ask { mark, twice: main };
-            self.send_reflection(peer, UdpTarget { to, socket }, REFLECTION_ASKED, &ask.encode());
+            self.ask_reflector(peer, UdpTarget { to, socket }, main);
         }
         reflectors.len()
+    }
+
+    fn ask_reflector(&mut self, peer: PeerId, target: UdpTarget, main: bool) {
+        let mark = self.rng.bytes();
+        if let Some(attempt) = &mut self.punching.attempt {
+            attempt.asking.questions.push(Question { mark, main, seen: None });
+        }
+        let ask = Ask { mark, twice: main };
+        self.send_reflection(peer, target, REFLECTION_ASKED, &ask.encode());
+    }
+
+    /// With only one node to ask, what it sees at two ports shows whether ours depend on the other side.
+    fn ask_at_other_port(&mut self, peer: PeerId, port: u16) {
+        let (Some(main), reflectors) = (self.main_socket(), self.reflectors()) else { return };
+        let &[(only, to)] = reflectors.as_slice() else { return };
+        let Some(attempt) = &mut self.punching.attempt else { return };
+        if only == peer && port != 0 && !std::mem::replace(&mut attempt.asking.alone, true) {
+            self.ask_reflector(peer, UdpTarget { to: SocketAddr::new(to.ip(), port), socket: main }, true);
+        }
     }
 
     /// Nodes with a direct path at different addresses.
@@ -206,11 +225,9 @@ impl Node {
             return;
         }
         let Some(ask) = Ask::parse(data) else { return };
-        let answer = Answer { mark: ask.mark, from_elsewhere: false, seen: from.to };
-        if ask.twice
-            && from.to.is_ipv4()
-            && let Some(socket) = self.other_socket()
-        {
+        let other = self.punching.reflecting.filter(|_| ask.twice && from.to.is_ipv4());
+        let answer = Answer { mark: ask.mark, from_elsewhere: false, seen: from.to, other: self.punching.other_port };
+        if let Some(socket) = other.filter(|&socket| socket != from.socket) {
             let second = Answer { from_elsewhere: true, ..answer };
             self.send_reflection(peer, UdpTarget { socket, ..from }, REFLECTION, &second.encode());
         }
@@ -226,7 +243,12 @@ impl Node {
             asking.forgives = true;
             return;
         }
+        let main = question.main;
         question.seen = Some((ip, answer.seen.port()));
+        if main && matches!(stage, Stage::Main) {
+            self.ask_at_other_port(peer, answer.other);
+        }
+        let Some(Attempt { asking, stage, .. }) = &self.punching.attempt else { return };
         if asking.is_complete() && matches!(stage, Stage::Main | Stage::Pair | Stage::Many) {
             self.evaluate();
         }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use crate::name::PeerId;
 use crate::node::Node;
 use crate::node::io::Output;
 use crate::node::punching::Attempt;
+use crate::wire::hello::Feature;
 
 /// Most extra sockets at a time.
 const LIMIT: usize = 300;
@@ -45,12 +47,17 @@ impl Node {
         u16::try_from(index).ok()
     }
 
-    /// The socket from which reflection is answered a second time.
-    pub(super) fn other_socket(&mut self) -> Option<u16> {
-        if self.punching.reflecting.is_none() {
+    /// Opens the socket from which questions for reflection are answered a second time, before there are any.
+    pub(in crate::node) fn prepare_reflecting(&mut self, peer: PeerId) {
+        if self.punching.reflecting.is_none() && self.uses(peer, Feature::Punch) {
             self.punching.reflecting = self.open_extra_socket();
         }
-        self.punching.reflecting
+    }
+
+    pub(in crate::node) fn on_socket_opened(&mut self, socket: u16, port: u16) {
+        if self.punching.reflecting == Some(socket) {
+            self.punching.other_port = port;
+        }
     }
 
     /// Closes those that nothing uses any more.

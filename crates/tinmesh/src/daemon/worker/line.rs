@@ -32,6 +32,11 @@ impl Line {
         Self { shared, queue, batch: Batch::new(), scratch: Scratch::new(), delivery }
     }
 
+    /// The datagrams that come now were taken by this socket.
+    pub(super) const fn receives_on(&mut self, socket: u16) {
+        self.scratch.socket = socket;
+    }
+
     /// Works a batch of the device, and empties it.
     pub(super) fn work_outbound(&mut self) {
         if self.batch.is_empty() {
@@ -76,10 +81,12 @@ impl Line {
         self.tell_captured();
         packet_log::tell(&self.batch);
         let mut punted = false;
-        let mut transmits = 0_u64;
+        let listening = self.shared.sockets.len();
+        let (mut transmits, mut extra) = (0_u64, false);
         for (at, outcome) in self.batch.outcomes().iter().enumerate() {
             let Some(outcome) = outcome else { continue };
             match outcome.verdict {
+                Verdict::Transmit(target) if usize::from(target.socket) >= listening => extra = true,
                 Verdict::Transmit(target) => transmits |= 1 << (target.socket & 63),
                 Verdict::Deliver => self.delivery.add(at, self.batch.packets()),
                 Verdict::Punt(punt) => {
@@ -96,6 +103,9 @@ impl Line {
         }
         if transmits != 0 {
             punted |= self.transmit(transmits);
+        }
+        if extra {
+            punted |= self.transmit_extra();
         }
         if punted {
             self.shared.control.wake();
@@ -120,18 +130,30 @@ impl Line {
     fn transmit(&self, sockets: u64) -> bool {
         let mut told = false;
         for (index, socket) in self.shared.sockets.iter().enumerate().filter(|(index, _)| sockets >> index & 1 == 1) {
-            let chosen = |at: &usize| self.target(*at).is_some_and(|target| usize::from(target.socket) == index);
-            let mut places = [0_usize; BATCH];
-            let mut used = 0;
-            for at in (0..self.batch.len()).filter(chosen) {
-                places[used] = at;
-                used += 1;
-            }
-            for alike in places[..used].chunk_by(|&a, &b| self.priority(a) == self.priority(b)) {
-                // Without it the packets go all the same.
-                socket.set_priority(self.priority(alike[0])).ok();
-                told |= self.send_alike(socket, alike);
-            }
+            told |= self.transmit_by(index, socket);
+        }
+        told
+    }
+
+    /// The same for sockets that were opened later.
+    fn transmit_extra(&self) -> bool {
+        let table = self.shared.extra.table();
+        table.iter().fold(false, |told, (&index, socket)| self.transmit_by(usize::from(index), socket) || told)
+    }
+
+    fn transmit_by(&self, index: usize, socket: &UdpSocket) -> bool {
+        let chosen = |at: &usize| self.target(*at).is_some_and(|target| usize::from(target.socket) == index);
+        let mut places = [0_usize; BATCH];
+        let mut used = 0;
+        for at in (0..self.batch.len()).filter(chosen) {
+            places[used] = at;
+            used += 1;
+        }
+        let mut told = false;
+        for alike in places[..used].chunk_by(|&a, &b| self.priority(a) == self.priority(b)) {
+            // Without it the packets go all the same.
+            socket.set_priority(self.priority(alike[0])).ok();
+            told |= self.send_alike(socket, alike);
         }
         told
     }

@@ -8,5 +8,6 @@
 
 pub mod budget;
 pub mod law;
+pub mod mappings;
 pub mod plan;
 pub mod retries;

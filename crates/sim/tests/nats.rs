@@ -11,7 +11,7 @@ const PAIRS: &[(&str, Nat, Nat, bool)] = &[
     ("port-restricted cones", Nat::port_restricted_cone(), Nat::port_restricted_cone(), true),
     ("port-restricted cone, Linux", Nat::port_restricted_cone(), Nat::linux(), true),
     ("Linux on both sides", Nat::linux(), Nat::linux(), true),
-    ("port-restricted cone, symmetric", Nat::port_restricted_cone(), Nat::symmetric(), false),
+    ("port-restricted cone, symmetric", Nat::port_restricted_cone(), Nat::symmetric(), true),
     ("symmetric", Nat::symmetric(), Nat::symmetric(), false),
 ];
 

@@ -24,6 +24,7 @@ use crate::node::io::Event;
 use crate::node::timers::Wake;
 use crate::punch::budget::Budget;
 use crate::punch::law::{Law, WIDEST_BLOCK};
+use crate::punch::mappings::{self, Mappings};
 use crate::punch::plan::{From, Plan, Shot, Side};
 use crate::punch::retries::Retries;
 use crate::time::Instant;
@@ -50,6 +51,7 @@ const UNSEEN: usize = 16;
 pub(super) struct Punching {
     attempt: Option<Attempt>,
     budget: Budget,
+    mappings: Mappings,
     sockets: ExtraSockets,
     own: Option<OwnNat>,
     /// How many questions of others are answered.
@@ -98,6 +100,9 @@ impl Node {
     pub(super) fn consider_punching(&mut self, peer: PeerId) {
         let now = self.now;
         if self.punching.attempt.is_some() || !self.uses(peer, Feature::Punch) {
+            return;
+        }
+        if self.punching.mappings.held(now) > mappings::LIMIT / 2 {
             return;
         }
         let Some(tunnel) = self.tunnel(peer) else { return };
@@ -205,10 +210,10 @@ impl Node {
     fn fire(&mut self, other: Terms) {
         let Some(attempt) = &mut self.punching.attempt else { return };
         attempt.offered = Some(other);
-        let spent = attempt.asking.mappings();
         let (Some(own), peer, round) = (attempt.own, attempt.peer, attempt.round) else { return };
         let leads = self.leads(peer) ^ (round % 2 == 1);
-        let mut plan = Plan::new(own.side, other.side, leads, spent, &mut self.rng);
+        let free = mappings::LIMIT.saturating_sub(self.punching.mappings.held(self.now));
+        let mut plan = Plan::new(own.side, other.side, leads, free, &mut self.rng);
         if !self.was_seen_at(peer, other.ip) {
             plan.first.truncate(UNSEEN);
             plan.rest.truncate(UNSEEN);
@@ -266,7 +271,7 @@ impl Node {
     fn fire_some(&mut self) {
         let now = self.now;
         loop {
-            let Some(Attempt { stage, until, extra, peer, .. }) = &mut self.punching.attempt else { return };
+            let Some(Attempt { stage, until, extra, peer, own, .. }) = &mut self.punching.attempt else { return };
             let Stage::Firing { ip, shots, pause, rest, wait } = stage else { return };
             if shots.is_empty() {
                 if rest.is_empty() {
@@ -284,6 +289,9 @@ impl Node {
                 return self.punch_at(until);
             }
             let Some(shot) = shots.pop_front() else { return };
+            if own.is_none_or(|own| !matches!(own.side.law, Law::Known { .. })) {
+                self.punching.mappings.note(now);
+            }
             let to = SocketAddr::new(IpAddr::V4(*ip), shot.port);
             let socket = match shot.from {
                 From::Main => None,

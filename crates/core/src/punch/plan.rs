@@ -34,8 +34,6 @@ const BLOCK: u32 = 3_000;
 const IN_BLOCK: (u32, u32) = (32, 64);
 /// Ports probed in a block.
 const PROBED_IN_BLOCK: usize = 108;
-/// Mappings that an attempt may cost a router, less those of plain probes.
-const MAPPINGS: u16 = 253;
 /// Ports opened in the whole range.
 const OPENED_OF_ALL: u32 = 252;
 /// Ports probed in the whole range from a port that serves all.
@@ -108,10 +106,19 @@ fn probes(width: u32, own: Law) -> usize {
 }
 
 impl Plan {
-    /// The plan of a side. `leads` differs between the two, and changes from round to round. `spent` ports were opened
-    /// already to find the law out.
-    pub fn new(own: Side, other: Side, leads: bool, spent: u16, rng: &mut Rng) -> Self {
-        let opening = |rng: &mut Rng| Self::opening(own.law, other.law, spent, rng);
+    /// The plan of a side. `leads` differs between the two, and changes from round to round. `free` ports of the
+    /// router may be taken.
+    pub fn new(own: Side, other: Side, leads: bool, free: u16, rng: &mut Rng) -> Self {
+        let mut plan = Self::whole(own, other, leads, rng);
+        if !matches!(own.law, Law::Known { .. }) {
+            plan.first.truncate(usize::from(free));
+            plan.rest.truncate(usize::from(free).saturating_sub(plan.first.len()));
+        }
+        plan
+    }
+
+    fn whole(own: Side, other: Side, leads: bool, rng: &mut Rng) -> Self {
+        let opening = |rng: &mut Rng| Self::opening(own.law, other.law, rng);
         match (own.law, other.law) {
             (Law::Known { .. }, Law::Known { port }) => Self::at_once(vec![Shot { from: From::Main, port }; 3]),
             (Law::Known { .. }, Law::Sequence { .. }) => Self::at_once(from_main(other.law, WINDOW)),
@@ -168,8 +175,8 @@ impl Plan {
         Self { first, pause: Duration::ZERO, rest: Vec::new(), wait: Duration::ZERO }
     }
 
-    fn opening(own: Law, other: Law, spent: u16, rng: &mut Rng) -> Self {
-        let count = u16::try_from(openings(own.width())).unwrap_or(u16::MAX).min(MAPPINGS.saturating_sub(spent));
+    fn opening(own: Law, other: Law, rng: &mut Rng) -> Self {
+        let count = u16::try_from(openings(own.width())).unwrap_or(u16::MAX);
         let chance = distinct(other, usize::from(count), rng);
         let port = |number: u16| other.at(0).or_else(|| chance.get(usize::from(number)).copied());
         let shots = (0..count).filter_map(|number| Some(Shot { from: From::Extra(number), port: port(number)? }));
@@ -224,7 +231,7 @@ mod tests {
 
     fn plan(own: Law, other: Law, leads: bool) -> Plan {
         let side = |law| Side { law, forgives: false };
-        Plan::new(side(own), side(other), leads, 0, &mut Rng::from_seed([7; 32]))
+        Plan::new(side(own), side(other), leads, 253, &mut Rng::from_seed([7; 32]))
     }
 
     #[test]
@@ -257,12 +264,12 @@ mod tests {
         let side = |forgives| Side { law: BLOCK_OF_512, forgives };
         let mut rng = Rng::from_seed([7; 32]);
         for leads in [true, false] {
-            assert!(Plan::new(side(true), side(false), leads, 0, &mut rng).sockets() > 30);
-            assert_eq!(Plan::new(side(false), side(true), leads, 0, &mut rng).sockets(), 0);
-            assert_eq!(Plan::new(side(false), side(false), leads, 0, &mut rng).sockets() > 0, leads);
+            assert!(Plan::new(side(true), side(false), leads, 253, &mut rng).sockets() > 30);
+            assert_eq!(Plan::new(side(false), side(true), leads, 253, &mut rng).sockets(), 0);
+            assert_eq!(Plan::new(side(false), side(false), leads, 253, &mut rng).sockets() > 0, leads);
             let wide = Side { law: Law::ANY, forgives: false };
-            assert!(Plan::new(side(false), wide, leads, 0, &mut rng).sockets() > 30);
-            assert_eq!(Plan::new(wide, side(false), leads, 0, &mut rng).sockets(), 0);
+            assert!(Plan::new(side(false), wide, leads, 253, &mut rng).sockets() > 30);
+            assert_eq!(Plan::new(wide, side(false), leads, 253, &mut rng).sockets(), 0);
         }
     }
 
@@ -275,6 +282,14 @@ mod tests {
             assert_eq!(ports.len(), probes(law.width(), KNOWN).min(law.width() as usize));
             assert_eq!(plan.pause, SHOT * openings(law.width()));
         }
+    }
+
+    #[test]
+    fn a_router_that_has_few_ports_left_keeps_them() {
+        let side = |law| Side { law, forgives: false };
+        let mut plan = |own| Plan::new(side(own), side(Law::ANY), true, 40, &mut Rng::from_seed([7; 32]));
+        assert_eq!([Law::ANY, BLOCK_OF_512, SEQUENCE].map(|own| plan(own).len()), [40, 32, 40]);
+        assert_eq!(plan(KNOWN).len(), PROBED_OF_ALL);
     }
 
     #[test]

@@ -70,12 +70,6 @@ impl Asking {
         seen.iter().max_by_key(|ip| seen.iter().filter(|other| other == ip).count()).copied()
     }
 
-    /// How many ports of the router it took.
-    pub(super) fn mappings(&self) -> u16 {
-        let extra = self.questions.iter().filter(|question| !question.main);
-        u16::try_from(extra.count()).unwrap_or(u16::MAX)
-    }
-
     fn is_complete(&self) -> bool {
         self.questions.iter().all(|question| question.seen.is_some())
     }
@@ -178,7 +172,10 @@ impl Node {
     }
 
     fn ask_reflector(&mut self, peer: PeerId, target: UdpTarget, main: bool) {
-        let mark = self.rng.bytes();
+        let (mark, now) = (self.rng.bytes(), self.now);
+        if !main {
+            self.punching.mappings.note(now);
+        }
         if let Some(attempt) = &mut self.punching.attempt {
             attempt.asking.questions.push(Question { mark, main, seen: None });
         }

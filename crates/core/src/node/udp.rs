@@ -155,6 +155,7 @@ impl Node {
         }
         let interval = tunnel.probe_interval(timing.udp_interval, timing.udp_keepalive);
         let due = tunnel.probing.sent.is_none_or(|sent| now.since(sent) >= interval);
+        let crossed = tunnel.probing.source.is_some() && tunnel.probing.unanswered > 0;
         if due {
             tunnel.probing.sent = Some(now);
             tunnel.probing.timing = Some(now);
@@ -163,6 +164,9 @@ impl Node {
         if let Some(len) = reply {
             let data = probe::encode_gratuitous(len, self.rng.bytes());
             self.send_probe(peer, None, &data);
+        }
+        if due && crossed {
+            self.doubt(peer);
         }
         if due {
             for target in self.probe_targets(peer) {
@@ -263,7 +267,12 @@ impl Node {
             Probe::Reply { len } => {
                 let asked = self.tunnel_mut(peer).zip(probe::mark(data));
                 let target = asked.and_then(|(tunnel, mark)| tunnel.probing.asked.answer(mark));
-                self.on_probe_reply(peer, len, target.map_or(from, |(target, _)| target), from.to);
+                match target {
+                    Some((target, _)) => self.on_probe_reply(peer, len, target, from.to),
+                    // That datagrams come from there says nothing of those that go elsewhere.
+                    None if self.peer(peer).is_some_and(|known| known.is_source(from.to)) => {}
+                    None => self.on_probe_reply(peer, len, from, from.to),
+                }
             }
         }
     }
@@ -317,7 +326,11 @@ impl Node {
     fn on_probe_reply(&mut self, peer: PeerId, len: u16, target: UdpTarget, source: SocketAddr) {
         let (now, timing) = (self.now, self.config.timing);
         let Some(known) = self.peer_mut(peer) else { return };
-        let current = known.udp == Some(target) || known.is_source(target.to);
+        let straight = known.is_source(target.to) && source == target.to;
+        if straight {
+            known.udp = Some(target);
+        }
+        let current = known.udp == Some(target);
         let Some(tunnel) = known.tunnel.as_deref_mut() else { return };
         let silent = tunnel.probing.heard.is_none_or(|heard| now.since(heard) > timing.udp_keepalive + PATIENCE);
         if !current && tunnel.confirmed && !silent {
@@ -353,11 +366,19 @@ impl Node {
         if newly || changed || moved || !current {
             self.touch(peer);
         }
+        if let Some(source) = source.filter(|_| moved) {
+            self.try_straight(peer, source, target);
+        }
         let busy = self.tunnel(peer).is_some_and(|tunnel| tunnel.is_used(now) && tunnel.pmtu.is_searching());
         // The first probe of a size waits for what the system says of the path.
         if busy && !newly {
             self.attend_soon(peer);
         }
+    }
+
+    /// Replies come from elsewhere: as a NAT may close the port that nothing leaves from, that address is better, if it works.
+    fn try_straight(&mut self, peer: PeerId, source: SocketAddr, target: UdpTarget) {
+        self.send_request(peer, UdpTarget { to: source, ..target }, probe::MIN_PROBE);
     }
 
     fn on_confirmed(&mut self, peer: PeerId, target: UdpTarget) {

@@ -33,7 +33,7 @@ pub struct ReplayWindow {
     next: AtomicU64,
     far: AtomicU32,
     width: u32,
-    patience: u32,
+    patience: AtomicU32,
 }
 
 /// Why a number is refused.
@@ -70,8 +70,13 @@ impl ReplayWindow {
             next: AtomicU64::new(next),
             far: AtomicU32::new(0),
             width,
-            patience: u32::from(bytes) / 4,
+            patience: AtomicU32::new(u32::from(bytes) / 4),
         }
+    }
+
+    /// From now on a number far ahead is taken at once, as others do (RFC 6479): only whoever has the key can use one.
+    pub fn believe_jumps(&self) {
+        self.patience.store(0, Relaxed);
     }
 
     /// The number after the highest accepted one.
@@ -87,7 +92,7 @@ impl ReplayWindow {
         let full = match self.place(number) {
             Place::TooOld => return Err(Refusal::TooOld),
             Place::Window(full) => full,
-            Place::FarAhead(_) if self.far.load(Relaxed) < self.patience => {
+            Place::FarAhead(_) if self.far.load(Relaxed) < self.patience.load(Relaxed) => {
                 self.far.fetch_add(1, Relaxed);
                 return Err(Refusal::FarAhead);
             }
@@ -111,7 +116,7 @@ impl ReplayWindow {
     pub fn would_accept(&self, number: u32, first: u64) -> bool {
         let full = match self.place(number) {
             Place::TooOld | Place::FarAhead(None) => return false,
-            Place::FarAhead(_) if self.far.load(Relaxed) < self.patience => return false,
+            Place::FarAhead(_) if self.far.load(Relaxed) < self.patience.load(Relaxed) => return false,
             Place::Window(full) | Place::FarAhead(Some(full)) => full,
         };
         full < first + NUMBERS && (self.width == 0 || marked(self.slot(full).load(Relaxed), full).is_some())
@@ -163,6 +168,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_jump_counts_at_once_if_jumps_are_believed() {
+        let window = ReplayWindow::new(16, 1);
+        assert_eq!(window.accept(1_000, 0), Err(Refusal::FarAhead));
+        window.believe_jumps();
+        assert!(window.would_accept(1_000, 0));
+        assert_eq!(window.accept(1_000, 0), Ok(1_000));
+        assert_eq!((window.accept(1_000, 0), window.accept(1, 0)), (Err(Refusal::Seen), Err(Refusal::TooOld)));
+    }
 
     #[test]
     fn no_number_is_accepted_by_two_threads() {

@@ -115,6 +115,11 @@ impl Session {
         }
     }
 
+    /// The peer may send many datagrams that do not arrive: the next one that does counts at once.
+    pub(crate) fn believe_jumps(&self) {
+        self.numbers.window.believe_jumps();
+    }
+
     /// The session after our ACK, with new keys for `suite`: it opens what came under either key, and seals with the new one
     /// unless it is `patient`.
     pub(crate) fn after_own_ack(&self, keys: &SessionKeys, suite: Suite, patient: bool) -> Self {

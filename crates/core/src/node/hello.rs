@@ -20,7 +20,7 @@ use crate::crypto::sptps::control::Control;
 use crate::name::{NodeName, PeerId};
 use crate::node::Node;
 use crate::node::io::Event;
-use crate::peer::tunnel::Keying;
+use crate::peer::tunnel::{Keying, Tunnel};
 use crate::trust::gossip;
 use crate::wire::health;
 use crate::wire::punch;
@@ -103,6 +103,9 @@ impl Node {
         match &mut tunnel.keying {
             Keying::Ready(handshake) => handshake.change_suite(suite),
             Keying::Absent | Keying::Waiting { .. } => {}
+        }
+        if let Some(session) = self.tunnel(peer).and_then(Tunnel::session).filter(|_| features.has(Feature::Punch)) {
+            session.believe_jumps();
         }
         if let Some(name) = self.name_of(peer) {
             self.event(Event::Note(format!("{name} and this node agreed on: {features}")));

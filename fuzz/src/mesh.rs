@@ -37,7 +37,9 @@ use tinmesh_core::wire::hello::Hello;
 use tinmesh_core::wire::options::Options;
 use tinmesh_core::wire::probe::{self, Probe};
 use tinmesh_core::wire::request::Request;
-use tinmesh_core::wire::{address_cache, datagram, health};
+use tinmesh_core::punch::law::Law;
+use tinmesh_core::punch::plan::{Plan, Side};
+use tinmesh_core::wire::{address_cache, datagram, health, punch, reflect};
 
 /// A target's body.
 pub(crate) type Target = fn(&[u8]);
@@ -60,6 +62,7 @@ pub(crate) const TARGETS: [(&str, Target); 18] = [
     ("hellos", hellos),
     ("statement_messages", statement_messages),
     ("health_messages", health_messages),
+    ("punch_messages", punch_messages),
     ("pieces", pieces),
     ("large_packets", large_packets),
 ];
@@ -88,6 +91,23 @@ fn health_messages(data: &[u8]) {
     if let Some(message) = health::Message::parse(*kind, payload) {
         assert_eq!(message.encode(), data);
     }
+}
+
+/// What is said of NATs is read or not, and makes a plan of bounded size; reflection likewise.
+fn punch_messages(data: &[u8]) {
+    let Some((kind, payload)) = data.split_first() else { return };
+    if let Some(message) = punch::Message::parse(*kind, payload) {
+        assert_eq!(punch::Message::parse(*kind, &message.encode()[1..]), Some(message));
+        let (punch::Message::Offer(terms) | punch::Message::Answer(terms)) = message;
+        for own in [Law::Known { port: 655 }, Law::Sequence { next: 1_024, step: -3 }, Law::ANY] {
+            let plan = Plan::new(Side { law: own, forgives: false }, terms.side, true, 253, &mut Rng::from_seed([1; 32]));
+            assert!(plan.len() <= 1_008 && plan.sockets() <= 252);
+        }
+    }
+    if let Some(answer) = reflect::Answer::parse(data) {
+        assert_eq!(reflect::Answer::parse(&answer.encode()), Some(answer));
+    }
+    assert_eq!(reflect::Ask::parse(data).is_some(), data.len() == reflect::LEN);
 }
 
 /// Pieces of packets: the first byte of each says which half it is, the second its length.

@@ -45,7 +45,7 @@ use tinmesh_core::wire::{address_cache, datagram, health, punch, reflect};
 pub(crate) type Target = fn(&[u8]);
 
 /// All targets of this module by name; `fuzz/corpus/NAME` holds the corpus of each.
-pub(crate) const TARGETS: [(&str, Target); 18] = [
+pub(crate) const TARGETS: [(&str, Target); 19] = [
     ("requests", requests),
     ("subnets", subnets),
     ("signed_files", signed_files),

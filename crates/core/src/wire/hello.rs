@@ -240,8 +240,8 @@ mod tests {
 
     #[test]
     fn names_that_nobody_knows_and_other_versions_are_ignored() {
-        assert_eq!(Features::parse("tea aead-aes256gcm biscuits statements health split"), Features::all());
-        assert_eq!(Features::all().to_string(), "aead-aes256gcm statements health split");
+        assert_eq!(Features::parse("tea aead-aes256gcm biscuits statements health split punch"), Features::all());
+        assert_eq!(Features::all().to_string(), "aead-aes256gcm statements health split punch");
         assert!(Features::parse("").is_empty() && Features::NONE.to_string().is_empty());
 
         let two = Two::new();

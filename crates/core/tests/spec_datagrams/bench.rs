@@ -260,6 +260,8 @@ impl Bench {
                 Output::Publish(_)
                 | Output::Connect { .. }
                 | Output::Resolve { .. }
+                | Output::OpenSocket { .. }
+                | Output::CloseSocket(_)
                 | Output::Redeem { .. }
                 | Output::Captured(_)
                 | Output::Event(_) => {}

@@ -28,6 +28,8 @@ use tinmesh_core::node::config::{Config, HostConfig, LinkPolicy, MeshPolicy, Tim
 use tinmesh_core::node::io::{Input, Output};
 use tinmesh_core::packet::Packet;
 use tinmesh_core::peer::pieces::Pieces;
+use tinmesh_core::punch::law::Law;
+use tinmesh_core::punch::plan::{Plan, Side};
 use tinmesh_core::subnet::{Subnet, SubnetTable};
 use tinmesh_core::time::Instant;
 use tinmesh_core::trust::gossip::Gossip;
@@ -37,8 +39,6 @@ use tinmesh_core::wire::hello::Hello;
 use tinmesh_core::wire::options::Options;
 use tinmesh_core::wire::probe::{self, Probe};
 use tinmesh_core::wire::request::Request;
-use tinmesh_core::punch::law::Law;
-use tinmesh_core::punch::plan::{Plan, Side};
 use tinmesh_core::wire::{address_cache, datagram, health, punch, reflect};
 
 /// A target's body.
@@ -100,7 +100,8 @@ fn punch_messages(data: &[u8]) {
         assert_eq!(punch::Message::parse(*kind, &message.encode()[1..]), Some(message));
         let (punch::Message::Offer(terms) | punch::Message::Answer(terms)) = message;
         for own in [Law::Known { port: 655 }, Law::Sequence { next: 1_024, step: -3 }, Law::ANY] {
-            let plan = Plan::new(Side { law: own, forgives: false }, terms.side, true, 253, &mut Rng::from_seed([1; 32]));
+            let plan =
+                Plan::new(Side { law: own, forgives: false }, terms.side, true, 253, &mut Rng::from_seed([1; 32]));
             assert!(plan.len() <= 1_008 && plan.sockets() <= 252);
         }
     }

@@ -205,7 +205,9 @@ impl Fib {
             origin.stats.note_recent_len(packet.len());
         }
         match kind {
-            PROBE | HANDSHAKE | REFLECTION_ASKED | REFLECTION => Verdict::Punt(Punt::Record { origin: origin.peer, kind, direct, from }),
+            PROBE | HANDSHAKE | REFLECTION_ASKED | REFLECTION => {
+                Verdict::Punt(Punt::Record { origin: origin.peer, kind, direct, from })
+            }
             FIRST_PIECE | LAST_PIECE => {
                 if direct {
                     origin.stats.straight_in.fetch_add(1, Relaxed);

@@ -23,9 +23,9 @@ use crate::node::io::Event;
 use crate::peer::tunnel::{Keying, Tunnel};
 use crate::trust::gossip;
 use crate::wire::health;
-use crate::wire::punch;
 use crate::wire::hello::{Bond, Feature, Features, Hello};
 use crate::wire::options::Options;
+use crate::wire::punch;
 use crate::wire::request::{KeyRequest, Request};
 
 /// Hellos that come faster than this are not looked at: each costs a signature.

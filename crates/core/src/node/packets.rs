@@ -327,7 +327,9 @@ impl Node {
             return;
         }
         match session.open(&mut packet) {
-            Ok(kind @ (PROBE | HANDSHAKE | REFLECTION_ASKED | REFLECTION)) => self.on_record(origin, kind, &packet, true, from),
+            Ok(kind @ (PROBE | HANDSHAKE | REFLECTION_ASKED | REFLECTION)) => {
+                self.on_record(origin, kind, &packet, true, from)
+            }
             Ok(kind) => {
                 if let Some(known) = self.peer(origin) {
                     known.stats.straight_in.fetch_add(1, Relaxed);

@@ -60,7 +60,8 @@ mod tests {
     #[test]
     fn there_is_a_limit_and_old_ones_go() {
         let mut asked = Asked::default();
-        (0..2_000_u16).for_each(|number| asked.note([1, 1, (number >> 8) as u8, number as u8], target(number), Instant::ZERO));
+        (0..2_000_u16)
+            .for_each(|number| asked.note([1, 1, (number >> 8) as u8, number as u8], target(number), Instant::ZERO));
         assert_eq!(asked.requests.len(), LIMIT);
         assert_eq!(asked.answer([1, 1, 0, 0]), None);
         asked.note([9; 4], target(9), Instant::ZERO + PATIENCE * 2);

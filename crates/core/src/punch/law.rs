@@ -150,7 +150,11 @@ mod tests {
         let law = Law::of_sequence(&samples(&[(0, 1_026), (1, 1_025), (2, 1_024)]));
         assert_eq!(law, Some(Law::Sequence { next: 65_535, step: -1 }));
         assert_eq!(law.and_then(|law| law.at(2)), Some(65_533));
-        for other in [&[(0, 5_000), (1, 5_002)][..], &[(0, 5_000), (1, 5_002), (2, 5_003)], &[(0, 5_000), (1, 5_200), (2, 5_400)]] {
+        for other in [
+            &[(0, 5_000), (1, 5_002)][..],
+            &[(0, 5_000), (1, 5_002), (2, 5_003)],
+            &[(0, 5_000), (1, 5_200), (2, 5_400)],
+        ] {
             assert_eq!(Law::of_sequence(&samples(other)), None);
         }
     }

@@ -142,7 +142,8 @@ impl Plan {
             }
             (Law::Range { .. }, Law::Range { .. }) => {
                 let (mine, theirs) = (own.law.width(), other.law.width());
-                let first = |one: Ordering| one.then(mine.cmp(&theirs)).is_lt() || one.is_eq() && mine == theirs && leads;
+                let first =
+                    |one: Ordering| one.then(mine.cmp(&theirs)).is_lt() || one.is_eq() && mine == theirs && leads;
                 if first(other.forgives.cmp(&own.forgives)) {
                     opening(rng)
                 } else {
@@ -255,7 +256,10 @@ mod tests {
     fn two_sequences_meet_at_every_turn() {
         let (one, other) = (plan(SEQUENCE, SEQUENCE, true), plan(SEQUENCE, SEQUENCE, false));
         assert_eq!(one, other);
-        assert_eq!(one.first.iter().map(|shot| shot.port).collect::<Vec<_>>(), (0..8).map(|turn| 2_000 + 2 * turn).collect::<Vec<_>>());
+        assert_eq!(
+            one.first.iter().map(|shot| shot.port).collect::<Vec<_>>(),
+            (0..8).map(|turn| 2_000 + 2 * turn).collect::<Vec<_>>()
+        );
         assert_eq!(one.sockets(), 1);
     }
 

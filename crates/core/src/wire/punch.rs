@@ -85,7 +85,10 @@ mod tests {
         let terms = |law, forgives| Terms { round: 2, ip: Ipv4Addr::new(192, 0, 2, 1), side: Side { law, forgives } };
         let golden: [(Message, &[u8]); 3] = [
             (Message::Offer(terms(Law::Known { port: 655 }, true)), &[5, 2, 1, 192, 0, 2, 1, 0, 2, 143, 0, 0]),
-            (Message::Answer(terms(Law::Sequence { next: 258, step: -1 }, false)), &[6, 2, 0, 192, 0, 2, 1, 1, 1, 2, 255, 255]),
+            (
+                Message::Answer(terms(Law::Sequence { next: 258, step: -1 }, false)),
+                &[6, 2, 0, 192, 0, 2, 1, 1, 1, 2, 255, 255],
+            ),
             (Message::Offer(terms(Law::Range { low: 1, high: 2 }, false)), &[5, 2, 0, 192, 0, 2, 1, 2, 0, 1, 0, 2]),
         ];
         for (message, bytes) in golden {
@@ -95,7 +98,9 @@ mod tests {
             assert_eq!(Message::parse(bytes[0], &bytes[1..11]), None);
             assert_eq!(Message::parse(bytes[0], &[&bytes[1..], &[0]].concat()), None);
         }
-        for wrong in [[0, 0, 1, 1, 1, 1, 1, 0, 9, 0, 0], [0, 0, 1, 1, 1, 1, 2, 0, 9, 0, 8], [0, 0, 1, 1, 1, 1, 3, 0, 9, 0, 9]] {
+        for wrong in
+            [[0, 0, 1, 1, 1, 1, 1, 0, 9, 0, 0], [0, 0, 1, 1, 1, 1, 2, 0, 9, 0, 8], [0, 0, 1, 1, 1, 1, 3, 0, 9, 0, 9]]
+        {
             assert_eq!(Message::parse(5, &wrong), None, "a step of nothing, a range turned round, an unknown law");
         }
     }

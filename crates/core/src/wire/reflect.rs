@@ -91,7 +91,8 @@ mod tests {
         golden[..5].copy_from_slice(&[1, 2, 3, 4, 1]);
         assert_eq!(ask.encode(), golden);
         assert_eq!(Ask::parse(&golden), Some(ask));
-        let answer = Answer { mark: [1, 2, 3, 4], from_elsewhere: false, seen: ([192, 0, 2, 1], 655).into(), other: 258 };
+        let answer =
+            Answer { mark: [1, 2, 3, 4], from_elsewhere: false, seen: ([192, 0, 2, 1], 655).into(), other: 258 };
         let golden = [1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1, 2, 143, 1, 2];
         assert_eq!(answer.encode(), golden);
         assert_eq!(Answer::parse(&golden), Some(answer));

@@ -118,7 +118,12 @@ fn datagrams_of_tinc_become_packets() {
         let from = last_hop(&vector);
         let (verdict, packet) = lab.inbound(from, &vector.datagram);
         let expected = match vector.kind {
-            4 => Verdict::Punt(Punt::Record { origin: ALICE, kind: 4, direct: true, from: UdpTarget { to: from, socket: 0 } }),
+            4 => Verdict::Punt(Punt::Record {
+                origin: ALICE,
+                kind: 4,
+                direct: true,
+                from: UdpTarget { to: from, socket: 0 },
+            }),
             _ => Verdict::Deliver,
         };
         assert_eq!(verdict, expected, "{}", vector.description);

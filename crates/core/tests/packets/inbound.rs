@@ -89,7 +89,10 @@ fn probes_and_handshakes_are_the_nodes_business() {
         let datagram = lab.sealed(destination, ALICE, kind, &[3; 18]);
         let (verdict, record) = lab.inbound(address(sender), &datagram);
         let (direct, from) = (sender == ALICE, address(sender));
-        assert_eq!(verdict, Verdict::Punt(Punt::Record { origin: ALICE, kind, direct, from: UdpTarget { to: from, socket: 0 } }));
+        assert_eq!(
+            verdict,
+            Verdict::Punt(Punt::Record { origin: ALICE, kind, direct, from: UdpTarget { to: from, socket: 0 } })
+        );
         assert_eq!(record.payload(), [3; 18]);
     }
     assert_eq!(lab.stats(ALICE).max_recent_len.load(Relaxed), 18);

@@ -137,10 +137,11 @@ fn hardness(ports: Ports) -> u32 {
 fn meet(a: Side, b: Side) -> Chance {
     let blind = Way { crossed: false, guessed: vec![a.ports, b.ports] };
     let ways = [a.ways(b), b.ways(a)].concat();
-    match ways.iter().min_by_key(|way| way.hardness()).unwrap_or(&blind).chance() {
-        Chance::OnePort(ports) if !a.is_predictable() && !b.is_predictable() => Chance::OneOfTwo(ports),
-        chance => chance,
+    let chance = ways.iter().min_by_key(|way| way.hardness()).unwrap_or(&blind).chance();
+    if let (Chance::OnePort(ports), false, false) = (chance, a.is_predictable(), b.is_predictable()) {
+        return Chance::OneOfTwo(ports);
     }
+    chance
 }
 
 /// What two NATs mean for two hosts behind them.

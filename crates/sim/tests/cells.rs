@@ -58,7 +58,13 @@ fn limits(chance: Chance) -> Option<Limits> {
         Chance::OnePort(Ports::Block(_)) | Chance::OneOfTwo(Ports::Block(_)) => (3, 128),
         Chance::OnePort(Ports::Random) => (20, 1_024),
         Chance::TwoPorts(Ports::Sequential { .. }, Ports::Sequential { .. }) => (30, 64),
-        _ => return None,
+        Chance::Certain
+        | Chance::OneOfTwo(_)
+        | Chance::TwoPorts(..)
+        | Chance::No
+        | Chance::OnePort(Ports::Preserving) => {
+            return None;
+        }
     };
     Some(Limits { time: secs(time), probes })
 }

@@ -285,17 +285,11 @@ impl Startup<'_> {
         let Started { files, service, names, own_subnets, standby, monitor, errands } = started;
         let confbase = script_settings.confbase.clone();
         let signals = Signals::block().context("Could not block signals")?;
-        let poller = Poller::new().context("Could not make a poller")?;
         let waker = Waker::new().context("Could not make a waker")?;
-        poller.add(&waker, Token::Waker.into(), Interest::READ)?;
-        poller.add(&signals, Token::Signals.into(), Interest::READ)?;
-        if let Some(monitor) = &monitor {
-            poller.add(monitor, Token::Monitor.into(), Interest::READ)?;
-        }
+        let poller = make_poller(&waker, &signals, monitor.as_ref())?;
         let paths = Paths { confbase: confbase.clone(), ..self.paths.clone() };
         let reload = Reload::new(paths, self.options.overrides.clone(), &loaded, opened.link.frames());
-        let extra = ExtraSockets::new(opened.udp_options(&loaded.daemon), opened.addresses.clone());
-        let extra = extra.context("Could not make a waker")?;
+        let extra = extra_sockets(&opened, &loaded)?;
         let outgoing = Outgoing { options: opened.tcp_options(&loaded.daemon), bind: opened.outgoing };
         let upnp = self.start_upnp(&loaded, &opened.addresses);
         let meta = MetaSockets::new(opened.listeners, outgoing, &poller)?;
@@ -393,6 +387,22 @@ struct Started<'a> {
 fn open_monitor(opened: &Opened) -> Option<Monitor> {
     let own = opened.link.interface().and_then(|name| Netlink::open().and_then(|mut link| link.index(name)).ok());
     Monitor::open(own).ok()
+}
+
+/// What the control thread waits for from the start.
+fn make_poller(waker: &Waker, signals: &Signals, monitor: Option<&Monitor>) -> Result<Poller> {
+    let poller = Poller::new().context("Could not make a poller")?;
+    poller.add(waker, Token::Waker.into(), Interest::READ)?;
+    poller.add(signals, Token::Signals.into(), Interest::READ)?;
+    if let Some(monitor) = monitor {
+        poller.add(monitor, Token::Monitor.into(), Interest::READ)?;
+    }
+    Ok(poller)
+}
+
+/// Sockets that the node may open later, like those that it has.
+fn extra_sockets(opened: &Opened, loaded: &Loaded) -> Result<ExtraSockets> {
+    ExtraSockets::new(opened.udp_options(&loaded.daemon), opened.addresses.clone()).context("Could not make a waker")
 }
 
 /// The node, and its first snapshot.

@@ -511,10 +511,7 @@ impl ControlLoop {
                 self.meta.close(conn, tarpit, &self.poller);
             }
             Output::Transmit { target, packet } => self.transmit(target, &packet, pending),
-            Output::OpenSocket { socket, beside } => match self.shared.extra.open(socket, beside) {
-                Ok(port) => pending.push_back(Pending::Opened(socket, port)),
-                Err(cause) => debug!(target: CONNECTIONS, "Could not open another UDP socket: {cause}"),
-            },
+            Output::OpenSocket { socket, beside } => pending.extend(self.open_socket(socket, beside)),
             Output::CloseSocket(socket) => self.shared.extra.close(socket),
             Output::Deliver(packet) => {
                 // A packet that the system does not want is lost, as on any network.

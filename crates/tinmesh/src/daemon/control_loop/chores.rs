@@ -1,13 +1,14 @@
-//! What the loop does beside its sockets: the time of day, kept statements, names of members.
+//! What the loop does beside its sockets: the time of day, kept statements, names of members, sockets for the node.
 
 use std::time::Duration;
 
 use tinmesh_core::node::io::Input;
 use tinmesh_core::time::Instant;
 use tinmesh_os::clock;
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
-use super::ControlLoop;
+use super::{ControlLoop, Pending};
+use crate::daemon::log::CONNECTIONS;
 
 /// The node is told what time it is when this has passed.
 pub(super) const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
@@ -18,6 +19,14 @@ const EARLIEST: u64 = 1_735_689_600_000;
 const NAMES_INTERVAL: Duration = Duration::from_millis(500);
 
 impl ControlLoop {
+    /// Opens a socket that the node wants.
+    pub(super) fn open_socket(&self, socket: u16, beside: u16) -> Option<Pending> {
+        let opened = self.shared.extra.open(socket, beside);
+        let opened =
+            opened.inspect_err(|cause| debug!(target: CONNECTIONS, "Could not open another UDP socket: {cause}"));
+        opened.ok().map(|port| Pending::Opened(socket, port))
+    }
+
     /// Tells the node what time it is, unless the machine does not know it itself.
     pub(super) fn tell_clock(&mut self, time: Instant) {
         self.times.clock = Some(time);

@@ -11,7 +11,10 @@ use rustix::net::RecvFlags;
 use tinmesh_os::process;
 use tinmesh_os::signals::Interrupts;
 
-use super::dump::{ConnectionLine, DumpError, EdgeLine, ExaminationLine, HindranceLine, Line, NodeLine, StatementLine, SubnetLine, TrafficLine};
+use super::dump::{
+    ConnectionLine, DumpError, EdgeLine, ExaminationLine, HindranceLine, Line, NodeLine, StatementLine, SubnetLine,
+    TrafficLine,
+};
 use super::pid_file::PidFile;
 use super::request::{CONTROL, ControlRequest, kind};
 use super::stream::Records;

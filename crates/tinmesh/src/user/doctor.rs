@@ -137,9 +137,7 @@ fn files(place: &Place) -> Check {
             Check::new("files", State::Bad, "the configuration keeps the node from working".to_owned()).advise(advice)
         }
         (Ok(()), 0) => Check::new("files", State::Good, "no mistakes in the configuration".to_owned()),
-        (Ok(()), 1) => {
-            Check::new("files", State::Note, "one remark about the configuration".to_owned()).advise(advice)
-        }
+        (Ok(()), 1) => Check::new("files", State::Note, "one remark about the configuration".to_owned()).advise(advice),
         (Ok(()), _) => {
             Check::new("files", State::Note, format!("{count} remarks about the configuration")).advise(advice)
         }
@@ -155,8 +153,7 @@ fn keys(place: &Place) -> Check {
     if open.is_empty() {
         return Check::new("keys", State::Good, "nobody else can read the private keys".to_owned());
     }
-    let paths: Vec<String> =
-        open.iter().map(|name| place.paths.confbase.join(name).display().to_string()).collect();
+    let paths: Vec<String> = open.iter().map(|name| place.paths.confbase.join(name).display().to_string()).collect();
     let says = format!("other users can read {}", open.join(", "));
     Check::new("keys", State::Bad, says).advise(format!("sudo chmod 600 {}", paths.join(" ")))
 }

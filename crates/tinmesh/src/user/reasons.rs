@@ -30,7 +30,9 @@ pub(super) fn reason(line: &HindranceLine) -> Option<Reason> {
             Some("connect it to a node that others can reach"),
         ),
         "no-answer" if count == 0 => ("the first probe is on its way".to_owned(), None),
-        "no-answer" => (format!("{count} probes by UDP were not answered: something on the way drops them"), Some(pass_on)),
+        "no-answer" => {
+            (format!("{count} probes by UDP were not answered: something on the way drops them"), Some(pass_on))
+        }
         "guessing" => ("the ports that NATs give are being guessed just now".to_owned(), None),
         "guessed" => {
             let next = units::roughly(seconds);
@@ -56,7 +58,8 @@ mod tests {
 
     #[test]
     fn every_word_of_the_daemon_has_a_sentence() {
-        let words = ["tcp-only-here", "tcp-only-there", "indirect", "idle", "no-keys", "no-address", "no-answer", "guessing"];
+        let words =
+            ["tcp-only-here", "tcp-only-there", "indirect", "idle", "no-keys", "no-address", "no-answer", "guessing"];
         for word in words.iter().chain(&["guessed", "lossy"]) {
             let reason = reason(&line(word, [3, 120])).unwrap();
             assert!(!reason.says.is_empty() && !reason.says.ends_with('.'), "{word}");

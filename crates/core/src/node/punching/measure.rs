@@ -175,7 +175,10 @@ impl Node {
     pub(in crate::node) fn ask_for_operator(&mut self) -> Vec<([u8; 4], PeerId)> {
         let Some(socket) = self.main_socket() else { return Vec::new() };
         let reflectors = self.reflectors();
-        reflectors.into_iter().map(|(peer, to)| (self.put_question(peer, UdpTarget { to, socket }, true), peer)).collect()
+        reflectors
+            .into_iter()
+            .map(|(peer, to)| (self.put_question(peer, UdpTarget { to, socket }, true), peer))
+            .collect()
     }
 
     /// Asks one at its other port; the question.

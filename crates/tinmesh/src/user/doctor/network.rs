@@ -81,7 +81,8 @@ pub(super) fn nat(seen: &Seen, own: &[IpAddr], port: &str) -> Check {
         }
         (true, _) => {
             let says = format!("another outer port for each destination ({}): ports must be guessed", list.join(", "));
-            Check::new("NAT", State::Note, says).advise(format!("pass UDP port {port} on in the router, or set UPnP = yes"))
+            Check::new("NAT", State::Note, says)
+                .advise(format!("pass UDP port {port} on in the router, or set UPnP = yes"))
         }
     }
 }
@@ -108,7 +109,9 @@ pub(super) fn port_mapping(upnp: Option<&str>, translated: Option<bool>) -> Chec
     let asks = upnp.is_some_and(|word| ["yes", "udponly"].contains(&word.to_ascii_lowercase().as_str()));
     let topic = "port mapping";
     match (asks, translated) {
-        (true, _) => Check::new(topic, State::Good, "the router is asked by UPnP (the log tells the answer)".to_owned()),
+        (true, _) => {
+            Check::new(topic, State::Good, "the router is asked by UPnP (the log tells the answer)".to_owned())
+        }
         (false, Some(false)) => Check::new(topic, State::Good, "not needed".to_owned()),
         (false, _) => Check::new(topic, State::Note, "the router is not asked".to_owned())
             .advise("sudo tinmesh set UPnP yes, then down and up, if it is your router"),

@@ -27,7 +27,11 @@ pub(super) fn render(report: &Report, colour: bool) -> String {
             text.push_str(&format!("  {:width$}  → {advice}\n", ""));
         }
     }
-    text.push_str(if report.healthy { "\nNothing to change.\n" } else { "\nLines with ✗ and → say what to change.\n" });
+    text.push_str(if report.healthy {
+        "\nNothing to change.\n"
+    } else {
+        "\nLines with ✗ and → say what to change.\n"
+    });
     text
 }
 

@@ -25,6 +25,7 @@ mod invitations;
 pub mod io;
 mod keys;
 mod legacy;
+mod mapped;
 mod members;
 mod packets;
 mod pieces;
@@ -69,6 +70,7 @@ use crate::subnet::SubnetTable;
 use crate::time::Instant;
 use crate::trust::Trust;
 use crate::trust::gossip::Gossip as Statements;
+use crate::wire::mapped::Mapped;
 
 /// Every periodic timer is late by up to so much, so that nodes do not march in step.
 const JITTER: u64 = 131_072;
@@ -94,6 +96,8 @@ pub struct Node {
     statements: Statements,
     members: Members,
     punching: Punching,
+    /// What the own router passes on.
+    mapped: Mapped,
     timers: Timers,
     dirty: Dirty,
     fib: Arc<Fib>,
@@ -193,6 +197,7 @@ impl Node {
             statements: Statements::default(),
             members: Members::default(),
             punching: Punching::default(),
+            mapped: Mapped::default(),
             timers: Timers::default(),
             dirty: Dirty::default(),
             fib,
@@ -285,6 +290,7 @@ impl Node {
             Input::Statements(text) => self.on_kept_statements(text),
             Input::Clock { unix_ms } => self.on_clock(unix_ms),
             Input::SocketOpened { socket, port } => self.on_socket_opened(socket, port),
+            Input::Mapped(mapped) => self.on_own_mapped(mapped),
             Input::NetworkChanged => self.on_network_changed(),
             Input::Woke(_) => self.on_woke(),
             Input::Trace(wanted) => self.traced = wanted,

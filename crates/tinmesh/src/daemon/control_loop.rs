@@ -39,6 +39,7 @@ use crate::daemon::meta_sockets::{MetaEvent, MetaSockets};
 use crate::daemon::names::Names;
 use crate::daemon::own_subnets::OwnSubnets;
 use crate::daemon::packet_log;
+use crate::daemon::ports::Ports;
 use crate::daemon::proxying::Proxying;
 use crate::daemon::reload::Reload;
 use crate::daemon::resolver::{Purpose, Resolver};
@@ -89,6 +90,7 @@ pub struct ControlLoop {
     pub(super) reload: Reload,
     pub(super) log: Log,
     pub(super) service: Service,
+    pub(super) ports: Option<Ports>,
     pub(super) pulses: Vec<Pulse>,
     pub(super) times: Times,
     pub(super) sampler: Sampler,
@@ -212,6 +214,7 @@ impl ControlLoop {
             self.times.settle = None;
             info!("Addresses of this machine changed");
             self.tell(Input::NetworkChanged);
+            self.ports.iter().for_each(Ports::ask_again);
         }
         if due(self.times.rest) {
             self.times.rest = None;
@@ -241,6 +244,9 @@ impl ControlLoop {
                 self.shared.control.drain();
                 while let Some(answer) = self.resolver.next() {
                     self.on_answer(answer);
+                }
+                while let Some(mapped) = self.ports.as_ref().and_then(Ports::next) {
+                    self.tell(Input::Mapped(mapped));
                 }
             }
             Some(Token::Signals) => self.on_signals(),

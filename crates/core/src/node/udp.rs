@@ -184,7 +184,8 @@ impl Node {
         }
         let announced = self.announced_addresses(peer);
         let mapped = self.tunnel(peer).map(|tunnel| tunnel.mapped).unwrap_or_default();
-        let mut candidates: Vec<SocketAddr> = current.iter().map(|target| target.to).chain(mapped.addresses()).collect();
+        let mut candidates: Vec<SocketAddr> =
+            current.iter().map(|target| target.to).chain(mapped.addresses()).collect();
         if !announced.is_empty() {
             candidates.push(announced[self.rng.below(announced.len())]);
         }

@@ -244,7 +244,10 @@ mod tests {
 
     #[test]
     fn names_that_nobody_knows_and_other_versions_are_ignored() {
-        assert_eq!(Features::parse("tea aead-aes256gcm biscuits statements health split punch mapped"), Features::all());
+        assert_eq!(
+            Features::parse("tea aead-aes256gcm biscuits statements health split punch mapped"),
+            Features::all()
+        );
         assert_eq!(Features::all().to_string(), "aead-aes256gcm statements health split punch mapped");
         assert!(Features::parse("").is_empty() && Features::NONE.to_string().is_empty());
 

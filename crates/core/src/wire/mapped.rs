@@ -99,7 +99,9 @@ mod tests {
 
     #[test]
     fn places_where_no_node_can_be_are_refused() {
-        for wrong in ["0.0.0.0:1", "127.0.0.1:1", "224.0.0.1:1", "255.255.255.255:1", "192.0.2.1:0", "[::1]:1", "[ff02::1]:1"] {
+        for wrong in
+            ["0.0.0.0:1", "127.0.0.1:1", "224.0.0.1:1", "255.255.255.255:1", "192.0.2.1:0", "[::1]:1", "[ff02::1]:1"]
+        {
             assert_eq!(Mapped::default().with(wrong.parse().unwrap()), None, "{wrong}");
         }
     }

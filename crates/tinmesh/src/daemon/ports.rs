@@ -223,7 +223,9 @@ mod tests {
     fn only_addresses_that_others_can_use_are_told() {
         let told = |ip: &str| outside(ip.parse().unwrap(), 655).is_some();
         assert!(told("11.0.0.1") && told("100.128.0.1"));
-        for wrong in ["10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.1.1", "100.64.0.1", "0.0.0.0", "127.0.0.1", "::1"] {
+        for wrong in
+            ["10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.1.1", "100.64.0.1", "0.0.0.0", "127.0.0.1", "::1"]
+        {
             assert!(!told(wrong), "{wrong}");
         }
     }

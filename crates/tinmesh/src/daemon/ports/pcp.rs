@@ -58,12 +58,7 @@ fn find() -> Option<Way> {
 }
 
 /// Gets or renews a port; where it is outside.
-async fn ask_for(
-    work: &Work,
-    way: Way,
-    protocol: Protocol,
-    port: NonZeroU16,
-) -> Result<(IpAddr, u16), String> {
+async fn ask_for(work: &Work, way: Way, protocol: Protocol, port: NonZeroU16) -> Result<(IpAddr, u16), String> {
     let before = known(work, way, protocol, port);
     let (mapping, ip) = request(work, way, protocol, port, before.as_ref()).await?;
     let outer = mapping.external_port();

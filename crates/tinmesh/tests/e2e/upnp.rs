@@ -55,7 +55,8 @@ impl Router {
         let router = Self { namespace, daemon };
         let log = lab.path("miniupnpd.log");
         wait_until(secs(10), "miniupnpd listens", || {
-            std::fs::read_to_string(&log).is_ok_and(|text| text.contains("HTTP listening on port"))
+            let said = ["HTTP listening on port", "Listening for NAT-PMP/PCP traffic"];
+            std::fs::read_to_string(&log).is_ok_and(|text| said.iter().any(|words| text.contains(words)))
         });
         router
     }

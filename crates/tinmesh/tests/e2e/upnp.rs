@@ -153,12 +153,13 @@ fn home_and_elsewhere(settings: &str) -> (Lab, Router, [Daemon; 3]) {
     let lab = Lab::new();
     let (home, wan, elsewhere) = (Segment::new("home"), Segment::new("wan"), Segment::new("elsewhere"));
     let router = Router::new(&lab, &home, (&wan, "11.0.0.1/24"), settings);
-    nat("nat", (&elsewhere, "192.168.2.1/24"), (&wan, "11.0.0.3/24"), Nat::Symmetric);
+    let nat = nat("nat", (&elsewhere, "192.168.2.1/24"), (&wan, "11.0.0.3/24"), Nat::Symmetric);
     let hosts = [
         home.host_behind("node", "192.168.1.100/24", "192.168.1.1"),
         wan.host("node", &["11.0.0.2/24"]),
         elsewhere.host_behind("node", "192.168.2.100/24", "192.168.2.1"),
     ];
+    hosts[2].keep(&nat);
     let mut number = 0;
     let mesh = hosts.map(|host| {
         number += 1;

@@ -16,6 +16,7 @@ mod commands;
 pub mod config;
 mod connections;
 mod dialling;
+mod examine;
 mod gate;
 mod gossip;
 mod health;
@@ -310,6 +311,7 @@ impl Node {
             Wake::UdpSilent(peer) => self.on_udp_silent(peer),
             Wake::Ageing => self.on_ageing(),
             Wake::Punch => self.on_punch_time(),
+            Wake::Examined => self.finish_examination(),
             Wake::Trust => self.on_trust_time(),
             Wake::Statements => self.on_statements_time(),
             Wake::KeepStatements => self.keep_statements(),

@@ -20,6 +20,7 @@ use std::time::Duration;
 use crate::dataplane::fib::UdpTarget;
 use crate::name::PeerId;
 use crate::node::Node;
+use crate::node::examine::Examining;
 use crate::node::io::Event;
 use crate::node::timers::Wake;
 use crate::punch::budget::Budget;
@@ -54,6 +55,8 @@ pub(super) struct Punching {
     mappings: Mappings,
     sockets: ExtraSockets,
     own: Option<OwnNat>,
+    /// What an operator wants to know.
+    pub(super) examining: Option<Examining>,
     /// How many questions of others are answered.
     answers: Budget,
     /// The extra socket from which they are answered a second time.
@@ -242,6 +245,11 @@ impl Node {
         let current = self.peer(peer).and_then(|known| known.udp).map(|target| target.to);
         let mut seen = self.announced_addresses(peer).into_iter().chain(current);
         seen.any(|address| address.ip() == IpAddr::V4(ip))
+    }
+
+    /// Whether ports are being guessed to reach `peer`.
+    pub(super) fn is_guessing(&self, peer: PeerId) -> bool {
+        self.punching.attempt.as_ref().is_some_and(|attempt| attempt.peer == peer)
     }
 
     pub(super) fn punch_at(&mut self, at: Instant) {

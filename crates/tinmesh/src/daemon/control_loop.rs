@@ -386,16 +386,15 @@ impl ControlLoop {
             ControlRequest::Purge => Command::Purge,
             ControlRequest::Retry => Command::Retry,
             ControlRequest::Statements => Command::Statements,
+            ControlRequest::Examine => Command::Examine,
+            ControlRequest::Hindrances => Command::Hindrances,
             ControlRequest::Accept(line) => Command::Accept(vec![line.clone()]),
             ControlRequest::Disconnect(name) => match name.as_deref().map(tinmesh_core::name::NodeName::parse) {
                 Some(Ok(name)) => Command::Disconnect(name),
                 Some(Err(_)) => return self.answer(client, encode::done(kind::DISCONNECT, -2).as_bytes()),
                 None => return self.answer(client, encode::done(kind::DISCONNECT, -1).as_bytes()),
             },
-            ControlRequest::Greeting => {
-                let reply = crate::control::server::greeting_reply(self.reload.name(), std::process::id());
-                return self.answer(client, reply.as_bytes());
-            }
+            ControlRequest::Greeting => return self.answer(client, self.greeting().as_bytes()),
             ControlRequest::Stop => return self.stopping = true,
             ControlRequest::Reload => return self.on_reload(client),
             ControlRequest::Debug(level) => return self.on_debug(client, *level),
@@ -583,6 +582,8 @@ impl ControlLoop {
             (Reply::Done, ControlRequest::Retry) => encode::done(kind::RETRY, 0),
             (Reply::Done, _) => encode::done(kind::DISCONNECT, 0),
             (Reply::NotFound, _) => encode::done(kind::DISCONNECT, -2),
+            (Reply::Hindrances(hindrances), _) => encode::hindrances(hindrances),
+            (Reply::Examined(examination), _) => encode::examination(examination),
             (Reply::Statements(lines), _) => encode::statements(lines),
             (Reply::Accepted(outcomes), _) => encode::accepted(outcomes),
         };

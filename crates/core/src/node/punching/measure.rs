@@ -171,16 +171,38 @@ impl Node {
         reflectors.len()
     }
 
+    /// Asks all reflectors from the socket that the node listens on, for an operator; the questions.
+    pub(in crate::node) fn ask_for_operator(&mut self) -> Vec<([u8; 4], PeerId)> {
+        let Some(socket) = self.main_socket() else { return Vec::new() };
+        let reflectors = self.reflectors();
+        reflectors
+            .into_iter()
+            .map(|(peer, to)| (self.put_question(peer, UdpTarget { to, socket }, true), peer))
+            .collect()
+    }
+
+    /// Asks one at its other port; the question.
+    pub(in crate::node) fn ask_other_port_for_operator(&mut self, peer: PeerId, port: u16) -> Option<[u8; 4]> {
+        let socket = self.main_socket()?;
+        let ip = self.peer(peer)?.udp?.to.ip();
+        Some(self.put_question(peer, UdpTarget { to: SocketAddr::new(ip, port), socket }, false))
+    }
+
+    fn put_question(&mut self, peer: PeerId, target: UdpTarget, twice: bool) -> [u8; 4] {
+        let mark = self.rng.bytes();
+        self.send_reflection(peer, target, REFLECTION_ASKED, &Ask { mark, twice }.encode());
+        mark
+    }
+
     fn ask_reflector(&mut self, peer: PeerId, target: UdpTarget, main: bool) {
-        let (mark, now) = (self.rng.bytes(), self.now);
+        let now = self.now;
         if !main {
             self.punching.mappings.note(now);
         }
+        let mark = self.put_question(peer, target, main);
         if let Some(attempt) = &mut self.punching.attempt {
             attempt.asking.questions.push(Question { mark, main, seen: None });
         }
-        let ask = Ask { mark, twice: main };
-        self.send_reflection(peer, target, REFLECTION_ASKED, &ask.encode());
     }
 
     /// With only one node to ask, what it sees at two ports shows whether ours depend on the other side.
@@ -233,6 +255,7 @@ impl Node {
 
     pub(in crate::node) fn on_reflection(&mut self, peer: PeerId, data: &[u8]) {
         let Some(answer) = Answer::parse(data).filter(|_| self.uses(peer, Feature::Punch)) else { return };
+        self.on_examined(peer, answer);
         let IpAddr::V4(ip) = answer.seen.ip() else { return };
         let Some(Attempt { asking, stage, .. }) = &mut self.punching.attempt else { return };
         let Some(question) = asking.questions.iter_mut().find(|question| question.mark == answer.mark) else { return };

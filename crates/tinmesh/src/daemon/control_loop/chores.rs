@@ -8,6 +8,7 @@ use tinmesh_os::clock;
 use tracing::{debug, error, warn};
 
 use super::{ControlLoop, Pending};
+use crate::control::server::greeting_reply;
 use crate::daemon::log::CONNECTIONS;
 
 /// The node is told what time it is when this has passed.
@@ -19,6 +20,11 @@ const EARLIEST: u64 = 1_735_689_600_000;
 const NAMES_INTERVAL: Duration = Duration::from_millis(500);
 
 impl ControlLoop {
+    /// The first line to a control client.
+    pub(super) fn greeting(&self) -> String {
+        greeting_reply(self.reload.name(), std::process::id())
+    }
+
     /// Opens a socket that the node wants.
     pub(super) fn open_socket(&self, socket: u16, beside: u16) -> Option<Pending> {
         let opened = self.shared.extra.open(socket, beside);

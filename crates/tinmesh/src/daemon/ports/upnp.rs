@@ -30,7 +30,7 @@ pub(super) async fn ask(work: &Work) -> Option<Mapped> {
     for (protocol, port) in work.wanted(local) {
         let to = SocketAddr::new(local, port.get());
         if ask_for(work, &gateway, protocol, to).await && protocol == Protocol::Udp {
-            opened = opened.or(Some(port.get()));
+            opened = opened.or_else(|| Some(port.get()));
         }
     }
     let ip = gateway.get_external_ip().await.ok()?;

@@ -40,12 +40,13 @@ impl Node {
         self.try_mapped(origin);
     }
 
-    /// Probes go there at once, if no address of the peer answers yet.
+    /// Probes go there at once, if datagrams go straight to the peer and no address of it answers yet.
     fn try_mapped(&mut self, peer: PeerId) {
         let Some(mapped) = self.tunnel(peer).filter(|tunnel| !tunnel.confirmed).map(|tunnel| tunnel.mapped) else {
             return;
         };
-        if !self.config.mesh.udp_discovery {
+        let tcp_only = [PeerId::ME, peer].into_iter().any(|node| self.is_tcp_only(node));
+        if tcp_only || !self.config.mesh.udp_discovery || self.relay_of(peer) != Some(peer) {
             return;
         }
         for address in mapped.addresses() {

@@ -211,10 +211,7 @@ impl ControlLoop {
             self.sample(time);
         }
         if due(self.times.settle) {
-            self.times.settle = None;
-            info!("Addresses of this machine changed");
-            self.tell(Input::NetworkChanged);
-            self.ports.iter().for_each(Ports::ask_again);
+            self.on_other_network();
         }
         if due(self.times.rest) {
             self.times.rest = None;
@@ -245,9 +242,7 @@ impl ControlLoop {
                 while let Some(answer) = self.resolver.next() {
                     self.on_answer(answer);
                 }
-                while let Some(mapped) = self.ports.as_ref().and_then(Ports::next) {
-                    self.tell(Input::Mapped(mapped));
-                }
+                self.hear_router();
             }
             Some(Token::Signals) => self.on_signals(),
             Some(Token::Monitor) => self.on_monitor(),

@@ -125,7 +125,7 @@ InterfaceMTU = 1400
 HostsFile = yes
 
 # The router, if it can do so, is asked to pass the ports of this node on, so that others reach it directly.
-UPnP = yes
+UPnP = udponly
 
 # Connections are made as needed. To keep one to a certain node:
 #ConnectTo = NAME

@@ -69,7 +69,7 @@ fn an_honest_invitation_becomes_a_configuration_with_variables() {
     let joined = join(&paths, &honest(), Form::Variables);
 
     let expected = "Name = bob\nConnectTo = alice\nIfconfig = 10.9.0.7/16\nRoute = 10.10.0.0/16 10.9.0.1\n\
-                    Mode = router\nHostsFile = yes\nInterfaceMTU = 1400\nUPnP = yes\n";
+                    Mode = router\nHostsFile = yes\nInterfaceMTU = 1400\nUPnP = udponly\n";
     assert_eq!(read(&joined.paths, "tinc.conf"), expected);
     let own = read(&joined.paths, "hosts/bob");
     assert!(own.starts_with(&format!("Subnet = 10.9.0.7\n{}", keys::public_line(&joined.key))), "{own}");

@@ -45,8 +45,7 @@ impl Node {
         let Some(mapped) = self.tunnel(peer).filter(|tunnel| !tunnel.confirmed).map(|tunnel| tunnel.mapped) else {
             return;
         };
-        let tcp_only = [PeerId::ME, peer].into_iter().any(|node| self.is_tcp_only(node));
-        if tcp_only || !self.config.mesh.udp_discovery || self.relay_of(peer) != Some(peer) {
+        if !self.wants_datagrams(peer) {
             return;
         }
         for address in mapped.addresses() {

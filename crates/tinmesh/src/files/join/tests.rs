@@ -164,7 +164,7 @@ fn an_inviter_cannot_draw_the_traffic_of_the_internet_to_itself() {
     let lines =
         ["Route = 0.0.0.0/0", "Route = 8.8.8.8", "Ifconfig = 8.0.0.1/8", "Ifconfig = 10.0.0.1/0", "Route = 2000::/3"];
     let joined = join(&paths, &format!("Name = bob\n{}\n", lines.join("\n")), Form::Variables);
-    assert_eq!(read(&paths, "tinc.conf"), "Name = bob\n");
+    assert_eq!(read(&paths, "tinc.conf"), "Name = bob\nUPnP = udponly\n");
     let told = joined.notes.iter().filter(|note| note.starts_with("Ignoring an address range of the Internet"));
     assert_eq!(told.count(), 5);
 }

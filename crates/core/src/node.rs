@@ -26,6 +26,7 @@ mod invitations;
 pub mod io;
 mod keys;
 mod legacy;
+mod mapped;
 mod members;
 mod packets;
 mod pieces;
@@ -70,6 +71,7 @@ use crate::subnet::SubnetTable;
 use crate::time::Instant;
 use crate::trust::Trust;
 use crate::trust::gossip::Gossip as Statements;
+use crate::wire::mapped::Mapped;
 
 /// Every periodic timer is late by up to so much, so that nodes do not march in step.
 const JITTER: u64 = 131_072;
@@ -95,6 +97,8 @@ pub struct Node {
     statements: Statements,
     members: Members,
     punching: Punching,
+    /// What the own router passes on.
+    mapped: Mapped,
     timers: Timers,
     dirty: Dirty,
     fib: Arc<Fib>,
@@ -194,6 +198,7 @@ impl Node {
             statements: Statements::default(),
             members: Members::default(),
             punching: Punching::default(),
+            mapped: Mapped::default(),
             timers: Timers::default(),
             dirty: Dirty::default(),
             fib,
@@ -286,6 +291,7 @@ impl Node {
             Input::Statements(text) => self.on_kept_statements(text),
             Input::Clock { unix_ms } => self.on_clock(unix_ms),
             Input::SocketOpened { socket, port } => self.on_socket_opened(socket, port),
+            Input::Mapped(mapped) => self.on_own_mapped(mapped),
             Input::NetworkChanged => self.on_network_changed(),
             Input::Woke(_) => self.on_woke(),
             Input::Trace(wanted) => self.traced = wanted,

@@ -5,6 +5,7 @@ pub mod address_cache;
 pub mod datagram;
 pub mod health;
 pub mod hello;
+pub mod mapped;
 pub(crate) mod number;
 pub mod options;
 pub mod probe;

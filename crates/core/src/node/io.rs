@@ -18,6 +18,7 @@ use crate::packet::Packet;
 use crate::subnet::Subnet;
 use crate::time::Instant;
 use crate::wire::address::WireAddress;
+use crate::wire::mapped::Mapped;
 use crate::wire::options::Options;
 
 /// What a node is told.
@@ -123,6 +124,8 @@ pub enum Input<'a> {
         /// Its port.
         port: u16,
     },
+    /// What routers pass on to the UDP port of this node, whenever that changes.
+    Mapped(Mapped),
     /// Addresses of this machine changed.
     NetworkChanged,
     /// The machine slept for so long.

@@ -102,7 +102,7 @@ impl Node {
     /// Begins an attempt if plain probes did not help.
     pub(super) fn consider_punching(&mut self, peer: PeerId) {
         let now = self.now;
-        if self.punching.attempt.is_some() || !self.uses(peer, Feature::Punch) {
+        if self.punching.attempt.is_some() || !self.uses(peer, Feature::Punch) || !self.wants_datagrams(peer) {
             return;
         }
         if self.punching.mappings.held(now) > mappings::LIMIT / 2 {
@@ -114,6 +114,12 @@ impl Node {
             let round = u8::try_from(tunnel.retries.failures).unwrap_or(u8::MAX);
             self.begin_attempt(peer, round, None);
         }
+    }
+
+    /// Whether the two may write to each other straight: neither wants TCP only, and no third stands between them by decision.
+    pub(super) fn wants_datagrams(&self, peer: PeerId) -> bool {
+        let tcp_only = [PeerId::ME, peer].into_iter().any(|node| self.is_tcp_only(node));
+        !tcp_only && self.config.mesh.udp_discovery && self.relay_of(peer) == Some(peer)
     }
 
     fn begin_attempt(&mut self, peer: PeerId, round: u8, offered: Option<Terms>) {
@@ -132,7 +138,7 @@ impl Node {
     }
 
     pub(super) fn on_punch_message(&mut self, origin: PeerId, kind: u8, message: &[u8]) {
-        if !self.uses(origin, Feature::Punch) {
+        if !self.uses(origin, Feature::Punch) || !self.wants_datagrams(origin) {
             return;
         }
         match Message::parse(kind, message) {

@@ -183,7 +183,9 @@ impl Node {
             return current.into_iter().collect();
         }
         let announced = self.announced_addresses(peer);
-        let mut candidates: Vec<SocketAddr> = current.iter().map(|target| target.to).collect();
+        let mapped = self.tunnel(peer).map(|tunnel| tunnel.mapped).unwrap_or_default();
+        let mut candidates: Vec<SocketAddr> =
+            current.iter().map(|target| target.to).chain(mapped.addresses()).collect();
         if !announced.is_empty() {
             candidates.push(announced[self.rng.below(announced.len())]);
         }

@@ -39,6 +39,7 @@ use crate::daemon::meta_sockets::{MetaEvent, MetaSockets};
 use crate::daemon::names::Names;
 use crate::daemon::own_subnets::OwnSubnets;
 use crate::daemon::packet_log;
+use crate::daemon::ports::Ports;
 use crate::daemon::proxying::Proxying;
 use crate::daemon::reload::Reload;
 use crate::daemon::resolver::{Purpose, Resolver};
@@ -89,6 +90,7 @@ pub struct ControlLoop {
     pub(super) reload: Reload,
     pub(super) log: Log,
     pub(super) service: Service,
+    pub(super) ports: Option<Ports>,
     pub(super) pulses: Vec<Pulse>,
     pub(super) times: Times,
     pub(super) sampler: Sampler,
@@ -209,9 +211,7 @@ impl ControlLoop {
             self.sample(time);
         }
         if due(self.times.settle) {
-            self.times.settle = None;
-            info!("Addresses of this machine changed");
-            self.tell(Input::NetworkChanged);
+            self.on_other_network();
         }
         if due(self.times.rest) {
             self.times.rest = None;
@@ -242,6 +242,7 @@ impl ControlLoop {
                 while let Some(answer) = self.resolver.next() {
                     self.on_answer(answer);
                 }
+                self.hear_router();
             }
             Some(Token::Signals) => self.on_signals(),
             Some(Token::Monitor) => self.on_monitor(),

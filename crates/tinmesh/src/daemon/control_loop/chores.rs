@@ -5,11 +5,12 @@ use std::time::Duration;
 use tinmesh_core::node::io::Input;
 use tinmesh_core::time::Instant;
 use tinmesh_os::clock;
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use super::{ControlLoop, Pending};
 use crate::control::server::greeting_reply;
 use crate::daemon::log::CONNECTIONS;
+use crate::daemon::ports::Ports;
 
 /// The node is told what time it is when this has passed.
 pub(super) const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
@@ -20,6 +21,21 @@ const EARLIEST: u64 = 1_735_689_600_000;
 const NAMES_INTERVAL: Duration = Duration::from_millis(500);
 
 impl ControlLoop {
+    /// Addresses of this machine changed, and have settled.
+    pub(super) fn on_other_network(&mut self) {
+        self.times.settle = None;
+        info!("Addresses of this machine changed");
+        self.tell(Input::NetworkChanged);
+        self.ports.iter().for_each(Ports::ask_again);
+    }
+
+    /// Tells the node what the router passes on.
+    pub(super) fn hear_router(&mut self) {
+        while let Some(mapped) = self.ports.as_ref().and_then(Ports::next) {
+            self.tell(Input::Mapped(mapped));
+        }
+    }
+
     /// The first line to a control client.
     pub(super) fn greeting(&self) -> String {
         greeting_reply(self.reload.name(), std::process::id())

@@ -82,7 +82,7 @@ pub(super) fn nat(seen: &Seen, own: &[IpAddr], port: &str) -> Check {
         (true, _) => {
             let says = format!("another outer port for each destination ({}): ports must be guessed", list.join(", "));
             Check::new("NAT", State::Note, says)
-                .advise(format!("pass UDP port {port} on in the router, or set UPnP = yes"))
+                .advise(format!("pass UDP port {port} on in the router, or set UPnP = udponly"))
         }
     }
 }
@@ -114,7 +114,7 @@ pub(super) fn port_mapping(upnp: Option<&str>, translated: Option<bool>) -> Chec
         }
         (false, Some(false)) => Check::new(topic, State::Good, "not needed".to_owned()),
         (false, _) => Check::new(topic, State::Note, "the router is not asked".to_owned())
-            .advise("sudo tinmesh set UPnP yes, then down and up, if it is your router"),
+            .advise("sudo tinmesh set UPnP udponly, then down and up, if it is your router"),
     }
 }
 

@@ -1,15 +1,14 @@
 //! What stands between this node and direct paths: for `tinmesh doctor`, and the reasons in `tinmesh status`.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::name::{NodeName, PeerId};
 use crate::node::Node;
 use crate::node::io::{Examination, Hindrance, Output, Reply};
+use crate::node::punching::Asking;
 use crate::node::timers::Wake;
 use crate::peer::tunnel::Tunnel;
 use crate::wire::options::Options;
-use crate::wire::reflect::Answer;
 
 /// How long answers of others may take.
 const ANSWERS: Duration = Duration::from_millis(1_000);
@@ -19,10 +18,7 @@ const ANSWERS: Duration = Duration::from_millis(1_000);
 pub(super) struct Examining {
     /// The commands that wait.
     commands: Vec<u64>,
-    questions: Vec<([u8; 4], PeerId, Option<SocketAddr>)>,
-    forgives: bool,
-    /// Whether a node was asked at its other port too.
-    twice: bool,
+    pub(super) asking: Asking,
 }
 
 impl Node {
@@ -34,11 +30,10 @@ impl Node {
 
     fn hindrance(&self, peer: PeerId) -> Option<Hindrance> {
         let route = self.packet_route(peer)?;
-        let tcp_only = |options: Options| options.has(Options::TCP_ONLY);
         if self.config.link.tcp_only {
             return Some(Hindrance::TcpOnlyHere);
         }
-        if tcp_only(route.options) {
+        if route.options.has(Options::TCP_ONLY) {
             return Some(Hindrance::TcpOnlyThere);
         }
         if route.via != peer && route.via != PeerId::ME {
@@ -78,51 +73,24 @@ impl Node {
             examining.commands.push(id);
             return;
         }
-        let until = self.now + ANSWERS;
-        self.punching.examining =
-            Some(Examining { commands: vec![id], questions: Vec::new(), forgives: false, twice: false });
-        let questions = self.ask_for_operator();
-        if let Some(examining) = &mut self.punching.examining {
-            examining.questions = questions.into_iter().map(|(mark, peer)| (mark, peer, None)).collect();
-        }
+        let (until, asking) = (self.now + ANSWERS, self.ask_for_operator());
+        self.punching.examining = Some(Examining { commands: vec![id], asking });
         self.timers.set(Wake::Examined, until);
         self.finish_examination_if_complete();
     }
 
-    /// An answer that belongs to an examination.
-    pub(super) fn on_examined(&mut self, peer: PeerId, answer: Answer) {
-        let Some(examining) = &mut self.punching.examining else { return };
-        let alone = examining.questions.len() == 1;
-        let asked = examining.questions.iter_mut().find(|(mark, ..)| *mark == answer.mark);
-        let Some((_, _, seen)) = asked else { return };
-        if answer.from_elsewhere {
-            examining.forgives = true;
-            return;
-        }
-        *seen = Some(answer.seen);
-        if alone && answer.other != 0 && !std::mem::replace(&mut examining.twice, true) {
-            let question = self.ask_other_port_for_operator(peer, answer.other);
-            if let Some(examining) = &mut self.punching.examining {
-                examining.questions.extend(question.map(|mark| (mark, peer, None)));
-            }
-        }
-        self.finish_examination_if_complete();
-    }
-
-    fn finish_examination_if_complete(&mut self) {
-        let complete = |examining: &Examining| examining.questions.iter().all(|(.., seen)| seen.is_some());
-        if self.punching.examining.as_ref().is_some_and(complete) {
+    pub(super) fn finish_examination_if_complete(&mut self) {
+        if self.punching.examining.as_ref().is_some_and(|examining| examining.asking.is_complete()) {
             self.finish_examination();
         }
     }
 
     pub(super) fn finish_examination(&mut self) {
-        let Some(Examining { commands, questions, forgives, twice: _ }) = self.punching.examining.take() else {
-            return;
-        };
+        let Some(Examining { commands, asking }) = self.punching.examining.take() else { return };
         self.timers.cancel(Wake::Examined);
-        let asked = u32::try_from(questions.len()).unwrap_or(u32::MAX);
-        let seen = questions.into_iter().filter_map(|(_, peer, seen)| Some((self.name_of(peer)?, seen?))).collect();
+        let (asked, seen, forgives) = asking.results();
+        let asked = u32::try_from(asked).unwrap_or(u32::MAX);
+        let seen = seen.filter_map(|(peer, seen)| Some((self.name_of(peer)?, seen.into()))).collect();
         let examination = Examination { asked, seen, forgives };
         for id in commands {
             self.emit(Output::Reply { id, reply: Reply::Examined(examination.clone()) });

@@ -33,7 +33,8 @@ use crate::wire::hello::Feature;
 use crate::wire::probe;
 use crate::wire::punch::{Message, Terms};
 
-use self::measure::{Asking, OwnNat};
+pub(super) use self::measure::Asking;
+use self::measure::OwnNat;
 use self::sockets::ExtraSockets;
 
 /// Plain probes without an answer before ports are guessed.

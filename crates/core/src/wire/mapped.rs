@@ -4,11 +4,12 @@
 //!  8 · for each address: IPv6 address 16 (IPv4 as ::ffff:a.b.c.d), port 2
 //! ```
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+
+use crate::wire::endpoint;
 
 /// The kind of the message.
 pub const MAPPED: u8 = 8;
-const LEN: usize = 18;
 
 /// Addresses outside that lead to a node's UDP port: one of each family at most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,14 +38,14 @@ impl Mapped {
 
     /// Reads what follows the kind; `None` if it is no message: IPv4 comes first, and none twice.
     pub fn parse(payload: &[u8]) -> Option<Self> {
-        let (entries, []) = payload.as_chunks::<LEN>() else { return None };
-        let mapped = entries.iter().try_fold(Self::default(), |mapped, entry| mapped.with(decode(entry)))?;
-        (mapped.addresses().map(encode).eq(entries.iter().copied())).then_some(mapped)
+        let (entries, []) = payload.as_chunks::<{ endpoint::LEN }>() else { return None };
+        let mapped = entries.iter().try_fold(Self::default(), |mapped, entry| mapped.with(endpoint::decode(entry)))?;
+        (mapped.addresses().map(endpoint::encode).eq(entries.iter().copied())).then_some(mapped)
     }
 
     /// Its bytes, kind included.
     pub fn encode(self) -> Vec<u8> {
-        std::iter::once(MAPPED).chain(self.addresses().flat_map(encode)).collect()
+        std::iter::once(MAPPED).chain(self.addresses().flat_map(endpoint::encode)).collect()
     }
 }
 
@@ -54,23 +55,6 @@ const fn is_host_v4(ip: Ipv4Addr) -> bool {
 
 const fn is_host_v6(ip: Ipv6Addr) -> bool {
     !ip.is_unspecified() && !ip.is_loopback() && !ip.is_multicast() && ip.to_ipv4_mapped().is_none()
-}
-
-fn decode(entry: &[u8; LEN]) -> SocketAddr {
-    let [ip @ .., high, low] = *entry;
-    let (ip, port): (Ipv6Addr, u16) = (Ipv6Addr::from(ip), u16::from_be_bytes([high, low]));
-    SocketAddr::new(ip.to_canonical(), port)
-}
-
-fn encode(address: SocketAddr) -> [u8; LEN] {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-        IpAddr::V6(ip) => ip,
-    };
-    let mut entry = [0; LEN];
-    entry[..16].copy_from_slice(&ip.octets());
-    entry[16..].copy_from_slice(&address.port().to_be_bytes());
-    entry
 }
 
 #[cfg(test)]

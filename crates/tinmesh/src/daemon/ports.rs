@@ -10,7 +10,7 @@
 mod pcp;
 mod upnp;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,6 +26,7 @@ use tracing::{debug, warn};
 
 use crate::config;
 use crate::daemon::log::PROTOCOL;
+use crate::user::outside::Reach;
 
 /// How long the router may take to close the ports again.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -192,19 +193,12 @@ impl std::fmt::Display for Protocol {
 
 /// The address outside, if others can use it: a router that is behind another NAT tells one that they cannot.
 fn outside(ip: IpAddr, port: u16) -> Option<Mapped> {
-    let IpAddr::V4(v4) = ip else { return None };
-    let usable = !v4.is_private() && !v4.is_link_local() && !is_shared(v4);
+    let usable = ip.is_ipv4() && Reach::of(ip) == Reach::Everywhere;
     let mapped = Mapped::default().with(SocketAddr::new(ip, port)).filter(|_| usable);
     if mapped.is_none() {
         debug!(target: PROTOCOL, "[upnp] The router is itself behind a NAT: its address {ip} is of no use to others");
     }
     mapped
-}
-
-/// Addresses between carriers' NATs and their customers (RFC 6598).
-const fn is_shared(ip: Ipv4Addr) -> bool {
-    let [first, second, ..] = ip.octets();
-    first == 100 && second & 0xc0 == 64
 }
 
 /// Whether a router can have packets for a socket: it speaks IPv4, and not with our loopback.

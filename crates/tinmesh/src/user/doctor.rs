@@ -23,11 +23,10 @@ use super::status::{Path, Status};
 use crate::cli::tinmesh::commands::Form;
 use crate::config::edit;
 use crate::control::client::Client;
+use crate::control::dump::HindranceLine;
 use crate::tinc;
 use crate::tinc_daemon::Tool;
 
-/// A clock that shows less than this, 2025, was never set; in milliseconds since 1970.
-const EARLIEST: u64 = 1_735_689_600_000;
 /// The private keys, which nobody else may read.
 const SECRETS: [&str; 3] = ["ed25519_key.priv", "rsa_key.priv", "invitations/ed25519_key.priv"];
 
@@ -116,10 +115,10 @@ fn examine(place: &Place) -> Result<Report> {
     match place.connect() {
         Err(error) => checks.push(Check::new("daemon", State::Bad, format!("{error:#}"))),
         Ok(mut client) => {
-            let status = Status::read(&mut client, place.paths.netname.as_deref())?;
+            let (status, hindrances) = Status::read_explained(&mut client, place.paths.netname.as_deref())?;
             checks.push(daemon(&status));
             checks.extend(examine_network(place, &mut client, &status)?);
-            peers = peers_of(&mut client, &status)?;
+            peers = peers_of(&status, &hindrances);
             node = Some(status.node);
         }
     }
@@ -159,7 +158,7 @@ fn keys(place: &Place) -> Check {
 }
 
 fn clock(unix_ms: u64) -> Check {
-    if unix_ms >= EARLIEST {
+    if unix_ms >= clock::EARLIEST {
         return Check::new("clock", State::Good, "it was set; whether it is right is not known here".to_owned());
     }
     let says = "it was never set: statements that end cannot be judged".to_owned();
@@ -188,7 +187,7 @@ fn examine_network(place: &Place, client: &mut Client, status: &Status) -> Resul
     Ok(vec![
         network::datagrams(status),
         network::nat(&seen, &own, &status.port),
-        network::filter(&seen, &own),
+        network::filter(&seen),
         network::lifetime(),
         network::port_mapping(upnp.as_deref(), seen.is_translated(&own)),
         network::path_mtu(status),
@@ -196,8 +195,7 @@ fn examine_network(place: &Place, client: &mut Client, status: &Status) -> Resul
     ])
 }
 
-fn peers_of(client: &mut Client, status: &Status) -> Result<Vec<Peer>> {
-    let hindrances = client.hindrances()?;
+fn peers_of(status: &Status, hindrances: &[HindranceLine]) -> Vec<Peer> {
     let peer = |peer: &super::status::Peer| {
         let straight = matches!(peer.path, Path::Udp { .. } | Path::Unreachable);
         let line = hindrances.iter().find(|line| line.node == peer.name && !straight);
@@ -211,5 +209,5 @@ fn peers_of(client: &mut Client, status: &Status) -> Result<Vec<Peer>> {
             advice: why.and_then(|why| why.advice),
         }
     };
-    Ok(status.peers.iter().map(peer).collect())
+    status.peers.iter().map(peer).collect()
 }

@@ -136,6 +136,17 @@ impl Status {
     /// # Errors
     /// If it does not answer as it should.
     pub fn read(client: &mut Client, network: Option<&str>) -> Result<Self, ClientError> {
+        Self::read_explained(client, network).map(|(status, _)| status)
+    }
+
+    /// The same, with why paths are not direct, as the daemon says it.
+    ///
+    /// # Errors
+    /// If it does not answer as it should.
+    pub fn read_explained(
+        client: &mut Client,
+        network: Option<&str>,
+    ) -> Result<(Self, Vec<HindranceLine>), ClientError> {
         let lists = Lists { nodes: client.nodes()?, subnets: client.subnets()?, connections: client.connections()? };
         let own = Self {
             node: client.name.clone(),
@@ -148,8 +159,9 @@ impl Status {
             peers: Vec::new(),
         };
         let mut status = own.fill(lists);
-        status.explain(&client.hindrances()?);
-        Ok(status)
+        let hindrances = client.hindrances()?;
+        status.explain(&hindrances);
+        Ok((status, hindrances))
     }
 
     fn fill(mut self, lists: Lists) -> Self {

@@ -1,46 +1,26 @@
 //! `tinmesh doctor` in networks that do what it has to find out.
 
-use std::process::Stdio;
 use std::time::Instant;
 
 use serde_json::Value;
-use tinmesh_lab::{Underlay, UnderlayPlan};
 use tinmesh_sim::{Nat, Ports, UdpRule};
 
-use crate::lab::mesh::{self, v4, wait_for_ping};
-use crate::lab::namespace::Namespace;
+use crate::emulated::{self, Story};
+use crate::lab::mesh::{v4, wait_for_ping};
 use crate::lab::status::NodeStatus;
 use crate::lab::traffic::ping_many;
-use crate::lab::{Daemon, Kind, Lab, secs, wait_until};
+use crate::lab::{Daemon, Lab, secs, wait_until};
 
-const OURS: Kind = Kind::Ours;
-
-/// Alice and carol behind NATs, bob public.
-struct Story {
-    mesh: [Daemon; 3],
-    hosts: [tinmesh_sim::HostId; 3],
-    underlay: Underlay,
-}
-
+/// Alice and carol behind such NATs, bob public; alice and carol have spoken with each other.
 fn story(lab: &Lab, nat: Nat) -> Story {
-    let namespaces = ["alice", "bob", "carol"].map(Namespace::new);
-    let mut plan = UnderlayPlan::new(2);
-    let nats = [0, 1].map(|_| plan.net().put_up(nat, None));
-    let homes = [Some(nats[0]), None, Some(nats[1])];
-    let hosts = [0, 1, 2].map(|at| plan.plug(namespaces[at].name(), homes[at]).expect("a device can be made"));
-    let bob = plan.net().address(hosts[1]).expect("has one").to_string();
-    let underlay = plan.start().expect("a thread can be made");
-    let mut mesh = mesh::line_on(lab, [OURS; 3], &namespaces, [&bob, &bob]);
-    mesh::start(&mut mesh);
-    wait_for_ping(&mesh[0], &v4(3));
-    Story { mesh, hosts, underlay }
+    let story = emulated::story(lab, [nat; 2]);
+    wait_for_ping(&story.mesh[0], &v4(3));
+    story
 }
 
 /// What it says to a program, and its exit code.
 fn doctor(lab: &Lab, daemon: &Daemon) -> (Value, Option<i32>) {
-    let mut command = daemon.namespace.command(lab.ours("tinmesh"));
-    command.arg("--config").arg(&daemon.dir).arg("--pidfile").arg(daemon.pidfile());
-    let output = command.args(["doctor", "--json"]).stdin(Stdio::null()).output().expect("it starts");
+    let output = lab.tinmesh(daemon, "doctor --json").output().expect("it starts");
     (serde_json::from_slice(&output.stdout).expect("JSON"), output.status.code())
 }
 

@@ -14,8 +14,6 @@ use crate::daemon::ports::Ports;
 
 /// The node is told what time it is when this has passed.
 pub(super) const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
-/// A clock that shows less than this, 2025, was never set; in milliseconds since 1970.
-const EARLIEST: u64 = 1_735_689_600_000;
 
 /// Names of members are written no more often.
 const NAMES_INTERVAL: Duration = Duration::from_millis(500);
@@ -53,7 +51,7 @@ impl ControlLoop {
     pub(super) fn tell_clock(&mut self, time: Instant) {
         self.times.clock = Some(time);
         let unix_ms = clock::unix_millis();
-        if unix_ms >= EARLIEST {
+        if unix_ms >= clock::EARLIEST {
             self.tell(Input::Clock { unix_ms });
         }
     }

@@ -108,7 +108,7 @@ fn told_by(replies: &[&str], text: &str) -> Value {
 fn what_the_daemon_tells_is_documented() {
     for (text, replies) in [
         ("status", &[NODES, SUBNETS, CONNECTIONS, HINDRANCES][..]),
-        ("doctor", &[NODES, SUBNETS, CONNECTIONS, HINDRANCES, SEEN, HINDRANCES]),
+        ("doctor", &[NODES, SUBNETS, CONNECTIONS, HINDRANCES, SEEN]),
         ("dump nodes", &[NODES]),
         ("dump edges", &[EDGES]),
         ("dump subnets", &[SUBNETS]),

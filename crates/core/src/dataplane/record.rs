@@ -125,6 +125,13 @@ impl Fib {
         Some(carrier::transmit(target, ids, packet))
     }
 
+    /// Whether `owner` joins pieces, and UDP carries one of `len` bytes there.
+    pub(crate) fn carries_piece(&self, owner: PeerId, len: usize) -> bool {
+        let joins = |entry: &&PeerEntry| entry.reachable && entry.joins && entry.session.is_some();
+        let carrier = self.peer(owner).filter(joins).and_then(|to| self.carrier(PeerId::ME, to, len));
+        matches!(carrier, Some(Carrier::Udp { .. }))
+    }
+
     /// Seals half of a packet for `owner`; a punt means that it is sealed and goes over TCP, `None` that it cannot be sealed.
     pub(crate) fn send_piece(&self, owner: PeerId, kind: u8, piece: &mut Packet) -> Option<Verdict> {
         let to = self.peer(owner).filter(|entry| entry.reachable)?;

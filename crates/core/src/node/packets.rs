@@ -69,6 +69,9 @@ impl Node {
         if self.is_legacy(owner) {
             return self.on_legacy_plain(owner, source, packet);
         }
+        if self.split(owner, &packet) {
+            return;
+        }
         if let Some(conn) = self.peer(owner).and_then(|known| known.conn) {
             self.use_neighbour(owner);
             self.send_packet_request(conn, &packet);

@@ -7,6 +7,7 @@ use crate::dataplane::verdict::Verdict;
 use crate::name::PeerId;
 use crate::node::Node;
 use crate::packet::{ETHERNET_HEADER, Packet};
+use crate::peer::pieces::Pieces;
 use crate::wire::hello::Feature;
 
 impl Node {
@@ -20,6 +21,21 @@ impl Node {
         if let Some(known) = self.peer(owner) {
             known.stats.count_out(packet.len() + ETHERNET_HEADER);
         }
+        self.send_pieces(owner, packet);
+    }
+
+    /// Sends a packet that UDP does not carry whole in two pieces, if UDP carries those: it is there sooner than over TCP,
+    /// and where a path has become narrower without a word, TCP may be stuck as well.
+    pub(super) fn split(&mut self, owner: PeerId, packet: &Packet) -> bool {
+        let goes = self.fib.carries_piece(owner, Pieces::longest(packet.len()));
+        if goes {
+            self.send_pieces(owner, packet);
+        }
+        goes
+    }
+
+    fn send_pieces(&mut self, owner: PeerId, packet: &Packet) {
+        let fib = Arc::clone(&self.fib);
         let kind = self.config.policy.mode.record_kind();
         let Some(tunnel) = self.tunnel_mut(owner) else { return };
         let pieces = tunnel.pieces.cut(kind, packet.payload());

@@ -34,6 +34,11 @@ pub struct Pieces {
 }
 
 impl Pieces {
+    /// Bytes of record data of the longer piece of a packet of `len` bytes.
+    pub const fn longest(len: usize) -> usize {
+        HEADER + len.div_ceil(2)
+    }
+
     /// Both pieces of a packet whose record would have this type.
     pub fn cut(&mut self, kind: u8, packet: &[u8]) -> [Vec<u8>; 2] {
         let [high, low] = self.next.to_be_bytes();

@@ -118,6 +118,8 @@ pub struct Times {
     sample: Option<Instant>,
     settle: Option<Instant>,
     rest: Option<Instant>,
+    /// When to look how what was sent on connections gets on.
+    progress: Option<Instant>,
     /// When names of members may be written again.
     names: Option<Instant>,
     /// When the node was last told what time it is.
@@ -181,7 +183,8 @@ impl ControlLoop {
     fn patience(&self) -> Option<Duration> {
         let names = self.names.as_ref().filter(|names| names.is_dirty()).and(self.times.names);
         let (node, watchdog) = (self.node.poll_timeout(), self.service.deadline());
-        let times = [node, watchdog, self.times.sample, self.times.settle, self.times.rest, names];
+        let Times { sample, settle, rest, progress, .. } = self.times;
+        let times = [node, watchdog, sample, settle, rest, progress, names];
         times.into_iter().flatten().min().map(|at| at.since(now()))
     }
 
@@ -216,6 +219,9 @@ impl ControlLoop {
         if due(self.times.rest) {
             self.times.rest = None;
             self.meta.listen(true, &self.poller);
+        }
+        if due(self.times.progress) {
+            self.look_at_connections(time);
         }
         self.write_names(time);
         self.service.on_time(time);
@@ -474,6 +480,7 @@ impl ControlLoop {
                     }
                     return;
                 }
+                self.times.progress.get_or_insert_with(|| now() + chores::PROGRESS_INTERVAL);
                 pending.extend(happened.into_iter().map(Pending::Meta));
                 continue;
             };

@@ -15,10 +15,22 @@ pub(super) const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
 /// A clock that shows less than this, 2025, was never set; in milliseconds since 1970.
 const EARLIEST: u64 = 1_735_689_600_000;
 
+/// So long after something was sent on a connection it is looked whether that was confirmed.
+pub(super) const PROGRESS_INTERVAL: Duration = Duration::from_millis(300);
 /// Names of members are written no more often.
 const NAMES_INTERVAL: Duration = Duration::from_millis(500);
 
 impl ControlLoop {
+    /// Tells the node of connections that are stuck; goes on looking while anything waits to be confirmed.
+    pub(super) fn look_at_connections(&mut self, time: Instant) {
+        let progress = self.meta.look(time);
+        self.times.progress = progress.waits.then(|| time + PROGRESS_INTERVAL);
+        for conn in progress.stuck {
+            debug!(target: CONNECTIONS, "What was sent on a connection is repeated in vain: new ones have short segments");
+            self.tell(Input::Stuck { conn });
+        }
+    }
+
     /// Opens a socket that the node wants.
     pub(super) fn open_socket(&self, socket: u16, beside: u16) -> Option<Pending> {
         let opened = self.shared.extra.open(socket, beside);

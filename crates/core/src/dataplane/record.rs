@@ -127,9 +127,10 @@ impl Fib {
 
     /// Whether `owner` joins pieces, and UDP carries one of `len` bytes there.
     pub(crate) fn carries_piece(&self, owner: PeerId, len: usize) -> bool {
-        let joins = |entry: &&PeerEntry| entry.reachable && entry.joins && entry.session.is_some();
-        let carrier = self.peer(owner).filter(joins).and_then(|to| self.carrier(PeerId::ME, to, len));
-        matches!(carrier, Some(Carrier::Udp { .. }))
+        self.peer(owner).is_some_and(|to| {
+            let joins = to.reachable && to.joins && to.session.is_some();
+            joins && matches!(self.carrier(PeerId::ME, to, len), Some(Carrier::Udp { .. }))
+        })
     }
 
     /// Seals half of a packet for `owner`; a punt means that it is sealed and goes over TCP, `None` that it cannot be sealed.

@@ -92,7 +92,7 @@ fn an_unanswered_connection_is_in_progress() {
 #[test]
 fn the_local_end_mark_and_interface_can_be_chosen() {
     in_namespace(65_536, || {
-        let options = TcpOptions { mark: 7, interface: Some("lo".to_owned()) };
+        let options = TcpOptions { mark: 7, interface: Some("lo".to_owned()), segment: None };
         let listener = listen("127.0.0.1:0".parse().unwrap(), &options).unwrap();
         let local = Some("127.0.0.9:0".parse().unwrap());
 

@@ -91,7 +91,7 @@ fn s7_4_over_tcp_the_datagram_follows_outside_any_record() {
 #[test]
 fn s7_4_packets_are_dropped_where_too_much_waits() {
     let sent = |waiting: usize| {
-        let mut bench = Bench::with(|config| config.mesh.max_output_buffer = 10_000).neighbour("bob", USUAL);
+        let mut bench = Bench::with(|config| config.mesh.max_output_buffer = Some(10_000)).neighbour("bob", USUAL);
         bench.session("bob", "bob");
         bench.forget();
         let conn = bench.conn("bob");

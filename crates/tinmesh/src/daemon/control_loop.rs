@@ -58,8 +58,8 @@ const SETTLE_INTERVAL: Duration = Duration::from_millis(300);
 const REST: Duration = Duration::from_millis(100);
 /// Time asleep that counts: shorter gaps are the clocks' own differences.
 const SLEEP: Duration = Duration::from_secs(5);
-/// Words of workers handled before sockets get their turn.
-const WORDS_TURN: usize = 256;
+/// Words of workers handled before sockets get their turn: fewer bytes than may wait on a connection.
+const WORDS_TURN: usize = 64;
 /// Log lines that may wait for subscribers.
 const LINES: usize = 1024;
 /// Id of commands whose reply nobody waits for.

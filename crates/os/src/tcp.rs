@@ -24,6 +24,8 @@ pub struct TcpOptions {
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 128;
+/// Bytes that the system takes beyond what is on its way; the rest waits where packets can still be dropped.
+const UNSENT: u32 = 128 << 10;
 /// `IPTOS_LOWDELAY`.
 const LOW_DELAY: u32 = 0x10;
 
@@ -140,5 +142,6 @@ fn open(address: SocketAddr, options: &TcpOptions) -> io::Result<Socket> {
 /// Small messages go out at once, and ahead of bulk traffic.
 fn hurry(socket: &SockRef<'_>, remote: SocketAddr) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT)?;
     if remote.is_ipv6() { socket.set_tclass_v6(LOW_DELAY) } else { socket.set_tos_v4(LOW_DELAY) }
 }

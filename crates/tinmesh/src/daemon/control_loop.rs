@@ -59,8 +59,8 @@ const SETTLE_INTERVAL: Duration = Duration::from_millis(300);
 const REST: Duration = Duration::from_millis(100);
 /// Time asleep that counts: shorter gaps are the clocks' own differences.
 const SLEEP: Duration = Duration::from_secs(5);
-/// Words of workers handled before sockets get their turn.
-const WORDS_TURN: usize = 256;
+/// Words of workers handled before sockets get their turn: fewer bytes than may wait on a connection.
+const WORDS_TURN: usize = 64;
 /// Log lines that may wait for subscribers.
 const LINES: usize = 1024;
 /// Id of commands whose reply nobody waits for.
@@ -304,13 +304,22 @@ impl ControlLoop {
                 break;
             }
             match self.words.try_recv() {
-                Ok(FromWorker::Punt { punt, payload }) => self.tell(Input::Punt { punt, payload: &payload }),
-                Ok(FromWorker::Learnt(mac)) => self.tell(Input::Learnt(mac)),
-                Ok(FromWorker::TooBig { to, len }) => self.tell(Input::TooBig { to, len }),
+                Ok(word) => self.on_word(&word),
                 Err(_) => break,
             }
         }
+        // Once for all: what many packets add to a connection is written together.
+        self.drain(VecDeque::new());
         Ok(())
+    }
+
+    fn on_word(&mut self, word: &FromWorker) {
+        let input = match word {
+            FromWorker::Punt { punt, payload } => Input::Punt { punt: *punt, payload },
+            FromWorker::Learnt(mac) => Input::Learnt(*mac),
+            FromWorker::TooBig { to, len } => Input::TooBig { to: *to, len: *len },
+        };
+        self.node.handle(now(), input);
     }
 
     /// Shows frames to the clients that watch packets.

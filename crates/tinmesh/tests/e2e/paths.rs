@@ -83,6 +83,44 @@ fn a_transfer_whose_udp_is_throttled_goes_on_over_tcp() {
     );
 }
 
+/// What one TCP stream through a tunnel without UDP reaches of what it reaches beside it, on a way of 100 Mbit/s that
+/// loses so many of 1,000 packets.
+fn share_of_plain_tcp(lost: u32) -> f64 {
+    let lab = Lab::alone();
+    let mut mesh = mesh::pair(&lab, [Kind::Ours, Kind::Ours]);
+    for daemon in &mesh {
+        daemon.namespace.shell("tc qdisc add dev eth0 root tbf rate 100mbit burst 32k latency 50ms");
+        daemon.namespace.nft(&format!(
+            "table inet lab {{
+                chain in {{
+                    type filter hook input priority 0;
+                    iifname \"eth*\" meta l4proto udp drop;
+                    iifname \"eth*\" numgen random mod 1000 < {lost} drop;
+                }}
+            }}"
+        ));
+    }
+    mesh::start(&mut mesh);
+    let [alice, bob] = &mesh;
+    mesh::wait_for_ping(alice, &v4(2));
+
+    let plain = rate(&transfer(&alice.namespace, &bob.namespace, "192.0.2.2", 40 * MEGABYTE));
+    let tunnelled = rate(&transfer(&alice.namespace, &bob.namespace, &v4(2), 40 * MEGABYTE));
+
+    eprintln!("Mbit/s with {lost} of 1,000 lost: {tunnelled:.1} over TCP, {plain:.1} without a tunnel");
+    tunnelled / plain
+}
+
+#[test]
+fn a_transfer_without_udp_is_nearly_as_fast_as_plain_tcp() {
+    assert!(share_of_plain_tcp(0) >= 0.8);
+}
+
+#[test]
+fn a_transfer_without_udp_on_a_way_that_loses_packets_is_nearly_as_fast_as_plain_tcp() {
+    assert!(share_of_plain_tcp(5) >= 0.8);
+}
+
 /// Alice and bob with a router between them, and a path that is measured.
 fn behind_router(lab: &Lab) -> ([Daemon; 2], Arc<Namespace>) {
     let (left, right) = (Segment::new("left"), Segment::new("right"));

@@ -7,7 +7,6 @@ use crate::dataplane::verdict::Verdict;
 use crate::name::PeerId;
 use crate::node::Node;
 use crate::packet::{ETHERNET_HEADER, Packet};
-use crate::peer::pieces::Pieces;
 use crate::wire::hello::Feature;
 
 impl Node {
@@ -27,7 +26,7 @@ impl Node {
     /// Sends a packet that UDP does not carry whole in two pieces, if UDP carries those: it is there sooner than over TCP,
     /// and where a path has become narrower without a word, TCP may be stuck as well.
     pub(super) fn split(&mut self, owner: PeerId, packet: &Packet) -> bool {
-        let goes = self.fib.carries_piece(owner, Pieces::longest(packet.len()));
+        let goes = self.fib.carries_pieces(owner, packet.len());
         if goes {
             self.send_pieces(owner, packet);
         }

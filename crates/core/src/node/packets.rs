@@ -124,7 +124,7 @@ impl Node {
     /// Random early drop before a packet is queued on a connection (spec: datagrams 7.4).
     fn is_congested(&mut self, conn: ConnId) -> bool {
         let Some(backlog) = self.connections.get(&conn).map(|conn| conn.backlog) else { return false };
-        let half = self.config.mesh.max_output_buffer.unwrap_or(backlog.limit()) / 2;
+        let half = self.config.mesh.max_output_buffer.unwrap_or_else(|| backlog.limit()) / 2;
         let queued = backlog.waiting();
         queued > half && (half == 0 || self.rng.below(half) < queued - half)
     }

@@ -22,7 +22,6 @@ use crate::peer::pmtu::Pmtu;
 use crate::peer::watch::Watch;
 use crate::punch::retries::Retries;
 use crate::time::Instant;
-use crate::wire::mapped::Mapped;
 
 /// A session start that was not answered is repeated after so long (spec: datagrams 4.3).
 const KEY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -101,8 +100,6 @@ pub struct Tunnel {
     pub health: Health,
     /// How attempts to get through NATs went.
     pub retries: Retries,
-    /// Where routers pass datagrams on to the peer, as it says.
-    pub mapped: Mapped,
     /// Packets that go or come in two records.
     pub pieces: Pieces,
     /// Compression level that the peer wants.
@@ -171,7 +168,6 @@ impl Tunnel {
             watch: Watch::default(),
             health: Health::default(),
             retries: Retries::default(),
-            mapped: Mapped::default(),
             pieces: Pieces::default(),
             compression: 0,
             used: None,

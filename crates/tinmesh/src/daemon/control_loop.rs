@@ -5,6 +5,7 @@
 //! ```
 
 mod chores;
+mod workers;
 
 use std::collections::VecDeque;
 use std::io;
@@ -45,7 +46,7 @@ use crate::daemon::reload::Reload;
 use crate::daemon::resolver::{Purpose, Resolver};
 use crate::daemon::scripts::Scripts;
 use crate::daemon::service::Service;
-use crate::daemon::shared::{CAPTURE_QUEUE, Captured, FromWorker, Shared, is_too_big};
+use crate::daemon::shared::{Captured, FromWorker, Shared, is_too_big};
 use crate::daemon::standby::Standby;
 use crate::daemon::store::Store;
 use crate::daemon::token::Token;
@@ -59,8 +60,6 @@ const SETTLE_INTERVAL: Duration = Duration::from_millis(300);
 const REST: Duration = Duration::from_millis(100);
 /// Time asleep that counts: shorter gaps are the clocks' own differences.
 const SLEEP: Duration = Duration::from_secs(5);
-/// Words of workers handled before sockets get their turn: fewer bytes than may wait on a connection.
-const WORDS_TURN: usize = 64;
 /// Log lines that may wait for subscribers.
 const LINES: usize = 1024;
 /// Id of commands whose reply nobody waits for.
@@ -287,53 +286,6 @@ impl ControlLoop {
                 self.meta.listen(false, &self.poller);
                 self.times.rest = Some(now() + REST);
             }
-        }
-    }
-
-    fn hear_workers(&mut self) -> io::Result<()> {
-        if let Some(cause) = self.shared.failure.get() {
-            return Err(io::Error::new(cause.kind(), format!("the network device failed: {cause}")));
-        }
-        for _ in 0..CAPTURE_QUEUE {
-            let Ok(frames) = self.captured.try_recv() else { break };
-            self.show(&frames);
-        }
-        for count in 0..=WORDS_TURN {
-            if count == WORDS_TURN {
-                self.shared.control.wake();
-                break;
-            }
-            match self.words.try_recv() {
-                Ok(word) => self.on_word(&word),
-                Err(_) => break,
-            }
-        }
-        // Once for all: what many packets add to a connection is written together.
-        self.drain(VecDeque::new());
-        Ok(())
-    }
-
-    fn on_word(&mut self, word: &FromWorker) {
-        let input = match word {
-            FromWorker::Punt { punt, payload } => Input::Punt { punt: *punt, payload },
-            FromWorker::Learnt(mac) => Input::Learnt(*mac),
-            FromWorker::TooBig { to, len } => Input::TooBig { to: *to, len: *len },
-        };
-        self.node.handle(now(), input);
-    }
-
-    /// Shows frames to the clients that watch packets.
-    fn show(&mut self, frames: &[Box<[u8]>]) {
-        for frame in frames {
-            self.control.publish_packet(frame, &self.poller);
-        }
-    }
-
-    /// Has packets copied while somebody watches.
-    fn follow_packets(&mut self) {
-        let wanted = self.control.captures();
-        if self.shared.captures.swap(wanted, Relaxed) != wanted {
-            self.tell(Input::Capture(wanted));
         }
     }
 

@@ -47,7 +47,7 @@ impl ControlLoop {
     }
 
     /// Shows frames to the clients that watch packets.
-    fn show(&mut self, frames: &[Box<[u8]>]) {
+    pub(super) fn show(&mut self, frames: &[Box<[u8]>]) {
         for frame in frames {
             self.control.publish_packet(frame, &self.poller);
         }

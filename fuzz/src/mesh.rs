@@ -1,7 +1,7 @@
 //! Targets for what the mesh core reads from outside. None may panic, whatever the input.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use tinmesh_core::crypto::keys::{PublicKey, SecretKey};
@@ -38,6 +38,7 @@ use tinmesh_core::trust::{Trust, TrustConfig};
 use tinmesh_core::wire::hello::Hello;
 use tinmesh_core::wire::mapped::Mapped;
 use tinmesh_core::wire::options::Options;
+use tinmesh_core::wire::pcp::{self, Map};
 use tinmesh_core::wire::probe::{self, Probe};
 use tinmesh_core::wire::request::Request;
 use tinmesh_core::wire::{address_cache, datagram, health, punch, reflect};
@@ -46,7 +47,7 @@ use tinmesh_core::wire::{address_cache, datagram, health, punch, reflect};
 pub(crate) type Target = fn(&[u8]);
 
 /// All targets of this module by name; `fuzz/corpus/NAME` holds the corpus of each.
-pub(crate) const TARGETS: [(&str, Target); 19] = [
+pub(crate) const TARGETS: [(&str, Target); 20] = [
     ("requests", requests),
     ("subnets", subnets),
     ("signed_files", signed_files),
@@ -64,6 +65,7 @@ pub(crate) const TARGETS: [(&str, Target); 19] = [
     ("statement_messages", statement_messages),
     ("health_messages", health_messages),
     ("punch_messages", punch_messages),
+    ("router_answers", router_answers),
     ("pieces", pieces),
     ("large_packets", large_packets),
 ];
@@ -113,6 +115,15 @@ fn punch_messages(data: &[u8]) {
         assert_eq!(reflect::Answer::parse(&answer.encode()), Some(answer));
     }
     assert_eq!(reflect::Ask::parse(data).is_some(), data.len() == reflect::LEN);
+}
+
+/// What a router answers is read or not, and is an answer to one request at most.
+fn router_answers(data: &[u8]) {
+    if let Some(answer) = pcp::Answer::parse(data) {
+        let asked = Map { nonce: *b"NONCENONCE12", protocol: 17, port: 655, outer: answer.map.outer };
+        assert_eq!(asked.is_same(&answer.map), data[24..37] == *b"NONCENONCE12\x11" && data[40..42] == [2, 143]);
+        assert_eq!(answer.map.request(Ipv6Addr::LOCALHOST, answer.lifetime)[40..], data[40..pcp::LEN]);
+    }
 }
 
 /// Pieces of packets: the first byte of each says which half it is, the second its length.

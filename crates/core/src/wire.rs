@@ -9,6 +9,7 @@ pub mod hello;
 pub mod mapped;
 pub(crate) mod number;
 pub mod options;
+pub mod pcp;
 pub mod probe;
 pub mod punch;
 pub mod reflect;

@@ -1,14 +1,17 @@
-//! Asks the router to pass our ports on, by PCP or NAT-PMP, else by UPnP (variable `UPnP`, spec: meta-protocol 12).
+//! Asks routers to pass our ports on, by PCP or NAT-PMP, else by UPnP; to let them in, with IPv6, by PCP (variable `UPnP`, spec:
+//! meta-protocol 12).
 //!
 //! ```text
 //!  when `lease` says so, and in another network:
-//!   pcp ─ fails ─► upnp ─► Standing ─ channel, waker ─► control loop ─► Mapped ─► node
+//!   IPv4: pcp ─ fails ─► upnp ─┐
+//!   IPv6: pinhole ─────────────┴─► Standing ─ channel, waker ─► control loop ─► Mapped ─► node
 //! ```
 //!
 //! The only asynchronous part of the daemon: the libraries that do it are, and they have a thread of their own.
 
 mod lease;
 mod pcp;
+mod pinhole;
 mod upnp;
 
 use std::net::{IpAddr, SocketAddr};
@@ -22,7 +25,8 @@ use tinmesh_core::wire::mapped::Mapped;
 use tinmesh_os::poll::Waker;
 use tinmesh_os::udp;
 use tokio::runtime::Runtime;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
@@ -37,8 +41,9 @@ pub struct Ports {
     stop: oneshot::Sender<()>,
     /// Says nothing, and ends with the thread.
     end: Receiver<()>,
-    news: Receiver<Standing>,
-    again: Arc<Notify>,
+    news: Receiver<(Family, Standing)>,
+    standings: [Standing; 2],
+    network: watch::Sender<()>,
 }
 
 /// What is asked for, and what was granted.
@@ -46,10 +51,10 @@ struct Work {
     settings: config::Upnp,
     sockets: Vec<SocketAddr>,
     description: String,
-    granted: Arc<Mutex<Vec<Granted>>>,
-    news: Sender<Standing>,
+    granted: Mutex<Vec<Granted>>,
+    news: Sender<(Family, Standing)>,
     waker: Waker,
-    again: Arc<Notify>,
+    network: watch::Receiver<()>,
 }
 
 /// A port that a router passes on, to be given back.
@@ -57,6 +62,14 @@ struct Work {
 enum Granted {
     Pcp(crab_nat::PortMapping),
     Upnp(upnp::Port),
+    Pinhole(pinhole::Hole),
+}
+
+/// Whose routers are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    V4,
+    V6,
 }
 
 /// What goes through the port.
@@ -81,35 +94,37 @@ impl Ports {
         let (stop, stopped) = oneshot::channel();
         let (until, end) = channel::<()>();
         let (tell, news) = channel();
-        let again = Arc::new(Notify::new());
+        let (network, changes) = watch::channel(());
         let work = Work {
             settings,
-            sockets: sockets.iter().copied().filter(|socket| is_public(socket.ip())).collect(),
+            sockets: sockets.iter().copied().filter(|socket| !socket.ip().is_loopback()).collect(),
             description: description.to_owned(),
-            granted: Arc::default(),
+            granted: Mutex::default(),
             news: tell,
             waker,
-            again: Arc::clone(&again),
+            network: changes,
         };
         let run = move || {
-            run(&runtime, work, stopped);
+            run(&runtime, &Arc::new(work), stopped);
             // A name that is being looked up must not hold up the daemon.
             runtime.shutdown_background();
             drop(until);
         };
         Builder::new().name("ports".to_owned()).spawn(run)?;
-        Ok(Self { stop, end, news, again })
+        Ok(Self { stop, end, news, standings: Default::default(), network })
     }
 
     /// What the router passes on now, if it was asked since the last call.
-    pub fn next(&self) -> Option<Mapped> {
-        let standing = self.news.try_iter().last()?;
-        Some(standing.told().and_then(|told| Mapped::default().with(told)).unwrap_or_default())
+    pub fn next(&mut self) -> Option<Mapped> {
+        let (family, standing) = self.news.try_recv().ok()?;
+        self.standings[family as usize] = standing;
+        let told = self.standings.iter().filter_map(Standing::told);
+        Some(told.fold(Mapped::default(), |mapped, address| mapped.with(address).unwrap_or(mapped)))
     }
 
     /// Asks at once: the network is another.
     pub fn ask_again(&self) {
-        self.again.notify_one();
+        self.network.send_replace(());
     }
 
     /// Gives the ports back, if the router answers in time.
@@ -123,13 +138,12 @@ impl Ports {
 }
 
 /// Until it is told to stop; work goes on only while that is waited for.
-fn run(runtime: &Runtime, work: Work, stopped: oneshot::Receiver<()>) {
-    let granted = Arc::clone(&work.granted);
-    let task = runtime.spawn(refresh(work));
+fn run(runtime: &Runtime, work: &Arc<Work>, stopped: oneshot::Receiver<()>) {
+    let tasks = [Family::V4, Family::V6].map(|family| runtime.spawn(refresh(Arc::clone(work), family)));
     // An error means that the daemon is gone: the same.
     runtime.block_on(stopped).ok();
-    task.abort();
-    let granted = std::mem::take(&mut *lock(&granted));
+    tasks.iter().for_each(JoinHandle::abort);
+    let granted = std::mem::take(&mut *lock(&work.granted));
     runtime.block_on(async { timeout(FAREWELL, give_back(granted)).await }).ok();
 }
 
@@ -137,19 +151,20 @@ fn lock(granted: &Mutex<Vec<Granted>>) -> MutexGuard<'_, Vec<Granted>> {
     granted.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn refresh(work: Work) {
+async fn refresh(work: Arc<Work>, family: Family) {
     let mut keeper = Keeper::new(work.settings.refresh_period);
-    loop {
-        match work.ask().await {
+    let mut network = work.network.clone();
+    while work.sockets.iter().any(|socket| family.has(socket.ip())) {
+        match work.ask(family).await {
             Some(lease) => keeper.on_granted(lease, Instant::now()),
             None => keeper.on_failed(Instant::now(), is_ours),
         }
-        if work.news.send(keeper.standing().clone()).is_ok() {
+        if work.news.send((family, keeper.standing().clone())).is_ok() {
             work.waker.wake();
         }
         let wait = keeper.wait(Instant::now());
         sleep(CALM).await;
-        if timeout(wait.saturating_sub(CALM), work.again.notified()).await.is_ok() {
+        if timeout(wait.saturating_sub(CALM), network.changed()).await.is_ok() {
             keeper.on_other_network();
         }
     }
@@ -157,7 +172,12 @@ async fn refresh(work: Work) {
 
 /// Whether this machine is still where the router passes datagrams on to.
 fn is_ours(lease: &Lease) -> bool {
-    udp::local_address_towards(SocketAddr::new(lease.router, 9)).is_ok_and(|local| local == lease.local)
+    match lease.router {
+        IpAddr::V4(_) => {
+            udp::local_address_towards(SocketAddr::new(lease.router, 9)).is_ok_and(|local| local == lease.local)
+        }
+        IpAddr::V6(_) => pinhole::own_address().is_some_and(|own| own == lease.local),
+    }
 }
 
 async fn give_back(granted: Vec<Granted>) {
@@ -165,21 +185,26 @@ async fn give_back(granted: Vec<Granted>) {
         match granted {
             Granted::Pcp(mapping) => pcp::give_back(mapping).await,
             Granted::Upnp(port) => port.give_back().await,
+            Granted::Pinhole(hole) => hole.give_back().await,
         }
     }
 }
 
 impl Work {
-    async fn ask(&self) -> Option<Lease> {
-        match pcp::ask(self).await {
-            Some(lease) => Some(lease),
-            None => upnp::ask(self).await,
+    async fn ask(&self, family: Family) -> Option<Lease> {
+        match family {
+            Family::V4 => match pcp::ask(self).await {
+                Some(lease) => Some(lease),
+                None => upnp::ask(self).await,
+            },
+            Family::V6 => pinhole::ask(self).await,
         }
     }
 
     /// What is to be passed on to this address of ours.
     fn wanted(&self, local: IpAddr) -> Vec<(Protocol, NonZeroU16)> {
-        let fits = |socket: &&SocketAddr| socket.ip().is_unspecified() || socket.ip() == local;
+        let any = |ip: IpAddr| ip.is_unspecified() && ip.is_ipv4() == local.is_ipv4();
+        let fits = |socket: &&SocketAddr| any(socket.ip()) || socket.ip() == local;
         let ports = self.sockets.iter().filter(fits).filter_map(|socket| NonZeroU16::new(socket.port()));
         let protocols: &[Protocol] = if self.settings.tcp { &[Protocol::Udp, Protocol::Tcp] } else { &[Protocol::Udp] };
         ports.flat_map(|port| protocols.iter().map(move |&protocol| (protocol, port))).collect()
@@ -191,19 +216,20 @@ impl Work {
     }
 }
 
+impl Family {
+    const fn has(self, ip: IpAddr) -> bool {
+        match self {
+            Self::V4 => ip.is_ipv4(),
+            Self::V6 => ip.is_ipv6(),
+        }
+    }
+}
+
 impl std::fmt::Display for Protocol {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Udp => "UDP",
             Self::Tcp => "TCP",
         })
-    }
-}
-
-/// Whether a router can have packets for a socket: it speaks IPv4, and not with our loopback.
-const fn is_public(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => !ip.is_loopback(),
-        IpAddr::V6(_) => false,
     }
 }

@@ -25,6 +25,7 @@ mod lab;
 mod legacy;
 mod lifecycle;
 mod mixed;
+mod natpmp;
 mod nats;
 mod netnames;
 mod offloads;

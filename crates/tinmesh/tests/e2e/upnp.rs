@@ -15,6 +15,7 @@ use crate::lab::namespace::Namespace;
 use crate::lab::topology::{Nat, Segment, nat, router};
 use crate::lab::traffic::{inside, ping};
 use crate::lab::{Daemon, Kind, Lab, run, secs, wait_until};
+use crate::natpmp::NatPmp;
 
 /// Settings of a router that speaks only UPnP.
 const UPNP: &str = "enable_upnp=yes\nenable_natpmp=no";
@@ -27,28 +28,33 @@ struct Router {
     daemon: Child,
 }
 
+/// A router that translates addresses of IPv4 and lets nothing in but answers, and what stands in its chains `opened`.
+fn gate(home: &Segment, wan: (&Segment, &str)) -> Arc<Namespace> {
+    let namespace = router("router", (home, &["192.168.1.1/24"]), (wan.0, &[wan.1]));
+    // Without `in` the router's kernel would take a probe that comes before the port is open for its own and remember
+    // that, so that nothing else of that flow is passed on later.
+    namespace.nft(
+        "table inet filter {
+            chain post { type nat hook postrouting priority 100; oifname wan0 meta nfproto ipv4 masquerade fully-random; }
+            chain prerouting { type nat hook prerouting priority -100; jump opened_nat; }
+            chain forward {
+                type filter hook forward priority 0;
+                iifname lan0 accept;
+                ct state established,related accept;
+                jump opened;
+                drop;
+            }
+            chain in { type filter hook input priority 0; iifname wan0 meta l4proto { tcp, udp } drop; }
+            chain opened { }
+            chain opened_nat { }
+            chain opened_post { }
+        }",
+    );
+    namespace
+}
+
 impl Router {
-    fn new(lab: &Lab, home: &Segment, wan: (&Segment, &str), settings: &str) -> Self {
-        let namespace = router("router", (home, &["192.168.1.1/24"]), (wan.0, &[wan.1]));
-        // Without `in` the router's kernel would take a probe that comes before the port is open for its own and remember
-        // that, so that nothing else of that flow is passed on later.
-        namespace.nft(
-            "table inet filter {
-                chain post { type nat hook postrouting priority 100; oifname wan0 masquerade fully-random; }
-                chain prerouting { type nat hook prerouting priority -100; jump opened_nat; }
-                chain forward {
-                    type filter hook forward priority 0;
-                    iifname lan0 accept;
-                    ct state established,related accept;
-                    jump opened;
-                    drop;
-                }
-                chain in { type filter hook input priority 0; iifname wan0 meta l4proto { tcp, udp } drop; }
-                chain opened { }
-                chain opened_nat { }
-                chain opened_post { }
-            }",
-        );
+    fn new(lab: &Lab, namespace: Arc<Namespace>, settings: &str) -> Self {
         // The address is only what it tells others; it takes none that is reserved for documents.
         let conf = lab.path("miniupnpd.conf");
         let text = "ext_ifname=wan0\nlistening_ip=lan0\next_ip=11.0.0.1\nmin_lifetime=1\nsecure_mode=yes\nupnp_table_name=filter\nupnp_nat_table_name=filter\nupnp_forward_chain=opened\n\
@@ -72,6 +78,11 @@ impl Router {
     /// Halts the program that opens ports, or lets it go on.
     fn signal(&self, name: &str) {
         run(Command::new("kill").args(["-s", name, &self.daemon.id().to_string()]));
+    }
+
+    /// What its firewall lets in.
+    fn holes(&self) -> String {
+        run(self.namespace.command("nft").args(["list", "chain", "inet", "filter", "opened"]))
     }
 
     /// The ports that it passes on.
@@ -103,7 +114,7 @@ fn answers(from: &Namespace) -> bool {
 fn meet(settings: &str, lines: &[&str], kind: Kind) -> (Lab, Router, [Daemon; 2]) {
     let lab = Lab::new();
     let (home, wan) = (Segment::new("home"), Segment::new("wan"));
-    let router = Router::new(&lab, &home, (&wan, "192.0.2.1/24"), settings);
+    let router = Router::new(&lab, gate(&home, (&wan, "192.0.2.1/24")), settings);
     let inner = home.host_behind("node", "192.168.1.100/24", "192.168.1.1");
     let outer = wan.host("node", &["192.0.2.2/24"]);
     let [alice, bob] = [mesh::node(&lab, 1, Kind::Ours, &inner), mesh::node(&lab, 2, kind, &outer)];
@@ -177,10 +188,10 @@ fn without_such_a_router_nothing_but_a_line_in_the_log_follows() {
 }
 
 /// Alice's router opens ports; carol's, which gives each destination another port, does not. Bob is reached by both.
-fn home_and_elsewhere(settings: &str) -> (Lab, Router, [Daemon; 3]) {
+fn home_and_elsewhere<R>(opens: impl FnOnce(&Lab, Arc<Namespace>) -> R) -> (Lab, R, [Daemon; 3]) {
     let lab = Lab::new();
     let (home, wan, elsewhere) = (Segment::new("home"), Segment::new("wan"), Segment::new("elsewhere"));
-    let router = Router::new(&lab, &home, (&wan, "11.0.0.1/24"), settings);
+    let router = opens(&lab, gate(&home, (&wan, "11.0.0.1/24")));
     let nat = nat("nat", (&elsewhere, "192.168.2.1/24"), (&wan, "11.0.0.3/24"), Nat::Symmetric);
     let hosts = [
         home.host_behind("node", "192.168.1.100/24", "192.168.1.1"),
@@ -210,7 +221,7 @@ fn home_and_elsewhere(settings: &str) -> (Lab, Router, [Daemon; 3]) {
 
 /// Carol writes to the port that alice's router opened, though it was slow, for as long as alice is there.
 fn the_port_is_used(settings: &str, says: &str) {
-    let (_lab, router, mut mesh) = home_and_elsewhere(settings);
+    let (_lab, router, mut mesh) = home_and_elsewhere(|lab, gate| Router::new(lab, gate, settings));
     router.signal("STOP");
     mesh::start(&mut mesh);
     let [mut alice, _bob, carol] = mesh;
@@ -241,4 +252,67 @@ fn others_write_to_the_port_that_a_router_opened_by_pcp() {
 #[test]
 fn others_write_to_the_port_that_a_router_opened_by_upnp() {
     the_port_is_used(UPNP, "[upnp] The router at 192.168.1.1:");
+}
+
+#[test]
+fn others_write_to_the_port_that_a_router_opened_by_the_older_nat_pmp() {
+    let (_lab, router, mut mesh) = home_and_elsewhere(|_lab, gate| NatPmp::start(gate));
+    mesh::start(&mut mesh);
+    let [mut alice, _bob, carol] = mesh;
+
+    wait_for_ping(&carol, &v4(1));
+    wait_until(secs(20), "carol writes to the open port", || {
+        ping(&carol.namespace, &v4(1));
+        carol.sees("alice", |node| node.direct() && node.address == "11.0.0.1" && node.port == "7655")
+    });
+
+    let says = "passes UDP port 655 on from 11.0.0.1 port 7655 (NAT-PMP)";
+    assert!(alice.log().contains(says), "{}", alice.log());
+    assert!(alice.stop().success());
+    assert_eq!(router.opened(), 0);
+}
+
+#[test]
+fn a_node_behind_a_firewall_of_ipv6_is_reached_through_the_hole_that_it_asked_for_only() {
+    let lab = Lab::new();
+    let (home, wan) = (Segment::new("home"), Segment::new("wan"));
+    let gate = gate(&home, (&wan, "11.0.0.1/24"));
+    gate.shell("ip addr add fe80::1/64 dev lan0 nodad && ip addr add 2001:db8:2::1/64 dev wan0 nodad");
+    gate.shell("ip route add 2001:db8:1::/64 dev lan0");
+    let router = Router::new(&lab, gate, &format!("{PCP}\nipv6_disable=no"));
+    let inner = home.host("node", &["2001:db8:1::100/64"]);
+    inner.shell("ip -6 route add default via fe80::1 dev eth0");
+    let outer = wan.host("node", &["2001:db8:2::2/64"]);
+    outer.shell("ip -6 route add default via 2001:db8:2::1");
+    let [mut alice, mut bob] = [mesh::node(&lab, 1, Kind::Ours, &inner), mesh::node(&lab, 2, Kind::Ours, &outer)];
+    alice.host("Address = 2001:db8:1::100").knows(&bob);
+    bob.config("ConnectTo = alice").config("MaxTimeout = 1").knows(&alice);
+    let enters = || {
+        let to = "[2001:db8:1::100]:655".parse().expect("an address");
+        inside(&outer, || TcpStream::connect_timeout(&to, Duration::from_millis(500))).is_ok()
+    };
+    bob.start();
+    alice.start();
+    wait_until(secs(5), "alice listens", || alice.log().contains("Ready"));
+    assert!(!enters(), "the firewall is closed");
+    assert!(alice.stop().success());
+
+    alice.config("UPnP = yes").config("UPnPRefreshPeriod = 6");
+    alice.start();
+
+    wait_for_ping(&bob, &v4(1));
+    let told = "Routers pass datagrams on to alice: [2001:db8:1::100]:655";
+    wait_until(secs(5), "bob is told", || bob.log().contains(told));
+    wait_until(secs(10), "bob writes straight", || {
+        ping(&outer, &v4(1));
+        bob.sees("alice", |node| node.direct() && node.address == "2001:db8:1::100")
+    });
+    let opened = || router.holes().matches(" accept").count();
+    assert_eq!(opened(), 2, "{}", router.holes());
+    // The lease is twice the period: without renewal it would be over.
+    std::thread::sleep(secs(14));
+    assert!(enters());
+    assert!(alice.stop().success());
+    // Sooner than the lease would end.
+    wait_until(secs(4), "the firewall is closed", || opened() == 0);
 }

@@ -41,7 +41,7 @@ impl ControlLoop {
 
     /// Tells the node what the router passes on.
     pub(super) fn hear_router(&mut self) {
-        while let Some(mapped) = self.ports.as_ref().and_then(Ports::next) {
+        while let Some(mapped) = self.ports.as_mut().and_then(Ports::next) {
             self.tell(Input::Mapped(mapped));
         }
     }

@@ -114,7 +114,7 @@ fn known(work: &Work, way: Way, protocol: Protocol, port: NonZeroU16) -> Option<
     let granted = lock(&work.granted);
     granted.iter().find_map(|granted| match granted {
         Granted::Pcp(mapping) if is_mapping(mapping, way, protocol, port) => Some(mapping.clone()),
-        Granted::Pcp(_) | Granted::Upnp(_) => None,
+        Granted::Pcp(_) | Granted::Upnp(_) | Granted::Pinhole(_) => None,
     })
 }
 
@@ -122,7 +122,7 @@ fn known(work: &Work, way: Way, protocol: Protocol, port: NonZeroU16) -> Option<
 fn is(granted: &Granted, way: Way, protocol: Protocol, port: NonZeroU16) -> bool {
     match granted {
         Granted::Pcp(mapping) => mapping.gateway() != way.gateway || is_mapping(mapping, way, protocol, port),
-        Granted::Upnp(_) => false,
+        Granted::Upnp(_) | Granted::Pinhole(_) => false,
     }
 }
 

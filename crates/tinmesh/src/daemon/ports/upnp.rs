@@ -69,7 +69,7 @@ async fn ask_for(work: &Work, gateway: &Gateway<Tokio>, protocol: Protocol, to: 
 fn remember(work: &Work, port: Port) {
     let stays = |granted: &Granted| match granted {
         Granted::Upnp(known) => known.gateway.addr == port.gateway.addr && !known.is(port.protocol, port.port),
-        Granted::Pcp(_) => true,
+        Granted::Pcp(_) | Granted::Pinhole(_) => true,
     };
     let mut granted = lock(&work.granted);
     granted.retain(stays);

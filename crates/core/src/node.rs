@@ -31,6 +31,7 @@ mod pieces;
 mod publish;
 mod punching;
 mod reach;
+mod relaying;
 mod statements;
 mod stations;
 mod timers;
@@ -48,6 +49,7 @@ use crate::crypto::keys::SecretKey;
 use crate::crypto::rng::Rng;
 use crate::dataplane::ethernet::{Mac, Station};
 use crate::dataplane::fib::{Fib, Frames};
+use crate::dataplane::gate::Pace;
 use crate::dataplane::scratch::Scratch;
 use crate::dataplane::stats::Counters;
 use crate::graph::{Graph, Routes};
@@ -97,6 +99,8 @@ pub struct Node {
     timers: Timers,
     dirty: Dirty,
     fib: Arc<Fib>,
+    /// How fast packets of others are passed on, if that is limited.
+    relay_pace: Option<Arc<Pace>>,
     /// Stations of our own wire, and when each was seen, in microseconds.
     learnt: Arc<BTreeMap<Mac, Arc<AtomicU64>>>,
     scratch: Scratch,
@@ -157,6 +161,7 @@ impl Node {
             Frames::Ethernet { rewrite: Some(mac) } => mac,
             Frames::Ethernet { rewrite: None } | Frames::Ip => Mac::default(),
         };
+        let relay_pace = config.policy.relaying.pace();
         let fib = Arc::new(Fib {
             policy: Arc::new(config.policy.clone()),
             subnets: Arc::clone(&subnets),
@@ -168,6 +173,7 @@ impl Node {
             legacy: Arc::from([]),
             station: Arc::new(Station::new(station)),
             learnt: Arc::default(),
+            relay_pace: relay_pace.clone(),
             gate: None,
         });
         let trust = Trust::new(config.trust.clone(), &key.public());
@@ -196,6 +202,7 @@ impl Node {
             timers: Timers::default(),
             dirty: Dirty::default(),
             fib,
+            relay_pace,
             learnt: Arc::default(),
             scratch: Scratch::new(),
             outputs: VecDeque::new(),

@@ -10,4 +10,5 @@ pub mod options;
 pub mod probe;
 pub mod punch;
 pub mod reflect;
+pub mod relay;
 pub mod request;

@@ -318,7 +318,7 @@ pub struct NodeInfo {
     pub status: u32,
     /// Options of the path.
     pub options: Options,
-    /// Next neighbour on the path.
+    /// Next node on the path of packets: a neighbour, or the relay that was chosen.
     pub nexthop: Option<NodeName>,
     /// Static relay or the node itself.
     pub via: Option<NodeName>,

@@ -43,6 +43,9 @@ impl Node {
             if let Some(tunnel) = self.tunnel_mut(peer) {
                 tunnel.probing.max_recent_len = tunnel.probing.max_recent_len.max(activity.max_recent_len);
             }
+            if activity.sent {
+                self.note_talk(peer);
+            }
             if activity.sent || activity.relayed {
                 self.watch(peer);
                 self.use_tunnel(peer);
@@ -123,6 +126,9 @@ impl Node {
         if !confirmed && nexthop != peer && self.options_of(nexthop).has_ids() {
             self.use_relay(nexthop, with_mtu);
         }
+        if with_mtu {
+            self.consider_relays(peer);
+        }
     }
 
     /// At most once at a time: forged edges may make two nodes each other's relay.
@@ -153,7 +159,7 @@ impl Node {
             probing.reply_sent = Some(now);
             reply = Some(std::mem::take(&mut probing.max_recent_len)).filter(|&len| len != 0);
         }
-        let interval = tunnel.probe_interval(timing.udp_interval, timing.udp_keepalive);
+        let interval = tunnel.probe_interval(now, timing.udp_interval, timing.udp_keepalive);
         let due = tunnel.probing.sent.is_none_or(|sent| now.since(sent) >= interval);
         let crossed = tunnel.probing.source.is_some() && tunnel.probing.unanswered > 0;
         if due {

@@ -36,6 +36,7 @@ use tinmesh_core::trust::gossip::Gossip;
 use tinmesh_core::trust::gossip::message::Message;
 use tinmesh_core::trust::{Trust, TrustConfig};
 use tinmesh_core::wire::hello::Hello;
+use tinmesh_core::wire::mapped::Mapped;
 use tinmesh_core::wire::options::Options;
 use tinmesh_core::wire::probe::{self, Probe};
 use tinmesh_core::wire::request::Request;
@@ -104,6 +105,9 @@ fn punch_messages(data: &[u8]) {
                 Plan::new(Side { law: own, forgives: false }, terms.side, true, 253, &mut Rng::from_seed([1; 32]));
             assert!(plan.len() <= 1_008 && plan.sockets() <= 252);
         }
+    }
+    if let Some(mapped) = Mapped::parse(payload) {
+        assert_eq!(mapped.encode()[1..], *payload);
     }
     if let Some(answer) = reflect::Answer::parse(data) {
         assert_eq!(reflect::Answer::parse(&answer.encode()), Some(answer));

@@ -16,6 +16,7 @@ mod commands;
 pub mod config;
 mod connections;
 mod dialling;
+mod examine;
 mod gate;
 mod gossip;
 mod health;
@@ -25,6 +26,7 @@ mod invitations;
 pub mod io;
 mod keys;
 mod legacy;
+mod mapped;
 mod members;
 mod packets;
 mod pieces;
@@ -71,6 +73,7 @@ use crate::subnet::SubnetTable;
 use crate::time::Instant;
 use crate::trust::Trust;
 use crate::trust::gossip::Gossip as Statements;
+use crate::wire::mapped::Mapped;
 
 /// Every periodic timer is late by up to so much, so that nodes do not march in step.
 const JITTER: u64 = 131_072;
@@ -96,6 +99,8 @@ pub struct Node {
     statements: Statements,
     members: Members,
     punching: Punching,
+    /// What the own router passes on.
+    mapped: Mapped,
     timers: Timers,
     dirty: Dirty,
     fib: Arc<Fib>,
@@ -199,6 +204,7 @@ impl Node {
             statements: Statements::default(),
             members: Members::default(),
             punching: Punching::default(),
+            mapped: Mapped::default(),
             timers: Timers::default(),
             dirty: Dirty::default(),
             fib,
@@ -292,6 +298,7 @@ impl Node {
             Input::Statements(text) => self.on_kept_statements(text),
             Input::Clock { unix_ms } => self.on_clock(unix_ms),
             Input::SocketOpened { socket, port } => self.on_socket_opened(socket, port),
+            Input::Mapped(mapped) => self.on_own_mapped(mapped),
             Input::NetworkChanged => self.on_network_changed(),
             Input::Woke(_) => self.on_woke(),
             Input::Trace(wanted) => self.traced = wanted,
@@ -311,6 +318,7 @@ impl Node {
             Wake::UdpSilent(peer) => self.on_udp_silent(peer),
             Wake::Ageing => self.on_ageing(),
             Wake::Punch => self.on_punch_time(),
+            Wake::Examined => self.finish_examination(),
             Wake::Trust => self.on_trust_time(),
             Wake::Statements => self.on_statements_time(),
             Wake::KeepStatements => self.keep_statements(),

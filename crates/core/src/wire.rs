@@ -3,8 +3,10 @@
 pub mod address;
 pub mod address_cache;
 pub mod datagram;
+pub(crate) mod endpoint;
 pub mod health;
 pub mod hello;
+pub mod mapped;
 pub(crate) mod number;
 pub mod options;
 pub mod probe;

@@ -17,6 +17,9 @@ pub fn unix_seconds() -> u64 {
     u64::try_from(clock_gettime(ClockId::Realtime).tv_sec).unwrap_or(0)
 }
 
+/// A wall clock that shows less than this, 2025, was never set; in milliseconds since 1970.
+pub const EARLIEST: u64 = 1_735_689_600_000;
+
 /// Milliseconds since 1970-01-01 UTC by the wall clock.
 pub fn unix_millis() -> u64 {
     micros(ClockId::Realtime) / 1_000

@@ -95,6 +95,7 @@ impl Actor {
             | Input::Invitation { .. }
             | Input::Reconfigure(_)
             | Input::NetworkChanged
+            | Input::Mapped(_)
             | Input::SocketOpened { .. }
             | Input::Statements(_)
             | Input::Clock { .. }

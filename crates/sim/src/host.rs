@@ -238,6 +238,11 @@ impl<'w> Host<'w> {
         });
     }
 
+    /// The NAT in front of it passes this port on to it, and it is told.
+    pub fn map_port(self, outside: u16) {
+        self.world.with_engine(|engine| engine.map_port(self.id, outside));
+    }
+
     /// The NAT in front of it loses all mappings.
     pub fn rebind_nat(self) {
         self.world.with_engine(|engine| engine.net.forget_mappings(self.id));

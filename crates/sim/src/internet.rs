@@ -251,6 +251,15 @@ impl Internet {
         }
     }
 
+    /// Has the NAT in front of a host pass a port on to it; the address outside, if there is a NAT.
+    pub(crate) fn forward(&mut self, host: HostId, inside: u16, outside: u16) -> Option<SocketAddr> {
+        let attachment = self.host(host);
+        let (nat, ip) = self.realms[attachment.realm.0].gateway.zip(attachment.v4)?;
+        let nat = &mut self.nats[nat.0];
+        nat.udp.forward(outside, SocketAddr::new(ip.into(), inside));
+        Some(SocketAddr::new(nat.outer, outside))
+    }
+
     /// What the NAT in front of a host has done for its datagrams.
     pub fn mappings_of(&self, host: HostId) -> Mappings {
         let attachment = self.host(host);

@@ -132,3 +132,41 @@ fn what_a_host_cost_its_router_and_its_network_is_counted() {
     assert!((1..=256).contains(&mappings.made), "{mappings:?}");
     assert!(probes.sent > 0 && probes.peak <= 100, "{probes:?}");
 }
+
+#[test]
+fn a_port_that_a_router_passes_on_gives_a_direct_path_where_none_can_be_guessed() {
+    let world = World::new(9);
+    let relay = world.node("relay");
+    let alice = world.node("alice").behind(Nat::symmetric()).knows(relay);
+    let bob = world.node("bob").behind(Nat::symmetric()).knows(relay);
+    world.settle(secs(5));
+    assert!(world.ping(alice, bob).arrives());
+    assert_eq!(world.path(bob, alice), Path::Relayed { via: relay });
+
+    alice.map_port(7_000);
+    world.run_for(secs(2));
+
+    assert!(world.ping(alice, bob).arrives());
+    assert_eq!(world.path(bob, alice), Path::Direct);
+    assert_eq!(world.path(alice, bob), Path::Direct);
+}
+
+#[test]
+fn a_port_of_a_node_that_wants_no_datagrams_is_not_written_to() {
+    let probes = |mapped: bool| {
+        let world = World::new(10);
+        let relay = world.node("relay");
+        let alice =
+            world.node("alice").configure(|config| config.link.tcp_only = true).behind(Nat::symmetric()).knows(relay);
+        let bob = world.node("bob").behind(Nat::symmetric()).knows(relay);
+        world.settle(secs(5));
+        assert!(world.ping(alice, bob).arrives());
+        if mapped {
+            alice.map_port(7_000);
+        }
+        world.run_for(secs(2));
+        assert!(world.ping(alice, bob).arrives());
+        bob.probes().sent
+    };
+    assert_eq!(probes(true), probes(false));
+}

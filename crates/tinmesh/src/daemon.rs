@@ -19,6 +19,7 @@ mod opening;
 mod outgoing;
 mod own_subnets;
 mod packet_log;
+mod ports;
 mod program;
 mod proxying;
 mod reload;
@@ -30,7 +31,6 @@ mod shared;
 mod standby;
 mod store;
 mod token;
-mod upnp;
 mod worker;
 
 use std::fs::File;
@@ -67,6 +67,7 @@ use crate::daemon::meta_sockets::{MetaSockets, Outgoing};
 use crate::daemon::names::Names;
 use crate::daemon::opening::Opened;
 use crate::daemon::own_subnets::OwnSubnets;
+use crate::daemon::ports::Ports;
 use crate::daemon::proxying::Proxying;
 use crate::daemon::reload::Reload;
 use crate::daemon::resolver::Resolver;
@@ -77,7 +78,6 @@ use crate::daemon::shared::{CAPTURE_QUEUE, PUNT_QUEUE, Shared};
 use crate::daemon::standby::Standby;
 use crate::daemon::store::Store;
 use crate::daemon::token::Token;
-use crate::daemon::upnp::Upnp;
 use crate::daemon::worker::Worker;
 use crate::files;
 use crate::paths::Paths;
@@ -291,7 +291,7 @@ impl Startup<'_> {
         let reload = Reload::new(paths, self.options.overrides.clone(), &loaded, opened.link.frames());
         let extra = extra_sockets(&opened, &loaded)?;
         let outgoing = Outgoing { options: opened.tcp_options(&loaded.daemon), bind: opened.outgoing };
-        let upnp = self.start_upnp(&loaded, &opened.addresses);
+        let ports = self.start_ports(&loaded, &opened.addresses, &waker);
         let meta = MetaSockets::new(opened.listeners, outgoing, &poller)?;
         let control = ControlSockets::new(files.listener()?, files.cookie(), &poller)?;
         let lifeline = Lifeline::new(waker.clone());
@@ -342,6 +342,7 @@ impl Startup<'_> {
             reload,
             log: self.log.clone(),
             service,
+            ports,
             pulses: vec![worker.pulse()],
             times: Times::default(),
             sampler: Default::default(),
@@ -353,15 +354,15 @@ impl Startup<'_> {
         shared.stop.store(true, Relaxed);
         worker.join();
         control_loop.scripts.finish(FAREWELL);
-        if let Some(upnp) = upnp {
-            upnp.finish();
+        if let Some(ports) = control_loop.ports.take() {
+            ports.finish();
         }
         files.keep_waiting(control_loop.control.release());
         result
     }
 
-    fn start_upnp(&self, loaded: &Loaded, sockets: &[SocketAddr]) -> Option<Upnp> {
-        let started = Upnp::start(loaded.daemon.upnp?, sockets, &self.paths.ident);
+    fn start_ports(&self, loaded: &Loaded, sockets: &[SocketAddr], waker: &Waker) -> Option<Ports> {
+        let started = Ports::start(loaded.daemon.upnp?, sockets, &self.paths.ident, waker.clone());
         started.inspect_err(|cause| warn!("[upnp] No router will be asked to open ports: {cause}")).ok()
     }
 }

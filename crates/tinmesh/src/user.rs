@@ -1,8 +1,9 @@
-//! What people type: `tinmesh up`, `join`, `invite`, `down`, `status`, and `tinmesh` alone.
+//! What people type: `tinmesh up`, `join`, `invite`, `down`, `status`, `doctor`, and `tinmesh` alone.
 //!
 //! Each command says what it did and what to type next; an error says what to do about it.
 
 pub mod auth;
+mod doctor;
 mod down;
 pub mod exchange;
 mod help;
@@ -13,6 +14,7 @@ mod list;
 pub mod outside;
 mod overview;
 mod place;
+mod reasons;
 mod start;
 pub mod status;
 mod units;
@@ -81,6 +83,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<u8> {
         Some(Command::Invite(options)) => invite::run(&Place::find(network)?, options, out)?,
         Some(Command::Auth(auth)) => auth::run(&Place::find(network)?, auth, out)?,
         Some(Command::Down) => down::run(&Place::find(network)?, out)?,
+        Some(Command::Doctor(form)) => return doctor::run(&Place::find(network)?, *form, out),
         Some(Command::Status(options)) => watch::run(&Place::find(network)?, options, out)?,
         Some(Command::Dump(options)) => dump(&Place::find(network)?, options, out)?,
         Some(Command::Daemon(options)) => {

@@ -36,6 +36,8 @@ mod status {
 impl Node {
     pub(super) fn on_command(&mut self, id: u64, command: Command) {
         let reply = match command {
+            Command::Examine => return self.examine(id),
+            Command::Hindrances => Reply::Hindrances(self.hindrances()),
             Command::Nodes => Reply::Nodes(self.node_infos()),
             Command::Edges => Reply::Edges(self.edge_infos()),
             Command::Subnets => Reply::Subnets(self.subnet_infos()),

@@ -29,7 +29,7 @@ impl Node {
         self.peer(peer).is_some_and(|known| known.conn.is_some())
     }
 
-    fn is_tcp_only(&self, peer: PeerId) -> bool {
+    pub(super) fn is_tcp_only(&self, peer: PeerId) -> bool {
         if peer == PeerId::ME { self.config.link.tcp_only } else { self.options_of(peer).has(Options::TCP_ONLY) }
     }
 

@@ -18,6 +18,7 @@ use crate::packet::Packet;
 use crate::subnet::Subnet;
 use crate::time::Instant;
 use crate::wire::address::WireAddress;
+use crate::wire::mapped::Mapped;
 use crate::wire::options::Options;
 
 /// What a node is told.
@@ -123,6 +124,8 @@ pub enum Input<'a> {
         /// Its port.
         port: u16,
     },
+    /// What routers pass on to the UDP port of this node, whenever that changes.
+    Mapped(Mapped),
     /// Addresses of this machine changed.
     NetworkChanged,
     /// The machine slept for so long.
@@ -278,6 +281,10 @@ pub enum Command {
     Shutdown,
     /// List all statements.
     Statements,
+    /// Why packets do not go straight by UDP, by node.
+    Hindrances,
+    /// Ask others where they see this node; the reply comes within a second.
+    Examine,
     /// Take in statements, a line each; two lines divided by a newline are evidence.
     Accept(Vec<String>),
 }
@@ -299,8 +306,56 @@ pub enum Reply {
     NotFound,
     /// A line each, as [`fides::Store::export`] gives them.
     Statements(Vec<String>),
+    /// In the order of ids; nodes with a direct path are left out.
+    Hindrances(Vec<(NodeName, Hindrance)>),
+    /// What others see of this node.
+    Examined(Examination),
     /// What became of each.
     Accepted(Vec<Result<fides::Accepted, fides::Refused>>),
+}
+
+/// Why packets for a node do not go straight by UDP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hindrance {
+    /// `TCPOnly` is set here.
+    TcpOnlyHere,
+    /// It is set there.
+    TcpOnlyThere,
+    /// `IndirectData` is set, there or on the way.
+    Indirect,
+    /// There were no packets lately, so no path was looked for.
+    Idle,
+    /// There is no session yet.
+    NoKeys,
+    /// Nobody says where it is.
+    NoAddress,
+    /// Probes are not answered.
+    NoAnswer {
+        /// How many, since the path was last known.
+        probes: u32,
+    },
+    /// Ports of NATs are being guessed.
+    Guessing,
+    /// They were guessed in vain.
+    Guessed {
+        /// How often.
+        failures: u32,
+        /// When the next attempt may begin.
+        wait: Duration,
+    },
+    /// UDP works, but TCP carries more.
+    Lossy,
+}
+
+/// What others see of this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Examination {
+    /// How many questions were put.
+    pub asked: u32,
+    /// Where its datagrams come from, by who says so; one that was asked at two ports is there twice.
+    pub seen: Vec<(NodeName, SocketAddr)>,
+    /// Whether an answer got in from another port than the one written to.
+    pub forgives: bool,
 }
 
 /// One node, for `dump nodes`, `info` and `status`.

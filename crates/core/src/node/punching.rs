@@ -20,6 +20,7 @@ use std::time::Duration;
 use crate::dataplane::fib::UdpTarget;
 use crate::name::PeerId;
 use crate::node::Node;
+use crate::node::examine::Examining;
 use crate::node::io::Event;
 use crate::node::timers::Wake;
 use crate::punch::budget::Budget;
@@ -32,7 +33,8 @@ use crate::wire::hello::Feature;
 use crate::wire::probe;
 use crate::wire::punch::{Message, Terms};
 
-use self::measure::{Asking, OwnNat};
+pub(super) use self::measure::Asking;
+use self::measure::OwnNat;
 use self::sockets::ExtraSockets;
 
 /// Plain probes without an answer before ports are guessed.
@@ -54,6 +56,8 @@ pub(super) struct Punching {
     mappings: Mappings,
     sockets: ExtraSockets,
     own: Option<OwnNat>,
+    /// What an operator wants to know.
+    pub(super) examining: Option<Examining>,
     /// How many questions of others are answered.
     answers: Budget,
     /// The extra socket from which they are answered a second time.
@@ -99,7 +103,7 @@ impl Node {
     /// Begins an attempt if plain probes did not help.
     pub(super) fn consider_punching(&mut self, peer: PeerId) {
         let now = self.now;
-        if self.punching.attempt.is_some() || !self.uses(peer, Feature::Punch) {
+        if self.punching.attempt.is_some() || !self.uses(peer, Feature::Punch) || !self.wants_datagrams(peer) {
             return;
         }
         if self.punching.mappings.held(now) > mappings::LIMIT / 2 {
@@ -111,6 +115,12 @@ impl Node {
             let round = u8::try_from(tunnel.retries.failures).unwrap_or(u8::MAX);
             self.begin_attempt(peer, round, None);
         }
+    }
+
+    /// Whether the two may write to each other straight: neither wants TCP only, and no third stands between them by decision.
+    pub(super) fn wants_datagrams(&self, peer: PeerId) -> bool {
+        let tcp_only = [PeerId::ME, peer].into_iter().any(|node| self.is_tcp_only(node));
+        !tcp_only && self.config.mesh.udp_discovery && self.relay_of(peer) == Some(peer)
     }
 
     fn begin_attempt(&mut self, peer: PeerId, round: u8, offered: Option<Terms>) {
@@ -129,7 +139,7 @@ impl Node {
     }
 
     pub(super) fn on_punch_message(&mut self, origin: PeerId, kind: u8, message: &[u8]) {
-        if !self.uses(origin, Feature::Punch) {
+        if !self.uses(origin, Feature::Punch) || !self.wants_datagrams(origin) {
             return;
         }
         match Message::parse(kind, message) {
@@ -242,6 +252,11 @@ impl Node {
         let current = self.peer(peer).and_then(|known| known.udp).map(|target| target.to);
         let mut seen = self.announced_addresses(peer).into_iter().chain(current);
         seen.any(|address| address.ip() == IpAddr::V4(ip))
+    }
+
+    /// Whether ports are being guessed to reach `peer`.
+    pub(super) fn is_guessing(&self, peer: PeerId) -> bool {
+        self.punching.attempt.as_ref().is_some_and(|attempt| attempt.peer == peer)
     }
 
     pub(super) fn punch_at(&mut self, at: Instant) {

@@ -30,6 +30,8 @@ pub(crate) enum Wake {
     Attend(PeerId),
     /// An attempt to get through NATs goes on.
     Punch,
+    /// Others have had time to say where they see this node.
+    Examined,
     /// Statements begin or end.
     Trust,
     /// Statements are to be said again, or reconciled.

@@ -15,6 +15,7 @@ use crate::node::io::{Activity, Event, Output};
 use crate::node::timers::Wake;
 use crate::packet::{MAX_FRAME, Packet};
 use crate::peer::pmtu::Pmtu;
+use crate::peer::tunnel::Tunnel;
 use crate::time::Instant;
 use crate::wire::datagram::{self, IDS};
 use crate::wire::options::Options;
@@ -189,7 +190,9 @@ impl Node {
             return current.into_iter().collect();
         }
         let announced = self.announced_addresses(peer);
-        let mut candidates: Vec<SocketAddr> = current.iter().map(|target| target.to).collect();
+        let mapped = self.tunnel(peer).map(|tunnel| tunnel.mapped).unwrap_or_default();
+        let mut candidates: Vec<SocketAddr> =
+            current.iter().map(|target| target.to).chain(mapped.addresses()).collect();
         if !announced.is_empty() {
             candidates.push(announced[self.rng.below(announced.len())]);
         }
@@ -211,8 +214,13 @@ impl Node {
 
     /// The socket that can reach `address`.
     pub(super) fn target(&self, address: SocketAddr) -> Option<UdpTarget> {
-        let socket = self.config.sockets.iter().position(|socket| socket.is_ipv4() == address.is_ipv4())?;
-        Some(UdpTarget { to: address, socket: u16::try_from(socket).ok()? })
+        Some(UdpTarget { to: address, socket: self.socket_for(address.is_ipv4())? })
+    }
+
+    /// The socket that the node listens on, for IPv4 or IPv6.
+    pub(super) fn socket_for(&self, v4: bool) -> Option<u16> {
+        let index = self.config.sockets.iter().position(|socket| socket.is_ipv4() == v4)?;
+        u16::try_from(index).ok()
     }
 
     pub(super) fn send_request(&mut self, peer: PeerId, target: UdpTarget, len: u16) {
@@ -239,8 +247,13 @@ impl Node {
             }
             return;
         }
-        let Some(session) = tunnel.session() else { return };
-        if !session.seal(PROBE, &mut packet) {
+        self.send_straight(peer, target, PROBE, packet);
+    }
+
+    /// Seals a record of this node's own, and sends it to `target` without a relay.
+    pub(super) fn send_straight(&mut self, peer: PeerId, target: UdpTarget, kind: u8, mut packet: Packet) {
+        let Some(session) = self.tunnel(peer).and_then(Tunnel::session) else { return };
+        if !session.seal(kind, &mut packet) {
             self.rekey(peer);
             return;
         }

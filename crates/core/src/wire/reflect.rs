@@ -7,7 +7,9 @@
 //!
 //! Both are equally long, so that nobody is sent more than it asked for.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
+
+use crate::wire::endpoint;
 
 /// Length of both, in bytes.
 pub const LEN: usize = 25;
@@ -57,24 +59,17 @@ impl Answer {
     pub fn parse(data: &[u8]) -> Option<Self> {
         let (mark, rest) = data.split_first_chunk::<4>().filter(|_| data.len() == LEN)?;
         let (from, rest) = rest.split_first()?;
-        let (ip, port) = rest.split_first_chunk::<16>()?;
-        let ip = IpAddr::V6(Ipv6Addr::from(*ip)).to_canonical();
-        let &[a, b, c, d] = port else { return None };
-        let seen = SocketAddr::new(ip, u16::from_be_bytes([a, b]));
-        Some(Self { mark: *mark, from_elsewhere: *from != 0, seen, other: u16::from_be_bytes([c, d]) })
+        let (seen, other) = rest.split_first_chunk()?;
+        let (seen, other) = (endpoint::decode(seen), u16::from_be_bytes(other.try_into().ok()?));
+        Some(Self { mark: *mark, from_elsewhere: *from != 0, seen, other })
     }
 
     /// Its bytes.
     pub fn encode(self) -> [u8; LEN] {
         let mut data = [0; LEN];
-        let ip = match self.seen.ip() {
-            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-            IpAddr::V6(ip) => ip,
-        };
         data[..4].copy_from_slice(&self.mark);
         data[4] = u8::from(self.from_elsewhere);
-        data[5..21].copy_from_slice(&ip.octets());
-        data[21..23].copy_from_slice(&self.seen.port().to_be_bytes());
+        data[5..23].copy_from_slice(&endpoint::encode(self.seen));
         data[23..].copy_from_slice(&self.other.to_be_bytes());
         data
     }

@@ -98,27 +98,26 @@ impl Cell {
         chances::between(&self.a, &self.b)
     }
 
-    /// The same with a single member that others can see.
-    pub fn run_with_one_member(&self, seed: u64) -> Outcome {
-        let world = World::new(seed);
-        world.expect_refusals();
-        let carol = world.node("carol");
-        let alice = world.node("alice").behind(self.a).knows(carol);
-        let bob = world.node("bob").behind(self.b).knows(carol);
-        world.settle(secs(30));
-        world.run_for(secs(10));
-        observe(&world, alice, bob)
-    }
-
     /// Lets two nodes talk that have not done so before.
     pub fn run(&self, seed: u64) -> Outcome {
+        self.run_among(seed, &["carol", "dave", "erin"])
+    }
+
+    /// The same with a single member that others can see.
+    pub fn run_with_one_member(&self, seed: u64) -> Outcome {
+        self.run_among(seed, &["carol"])
+    }
+
+    /// Alice knows the first two members, bob the first and the third.
+    fn run_among(&self, seed: u64, names: &[&str]) -> Outcome {
         let world = World::new(seed);
         world.expect_refusals();
-        let members = ["carol", "dave", "erin"].map(|name| world.node(name));
-        let _ = members[1].knows(members[0]);
-        let _ = members[2].knows(members[0]);
-        let alice = world.node("alice").behind(self.a).knows(members[0]).knows(members[1]);
-        let bob = world.node("bob").behind(self.b).knows(members[0]).knows(members[2]);
+        let members: Vec<Host<'_>> = names.iter().map(|name| world.node(name)).collect();
+        for member in members.iter().skip(1) {
+            let _ = member.knows(members[0]);
+        }
+        let alice = members.iter().take(2).fold(world.node("alice").behind(self.a), |host, &member| host.knows(member));
+        let bob = members.iter().step_by(2).fold(world.node("bob").behind(self.b), |host, &member| host.knows(member));
         world.settle(secs(30));
         world.run_for(secs(10));
         observe(&world, alice, bob)

@@ -1,6 +1,6 @@
 //! `NatTable`: the mappings of one NAT for one protocol.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use tinmesh_core::time::Instant;
@@ -47,9 +47,18 @@ impl Entry {
     }
 }
 
+/// A port that insiders asked the NAT to pass on.
+#[derive(Clone, Debug)]
+struct Forward {
+    inside: SocketAddr,
+    /// Who came in: the answers go out by this port too.
+    guests: BTreeSet<SocketAddr>,
+}
+
 /// The mappings of one NAT for one protocol.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NatTable {
+    forwards: BTreeMap<u16, Forward>,
     outward: BTreeMap<(SocketAddr, Remote), u16>,
     inward: BTreeMap<(u16, Remote), Entry>,
     allocator: Allocator,
@@ -57,6 +66,11 @@ pub(crate) struct NatTable {
 }
 
 impl NatTable {
+    /// Passes everything that comes to `port` on to `inside`.
+    pub(crate) fn forward(&mut self, port: u16, inside: SocketAddr) {
+        self.forwards.insert(port, Forward { inside, guests: BTreeSet::new() });
+    }
+
     /// The outer port for a packet from `inside` to `remote`, mapped anew if needed; `None`: there is none to be had.
     pub(crate) fn outbound(
         &mut self,
@@ -66,6 +80,10 @@ impl NatTable {
         remote: SocketAddr,
         dice: &mut Dice,
     ) -> Option<u16> {
+        let answers = |(_, forward): &(&u16, &Forward)| forward.inside == inside && forward.guests.contains(&remote);
+        if let Some((&port, _)) = self.forwards.iter().find(answers) {
+            return Some(port);
+        }
         let key = part(nat.mapping, remote);
         let known = self.outward.get(&(inside, key)).copied().filter(|&port| self.is_taken(nat, now, port, key));
         let port = match known {
@@ -80,6 +98,10 @@ impl NatTable {
 
     /// Where a packet from `remote` to the outer `port` goes, if it may.
     pub(crate) fn inbound(&mut self, nat: &Nat, now: Instant, port: u16, remote: SocketAddr) -> Option<SocketAddr> {
+        if let Some(forward) = self.forwards.get_mut(&port) {
+            forward.guests.insert(remote);
+            return Some(forward.inside);
+        }
         let permission = part(nat.filtering, remote);
         let exact = (port, part(nat.mapping, remote));
         let admits = |entry: &Entry| entry.admits(nat, now, permission);
@@ -160,6 +182,7 @@ impl NatTable {
 
     /// Forgets all mappings; the next ones get other ports where ports are not kept.
     pub(crate) fn forget(&mut self) {
+        self.forwards.clear();
         self.outward.clear();
         self.inward.clear();
         self.allocator.forget();

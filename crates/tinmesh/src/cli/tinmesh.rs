@@ -78,6 +78,13 @@ pub enum Command {
     Down,
     /// Show who is reachable, by which path, how fast.
     Status(StatusOptions),
+    /// Look for what is wrong, and say what to change.
+    #[command(
+        after_help = "Asks the daemon, and other nodes where they see this one: what NAT there is, by which path each node is\n\
+        reached, why not by a better one, and what you could do. What is not known is said to be not known.\n\n\
+        Exit codes: 0 nothing to change, 1 something to change."
+    )]
+    Doctor(Form),
     /// List what the daemon knows: nodes, edges, subnets, connections, graph, digraph, invitations.
     #[command(visible_alias = "list")]
     Dump(DumpOptions),

@@ -11,7 +11,10 @@ use rustix::net::RecvFlags;
 use tinmesh_os::process;
 use tinmesh_os::signals::Interrupts;
 
-use super::dump::{ConnectionLine, DumpError, EdgeLine, Line, NodeLine, StatementLine, SubnetLine, TrafficLine};
+use super::dump::{
+    ConnectionLine, DumpError, EdgeLine, ExaminationLine, HindranceLine, Line, NodeLine, StatementLine, SubnetLine,
+    TrafficLine,
+};
 use super::pid_file::PidFile;
 use super::request::{CONTROL, ControlRequest, kind};
 use super::stream::Records;
@@ -252,6 +255,22 @@ impl Client {
         Ok(lines.into_iter().map(|line| line.0).collect())
     }
 
+    /// Why paths are not direct, by node; nothing if the daemon does not know that.
+    ///
+    /// # Errors
+    /// If the daemon does not answer.
+    pub fn hindrances(&mut self) -> Result<Vec<HindranceLine>, ClientError> {
+        self.list_if_known(&ControlRequest::Hindrances)
+    }
+
+    /// What other nodes see of this one; nothing if the daemon does not know that.
+    ///
+    /// # Errors
+    /// If the daemon does not answer.
+    pub fn examine(&mut self) -> Result<Vec<ExaminationLine>, ClientError> {
+        self.list_if_known(&ControlRequest::Examine)
+    }
+
     /// Hands a statement to the daemon; gives in one word what became of it, or why it was refused.
     ///
     /// # Errors
@@ -332,6 +351,14 @@ impl Client {
             lines.push(T::parse(rest)?);
         }
         Err(ClientError::Unexpected)
+    }
+
+    /// The same, but a daemon that does not know the request, as tinc's, has nothing to say.
+    fn list_if_known<T: Line>(&mut self, request: &ControlRequest) -> Result<Vec<T>, ClientError> {
+        match self.list(request) {
+            Err(ClientError::Unexpected) => Ok(Vec::new()),
+            list => list,
+        }
     }
 
     fn set_patience(&self, patience: Option<Duration>) -> Result<(), ClientError> {

@@ -301,6 +301,59 @@ impl Line for StatementLine {
     }
 }
 
+/// Why packets for a node do not go straight by UDP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HindranceLine {
+    /// The node.
+    pub node: String,
+    /// Why, in one word.
+    pub word: String,
+    /// What the word counts, and seconds until the next attempt.
+    pub numbers: [u64; 2],
+}
+
+impl Line for HindranceLine {
+    const WHAT: &'static str = "hindrance";
+    const KIND: u32 = super::request::kind::HINDRANCES;
+
+    fn read(words: &mut Words<'_>) -> Option<Self> {
+        let (node, word) = (words.0.next()?.to_owned(), words.0.next()?.to_owned());
+        let mut number = || words.0.next()?.parse().ok();
+        Some(Self { node, word, numbers: [number()?, number()?] })
+    }
+}
+
+/// What others see of this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExaminationLine {
+    /// One saw it there.
+    Seen {
+        /// Who.
+        node: String,
+        /// Where.
+        address: std::net::SocketAddr,
+    },
+    /// How many were asked, and whether the filter lets in other ports than those written to.
+    Asked(u32, bool),
+}
+
+impl Line for ExaminationLine {
+    const WHAT: &'static str = "examination";
+    const KIND: u32 = super::request::kind::EXAMINE;
+
+    fn read(words: &mut Words<'_>) -> Option<Self> {
+        match words.0.next()? {
+            "seen" => {
+                let (node, ip) = (words.0.next()?.to_owned(), words.0.next()?.parse().ok()?);
+                let port = words.0.nth(1)?.parse().ok()?;
+                Some(Self::Seen { node, address: std::net::SocketAddr::new(ip, port) })
+            }
+            "asked" => Some(Self::Asked(words.0.next()?.parse().ok()?, words.0.next()? == "1")),
+            _ => None,
+        }
+    }
+}
+
 /// One connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionLine {

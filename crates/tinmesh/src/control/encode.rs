@@ -9,7 +9,7 @@ use tinmesh_core::crypto::record_key::Suite;
 use tinmesh_core::legacy::cipher::Cipher;
 use tinmesh_core::legacy::digest::Digest;
 use tinmesh_core::name::{ConnId, NodeName};
-use tinmesh_core::node::io::{ConnectionInfo, EdgeInfo, NodeInfo};
+use tinmesh_core::node::io::{ConnectionInfo, EdgeInfo, Examination, Hindrance, NodeInfo};
 use tinmesh_core::subnet::Subnet;
 use tinmesh_core::time::Instant;
 use tinmesh_core::wire::address::WireAddress;
@@ -119,6 +119,34 @@ pub fn connections(connections: &[ConnectionInfo], controls: &[ControlConnection
 /// The whole reply to [`Statements`](super::request::ControlRequest::Statements).
 pub fn statements(lines: &[String]) -> String {
     list(kind::STATEMENTS, lines, |line, out| out.write_str(line))
+}
+
+/// The whole reply to [`Hindrances`](super::request::ControlRequest::Hindrances): name, word, two numbers.
+pub fn hindrances(hindrances: &[(NodeName, Hindrance)]) -> String {
+    list(kind::HINDRANCES, hindrances, |(name, hindrance), out| {
+        let (word, one, two) = match *hindrance {
+            Hindrance::TcpOnlyHere => ("tcp-only-here", 0, 0),
+            Hindrance::TcpOnlyThere => ("tcp-only-there", 0, 0),
+            Hindrance::Indirect => ("indirect", 0, 0),
+            Hindrance::Idle => ("idle", 0, 0),
+            Hindrance::NoKeys => ("no-keys", 0, 0),
+            Hindrance::NoAddress => ("no-address", 0, 0),
+            Hindrance::NoAnswer { probes } => ("no-answer", u64::from(probes), 0),
+            Hindrance::Guessing => ("guessing", 0, 0),
+            Hindrance::Guessed { failures, wait } => ("guessed", u64::from(failures), wait.as_secs()),
+            Hindrance::Lossy => ("lossy", 0, 0),
+        };
+        write!(out, "{name} {word} {one} {two}")
+    })
+}
+
+/// The whole reply to [`Examine`](super::request::ControlRequest::Examine): `seen NAME ADDRESS port PORT` for each answer, and
+/// how many questions there were, and whether the filter forgives.
+pub fn examination(examination: &Examination) -> String {
+    let mut lines: Vec<String> =
+        examination.seen.iter().map(|(name, seen)| format!("seen {name} {} port {}", seen.ip(), seen.port())).collect();
+    lines.push(format!("asked {} {}", examination.asked, u8::from(examination.forgives)));
+    list(kind::EXAMINE, &lines, |line, out| out.write_str(line))
 }
 
 /// The reply to [`Accept`](super::request::ControlRequest::Accept): `18 65 OUTCOME`, or `18 65 refused WHY`.

@@ -37,6 +37,10 @@ pub mod kind {
     pub const STATEMENTS: u32 = 64;
     /// Take in a statement; only tinmesh knows it.
     pub const ACCEPT: u32 = 65;
+    /// Ask other nodes where they see this one; only tinmesh knows it.
+    pub const EXAMINE: u32 = 66;
+    /// List why paths are not direct; only tinmesh knows it.
+    pub const HINDRANCES: u32 = 67;
 }
 
 /// One line of a client.
@@ -82,6 +86,10 @@ pub enum ControlRequest {
     Statements,
     /// Take in a statement: its line.
     Accept(String),
+    /// Ask other nodes where they see this one.
+    Examine,
+    /// List why paths are not direct.
+    Hindrances,
     /// Something that is not implemented; the reply is `18 -1`.
     Unknown,
 }
@@ -122,6 +130,8 @@ impl ControlRequest {
             }
             kind::STATEMENTS => Self::Statements,
             kind::ACCEPT => Self::Accept(words.collect::<Vec<_>>().join(" ")),
+            kind::EXAMINE => Self::Examine,
+            kind::HINDRANCES => Self::Hindrances,
             _ => Self::Unknown,
         })
     }
@@ -144,6 +154,8 @@ impl ControlRequest {
             Self::Log { .. } => kind::LOG,
             Self::Statements => kind::STATEMENTS,
             Self::Accept(_) => kind::ACCEPT,
+            Self::Examine => kind::EXAMINE,
+            Self::Hindrances => kind::HINDRANCES,
             Self::Greeting | Self::Unknown => return None,
         })
     }
@@ -171,6 +183,8 @@ impl fmt::Display for ControlRequest {
             | Self::Retry
             | Self::Disconnect(None)
             | Self::Statements
+            | Self::Examine
+            | Self::Hindrances
             | Self::Unknown => Ok(()),
         }
     }
@@ -198,6 +212,8 @@ mod tests {
             ControlRequest::Pcap { snap_len: 96 },
             ControlRequest::Log { level: -1, colour: true },
             ControlRequest::Statements,
+            ControlRequest::Examine,
+            ControlRequest::Hindrances,
             ControlRequest::Accept("fides1 KEY 1 2 - - revoke SIGNATURE".to_owned()),
             ControlRequest::Unknown,
         ];

@@ -39,6 +39,7 @@ use crate::daemon::meta_sockets::{MetaEvent, MetaSockets};
 use crate::daemon::names::Names;
 use crate::daemon::own_subnets::OwnSubnets;
 use crate::daemon::packet_log;
+use crate::daemon::ports::Ports;
 use crate::daemon::proxying::Proxying;
 use crate::daemon::reload::Reload;
 use crate::daemon::resolver::{Purpose, Resolver};
@@ -89,6 +90,7 @@ pub struct ControlLoop {
     pub(super) reload: Reload,
     pub(super) log: Log,
     pub(super) service: Service,
+    pub(super) ports: Option<Ports>,
     pub(super) pulses: Vec<Pulse>,
     pub(super) times: Times,
     pub(super) sampler: Sampler,
@@ -209,9 +211,7 @@ impl ControlLoop {
             self.sample(time);
         }
         if due(self.times.settle) {
-            self.times.settle = None;
-            info!("Addresses of this machine changed");
-            self.tell(Input::NetworkChanged);
+            self.on_other_network();
         }
         if due(self.times.rest) {
             self.times.rest = None;
@@ -242,6 +242,7 @@ impl ControlLoop {
                 while let Some(answer) = self.resolver.next() {
                     self.on_answer(answer);
                 }
+                self.hear_router();
             }
             Some(Token::Signals) => self.on_signals(),
             Some(Token::Monitor) => self.on_monitor(),
@@ -380,16 +381,15 @@ impl ControlLoop {
             ControlRequest::Purge => Command::Purge,
             ControlRequest::Retry => Command::Retry,
             ControlRequest::Statements => Command::Statements,
+            ControlRequest::Examine => Command::Examine,
+            ControlRequest::Hindrances => Command::Hindrances,
             ControlRequest::Accept(line) => Command::Accept(vec![line.clone()]),
             ControlRequest::Disconnect(name) => match name.as_deref().map(tinmesh_core::name::NodeName::parse) {
                 Some(Ok(name)) => Command::Disconnect(name),
                 Some(Err(_)) => return self.answer(client, encode::done(kind::DISCONNECT, -2).as_bytes()),
                 None => return self.answer(client, encode::done(kind::DISCONNECT, -1).as_bytes()),
             },
-            ControlRequest::Greeting => {
-                let reply = crate::control::server::greeting_reply(self.reload.name(), std::process::id());
-                return self.answer(client, reply.as_bytes());
-            }
+            ControlRequest::Greeting => return self.answer(client, self.greeting().as_bytes()),
             ControlRequest::Stop => return self.stopping = true,
             ControlRequest::Reload => return self.on_reload(client),
             ControlRequest::Debug(level) => return self.on_debug(client, *level),
@@ -577,6 +577,8 @@ impl ControlLoop {
             (Reply::Done, ControlRequest::Retry) => encode::done(kind::RETRY, 0),
             (Reply::Done, _) => encode::done(kind::DISCONNECT, 0),
             (Reply::NotFound, _) => encode::done(kind::DISCONNECT, -2),
+            (Reply::Hindrances(hindrances), _) => encode::hindrances(hindrances),
+            (Reply::Examined(examination), _) => encode::examination(examination),
             (Reply::Statements(lines), _) => encode::statements(lines),
             (Reply::Accepted(outcomes), _) => encode::accepted(outcomes),
         };

@@ -22,7 +22,7 @@ use tinmesh_core::time::Instant;
 use tinmesh_os::clock;
 use tinmesh_os::device::Device;
 use tinmesh_os::poll::{Interest, Poller, Waker};
-use tinmesh_os::udp::Inbox;
+use tinmesh_os::udp::{Inbox, UdpSocket};
 use tracing::{error, warn};
 
 use self::faults::{Fate, Faults};
@@ -243,9 +243,17 @@ impl Work {
     /// Works what one call receives: not more, so that what waits elsewhere does not wait long.
     fn serve_socket(&mut self, index: u16) {
         let shared = Arc::clone(&self.line.shared);
-        let extra = Arc::clone(&self.extra);
-        let listening = shared.sockets.get(usize::from(index));
-        let Some(socket) = listening.or_else(|| extra.get(&index).map(Arc::as_ref)) else { return };
+        match shared.sockets.get(usize::from(index)) {
+            Some(socket) => self.receive(&shared, index, socket),
+            None => {
+                if let Some(socket) = self.extra.get(&index).cloned() {
+                    self.receive(&shared, index, &socket);
+                }
+            }
+        }
+    }
+
+    fn receive(&mut self, shared: &Shared, index: u16, socket: &UdpSocket) {
         self.line.receives_on(index);
         // An error of a datagram socket tells of an earlier datagram, not of this read.
         if socket.receive(&mut self.inbox).is_err() {

@@ -124,6 +124,9 @@ InterfaceMTU = 1400
 # Names of members work like host names: they are kept in /etc/hosts while the network is up.
 HostsFile = yes
 
+# The router, if it can do so, is asked to pass the ports of this node on, so that others reach it directly.
+UPnP = udponly
+
 # Connections are made as needed. To keep one to a certain node:
 #ConnectTo = NAME
 ",

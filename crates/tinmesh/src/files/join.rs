@@ -128,7 +128,9 @@ pub fn prepare(paths: &Paths, received: &Received<'_>, rng: &mut Rng) -> Result<
 }
 
 fn write_all(staging: &Staging, paths: &Paths, received: &Received<'_>, outcome: &Outcome) -> io::Result<()> {
-    staging.write("tinc.conf", outcome.tinc_conf.as_bytes(), 0o644)?;
+    // As in a network that is founded here; what the invitation says comes first, and counts.
+    let own = if received.form == Form::Variables { "UPnP = udponly\n" } else { "" };
+    staging.write("tinc.conf", format!("{}{own}", outcome.tinc_conf).as_bytes(), 0o644)?;
     staging.write("invitation-data", received.text, 0o644)?;
     for (name, text) in &outcome.hosts {
         staging.write(&format!("hosts/{name}"), text.as_bytes(), 0o644)?;

@@ -12,9 +12,11 @@ use tinmesh_core::packet::ETHERNET_HEADER;
 use tinmesh_core::wire::options::Options;
 
 use crate::control::client::{Client, ClientError};
-use crate::control::dump::{AES_256_GCM, ConnectionLine, NodeLine, SubnetLine, Traffic, status};
+use crate::control::dump::{AES_256_GCM, ConnectionLine, HindranceLine, NodeLine, SubnetLine, Traffic, status};
 
 pub(super) use render::{Rates, render};
+
+use super::reasons::reason;
 
 /// The state of this machine's node and of all others.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -56,6 +58,8 @@ pub struct Peer {
     /// How packets get there.
     #[serde(flatten)]
     pub path: Path,
+    /// Why packets do not go straight by UDP, where they do not and that is known.
+    pub reason: Option<String>,
     /// Hops of the way through the mesh; `null` if there is none.
     pub hops: Option<u32>,
     /// UDP round-trip time in milliseconds, if measured.
@@ -132,6 +136,17 @@ impl Status {
     /// # Errors
     /// If it does not answer as it should.
     pub fn read(client: &mut Client, network: Option<&str>) -> Result<Self, ClientError> {
+        Self::read_explained(client, network).map(|(status, _)| status)
+    }
+
+    /// The same, with why paths are not direct, as the daemon says it.
+    ///
+    /// # Errors
+    /// If it does not answer as it should.
+    pub fn read_explained(
+        client: &mut Client,
+        network: Option<&str>,
+    ) -> Result<(Self, Vec<HindranceLine>), ClientError> {
         let lists = Lists { nodes: client.nodes()?, subnets: client.subnets()?, connections: client.connections()? };
         let own = Self {
             node: client.name.clone(),
@@ -143,7 +158,10 @@ impl Status {
             connections: Vec::new(),
             peers: Vec::new(),
         };
-        Ok(own.fill(lists))
+        let mut status = own.fill(lists);
+        let hindrances = client.hindrances()?;
+        status.explain(&hindrances);
+        Ok((status, hindrances))
     }
 
     fn fill(mut self, lists: Lists) -> Self {
@@ -159,6 +177,13 @@ impl Status {
         self.peers = others.map(|node| Peer::read(node, of(&node.name), &self.node)).collect();
         self.peers.sort_by(|a, b| b.reachable.cmp(&a.reachable).then_with(|| a.name.cmp(&b.name)));
         self
+    }
+
+    fn explain(&mut self, hindrances: &[HindranceLine]) {
+        for peer in self.peers.iter_mut().filter(|peer| matches!(peer.path, Path::Tcp | Path::Relayed { .. })) {
+            let line = hindrances.iter().find(|line| line.node == peer.name);
+            peer.reason = line.and_then(reason).map(|reason| reason.says);
+        }
     }
 
     /// How many other nodes there is a way to.
@@ -203,6 +228,7 @@ impl Peer {
         Self {
             name: node.name.clone(),
             reachable: node.is_reachable(),
+            reason: None,
             hops: u32::try_from(node.distance).ok(),
             rtt_ms: node.rtt.filter(|_| measured).map(|rtt| rtt.as_micros() as f64 / 1000.0),
             mtu: u32::try_from(mtu).ok().filter(|mtu| searched && *mtu > 0),

@@ -1,6 +1,6 @@
 //! `tinmesh auth` between real daemons: what is said on one machine acts on the others.
 
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use crate::lab::machine::Machine;
 use crate::lab::mesh::{self, v4, wait_for_ping};
@@ -10,16 +10,8 @@ use crate::lab::{Daemon, Kind, Lab, run, secs, succeeds, wait_until};
 
 const OURS: Kind = Kind::Ours;
 
-/// `tinmesh` of a daemon, not yet run.
-fn tinmesh(lab: &Lab, daemon: &Daemon, words: &str) -> Command {
-    let mut command = daemon.namespace.command(lab.ours("tinmesh"));
-    command.arg("--config").arg(&daemon.dir).arg("--pidfile").arg(daemon.pidfile());
-    command.args(words.split(' ')).stdin(Stdio::null());
-    command
-}
-
 fn told(lab: &Lab, daemon: &Daemon, words: &str) -> String {
-    run(&mut tinmesh(lab, daemon, words))
+    run(&mut lab.tinmesh(daemon, words))
 }
 
 fn may(lab: &Lab, at: &Daemon, question: &str) -> bool {

@@ -108,13 +108,13 @@ fn the_emulator_blocks_and_loses_what_it_is_told_to() {
 }
 
 /// Alice and carol behind NATs, bob public; the daemons keep their places.
-struct Story {
-    mesh: [Daemon; 3],
-    hosts: [HostId; 3],
-    underlay: Underlay,
+pub(crate) struct Story {
+    pub(crate) mesh: [Daemon; 3],
+    pub(crate) hosts: [HostId; 3],
+    pub(crate) underlay: Underlay,
 }
 
-fn story(lab: &Lab, nats: [Nat; 2]) -> Story {
+pub(crate) fn story(lab: &Lab, nats: [Nat; 2]) -> Story {
     let namespaces = ["alice", "bob", "carol"].map(Namespace::new);
     let mut plan = UnderlayPlan::new(2);
     let nats = nats.map(|nat| plan.net().put_up(nat, None));

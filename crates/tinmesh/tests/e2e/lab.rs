@@ -86,6 +86,14 @@ impl Lab {
     pub(crate) fn ours(&self, name: &str) -> PathBuf {
         self.path("bin").join(name)
     }
+
+    /// `tinmesh` for a daemon, not yet run.
+    pub(crate) fn tinmesh(&self, daemon: &Daemon, words: &str) -> Command {
+        let mut command = daemon.namespace.command(self.ours("tinmesh"));
+        command.arg("--config").arg(&daemon.dir).arg("--pidfile").arg(daemon.pidfile());
+        command.args(words.split(' ')).stdin(Stdio::null());
+        command
+    }
 }
 
 /// Our program, or the one of that name in the directory `TINMESH_STAND_IN`: with tinc's there, the tests are tested.

@@ -9,6 +9,7 @@ mod control_protocol;
 mod control_tools;
 mod devices;
 mod differences;
+mod doctor;
 mod emulated;
 mod extensions;
 mod forms;

@@ -65,7 +65,7 @@ fn what_was_said_survives_a_restart() {
     mesh::start(&mut mesh);
     let line = said(&mesh[0], Sign::No, &mesh[1], "relay");
     keep(&mesh[0], std::slice::from_ref(&line));
-    wait_until(secs(20), "alice takes signals", || mesh[0].socket().exists());
+    wait_until(secs(20), "alice takes signals", || mesh[0].sees("alice", |_| true));
     mesh[0].signal("HUP");
     wait_for(&mesh[1], &line);
 

@@ -1,19 +1,19 @@
 //! A router that opens ports when it is asked: Debian's miniupnpd.
 //!
 //! ```text
-//!  alice ─ home ─ router (NAT, miniupnpd) ─ wan ─ bob
+//!  alice ─ home ─ router (NAT, miniupnpd) ─ wan ─ bob, and perhaps router (NAT) ─ carol
 //! ```
 
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::lab::mesh::{self, v4, wait_for_ping};
 use crate::lab::namespace::Namespace;
-use crate::lab::topology::{Segment, router};
-use crate::lab::traffic::inside;
+use crate::lab::topology::{Nat, Segment, nat, router};
+use crate::lab::traffic::{inside, ping};
 use crate::lab::{Daemon, Kind, Lab, run, secs, wait_until};
 
 /// The router and the program that opens its ports.
@@ -23,11 +23,13 @@ struct Router {
 }
 
 impl Router {
-    fn new(lab: &Lab, home: &Segment, wan: &Segment) -> Self {
-        let namespace = router("router", (home, &["192.168.1.1/24"]), (wan, &["192.0.2.1/24"]));
+    fn new(lab: &Lab, home: &Segment, wan: (&Segment, &str), settings: &str) -> Self {
+        let namespace = router("router", (home, &["192.168.1.1/24"]), (wan.0, &[wan.1]));
+        // Without `in` the router's kernel would take a probe that comes before the port is open for its own and remember
+        // that, so that nothing else of that flow is passed on later.
         namespace.nft(
             "table inet filter {
-                chain post { type nat hook postrouting priority 100; oifname wan0 masquerade; }
+                chain post { type nat hook postrouting priority 100; oifname wan0 masquerade fully-random; }
                 chain prerouting { type nat hook prerouting priority -100; jump opened_nat; }
                 chain forward {
                     type filter hook forward priority 0;
@@ -36,6 +38,7 @@ impl Router {
                     jump opened;
                     drop;
                 }
+                chain in { type filter hook input priority 0; iifname wan0 meta l4proto { tcp, udp } drop; }
                 chain opened { }
                 chain opened_nat { }
                 chain opened_post { }
@@ -43,11 +46,10 @@ impl Router {
         );
         // The address is only what it tells others; it takes none that is reserved for documents.
         let conf = lab.path("miniupnpd.conf");
-        let text = "ext_ifname=wan0\nlistening_ip=lan0\next_ip=11.0.0.1\nenable_upnp=yes\nenable_natpmp=no\n\
-                    secure_mode=yes\nupnp_table_name=filter\nupnp_nat_table_name=filter\nupnp_forward_chain=opened\n\
+        let text = "ext_ifname=wan0\nlistening_ip=lan0\next_ip=11.0.0.1\nmin_lifetime=1\nsecure_mode=yes\nupnp_table_name=filter\nupnp_nat_table_name=filter\nupnp_forward_chain=opened\n\
                     upnp_nat_chain=opened_nat\nupnp_nat_postrouting_chain=opened_post\nnotify_interval=900\n\
                     uuid=00000000-0000-0000-0000-000000000001\nallow 1-65535 192.168.1.0/24 1-65535\n";
-        std::fs::write(&conf, text).expect("the directory is ours");
+        std::fs::write(&conf, format!("{text}{settings}\n")).expect("the directory is ours");
         let log = std::fs::File::create(lab.path("miniupnpd.log")).expect("the directory is ours");
         let mut command = namespace.command(program());
         command.arg("-d").arg("-f").arg(&conf).arg("-P").arg(lab.path("miniupnpd.pid"));
@@ -56,9 +58,15 @@ impl Router {
         let router = Self { namespace, daemon };
         let log = lab.path("miniupnpd.log");
         wait_until(secs(10), "miniupnpd listens", || {
-            std::fs::read_to_string(&log).is_ok_and(|text| text.contains("HTTP listening on port"))
+            let said = ["HTTP listening on port", "Listening for NAT-PMP/PCP traffic"];
+            std::fs::read_to_string(&log).is_ok_and(|text| said.iter().any(|words| text.contains(words)))
         });
         router
+    }
+
+    /// Halts the program that opens ports, or lets it go on.
+    fn signal(&self, name: &str) {
+        run(Command::new("kill").args(["-s", name, &self.daemon.id().to_string()]));
     }
 
     /// The ports that it passes on.
@@ -90,7 +98,7 @@ fn answers(from: &Namespace) -> bool {
 fn meet(lines: &[&str], kind: Kind) -> (Lab, Router, [Daemon; 2]) {
     let lab = Lab::new();
     let (home, wan) = (Segment::new("home"), Segment::new("wan"));
-    let router = Router::new(&lab, &home, &wan);
+    let router = Router::new(&lab, &home, (&wan, "192.0.2.1/24"), "enable_upnp=yes\nenable_natpmp=no");
     let inner = home.host_behind("node", "192.168.1.100/24", "192.168.1.1");
     let outer = wan.host("node", &["192.0.2.2/24"]);
     let [alice, bob] = [mesh::node(&lab, 1, Kind::Ours, &inner), mesh::node(&lab, 2, kind, &outer)];
@@ -146,4 +154,71 @@ fn without_such_a_router_nothing_but_a_line_in_the_log_follows() {
     wait_until(secs(5), "the log says so", || alice.log().contains("[upnp] Unable to find a router that opens ports"));
 
     assert!(alice.stop().success());
+}
+
+/// Alice's router opens ports; carol's, which gives each destination another port, does not. Bob is reached by both.
+fn home_and_elsewhere(settings: &str) -> (Lab, Router, [Daemon; 3]) {
+    let lab = Lab::new();
+    let (home, wan, elsewhere) = (Segment::new("home"), Segment::new("wan"), Segment::new("elsewhere"));
+    let router = Router::new(&lab, &home, (&wan, "11.0.0.1/24"), settings);
+    let nat = nat("nat", (&elsewhere, "192.168.2.1/24"), (&wan, "11.0.0.3/24"), Nat::Symmetric);
+    let hosts = [
+        home.host_behind("node", "192.168.1.100/24", "192.168.1.1"),
+        wan.host("node", &["11.0.0.2/24"]),
+        elsewhere.host_behind("node", "192.168.2.100/24", "192.168.2.1"),
+    ];
+    hosts[2].keep(&nat);
+    let mut number = 0;
+    let mesh = hosts.map(|host| {
+        number += 1;
+        let node = mesh::node(&lab, number, Kind::Ours, &host);
+        // Nothing but the open port is to help.
+        node.config("Extensions = mapped");
+        node
+    });
+    let [alice, bob, carol] = &mesh;
+    bob.host("Address = 11.0.0.2");
+    alice.config("UPnP = yes").config("UPnPRefreshPeriod = 3");
+    for node in [alice, carol] {
+        node.config("ConnectTo = bob").knows(bob);
+        bob.knows(node);
+    }
+    alice.knows(carol);
+    carol.knows(alice);
+    (lab, router, mesh)
+}
+
+/// Carol writes to the port that alice's router opened, though it was slow, for as long as alice is there.
+fn the_port_is_used(settings: &str, says: &str) {
+    let (_lab, router, mut mesh) = home_and_elsewhere(settings);
+    router.signal("STOP");
+    mesh::start(&mut mesh);
+    let [mut alice, _bob, carol] = mesh;
+
+    wait_for_ping(&carol, &v4(1));
+    router.signal("CONT");
+    wait_until(secs(20), "carol writes to the open port", || {
+        ping(&carol.namespace, &v4(1));
+        carol.sees("alice", |node| node.direct() && node.address == "11.0.0.1" && node.port == "655")
+    });
+
+    assert!(alice.log().contains(says), "{}", alice.log());
+    // The lease is twice the period: without renewal it would be over.
+    std::thread::sleep(secs(8));
+    let opened = router.opened();
+    assert_eq!(opened.matches("dnat ip to 192.168.1.100:655").count(), 2, "{opened}");
+    assert!(carol.sees("alice", |node| node.direct()));
+    assert!(alice.stop().success());
+    let opened = router.opened();
+    assert!(!opened.contains("dnat"), "{opened}");
+}
+
+#[test]
+fn others_write_to_the_port_that_a_router_opened_by_pcp() {
+    the_port_is_used("enable_upnp=no\nenable_natpmp=yes", "[pcp] The router at 192.168.1.1 passes UDP port 655 on");
+}
+
+#[test]
+fn others_write_to_the_port_that_a_router_opened_by_upnp() {
+    the_port_is_used("enable_upnp=yes\nenable_natpmp=no", "[upnp] The router at 192.168.1.1:");
 }

@@ -1,18 +1,17 @@
 //! What others see of this node's ports: reflection, asked for and answered.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 use crate::dataplane::fib::UdpTarget;
 use crate::dataplane::record::{REFLECTION, REFLECTION_ASKED};
-use crate::name::{NodeId, PeerId};
+use crate::name::PeerId;
 use crate::node::Node;
-use crate::node::io::Output;
-use crate::node::punching::{Attempt, PATIENCE, Stage};
+use crate::node::punching::{Attempt, PATIENCE, Punching, Stage};
 use crate::packet::Packet;
+use crate::peer::asked::Mark;
 use crate::punch::law::{Law, Sample};
 use crate::time::Instant;
-use crate::wire::datagram;
 use crate::wire::hello::Feature;
 use crate::wire::reflect::{Answer, Ask};
 
@@ -37,40 +36,65 @@ pub(super) struct OwnNat {
 
 /// Questions to reflectors.
 #[derive(Debug, Default)]
-pub(super) struct Asking {
+pub(in crate::node) struct Asking {
     questions: Vec<Question>,
+    /// Whether an answer came from another port than the question went to.
     forgives: bool,
-    /// Whether there is only one to ask, who was asked at two ports then.
-    alone: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Question {
-    mark: [u8; 4],
+    mark: Mark,
+    peer: PeerId,
     main: bool,
-    seen: Option<(Ipv4Addr, u16)>,
+    seen: Option<SocketAddrV4>,
 }
 
 impl Asking {
+    /// Notes a question.
+    fn note(&mut self, mark: Mark, peer: PeerId, main: bool) {
+        self.questions.push(Question { mark, peer, main, seen: None });
+    }
+
+    /// Notes an answer. Gives the other port at which whoever gave it is to be asked too: with only one node to ask, what it
+    /// sees at two ports shows whether ours depend on the other side.
+    fn hear(&mut self, answer: &Answer) -> Option<u16> {
+        let SocketAddr::V4(seen) = answer.seen else { return None };
+        let alone = self.questions.len() == 1;
+        let question = self.questions.iter_mut().find(|question| question.mark == answer.mark)?;
+        if answer.from_elsewhere {
+            self.forgives = true;
+            return None;
+        }
+        question.seen = Some(seen);
+        Some(answer.other).filter(|&other| alone && question.main && other != 0)
+    }
+
+    /// What came of it, for an operator.
+    pub(in crate::node) fn results(&self) -> (usize, impl Iterator<Item = (PeerId, SocketAddrV4)>, bool) {
+        let seen = self.questions.iter().filter_map(|question| Some((question.peer, question.seen?)));
+        (self.questions.len(), seen, self.forgives)
+    }
+
     fn ports(&self, main: bool) -> Vec<u16> {
         let asked = self.questions.iter().filter(|question| question.main == main);
-        asked.filter_map(|question| Some(question.seen?.1)).collect()
+        asked.filter_map(|question| Some(question.seen?.port())).collect()
     }
 
     /// Ports of extra sockets, in the order in which they were asked for.
     fn samples(&self) -> Vec<Sample> {
         let extra = self.questions.iter().filter(|question| !question.main);
         let places = (0..).zip(extra);
-        places.filter_map(|(place, question)| Some(Sample { place, port: question.seen?.1 })).collect()
+        places.filter_map(|(place, question)| Some(Sample { place, port: question.seen?.port() })).collect()
     }
 
     /// The address that most reflectors saw.
     fn ip(&self) -> Option<Ipv4Addr> {
-        let seen: Vec<Ipv4Addr> = self.questions.iter().filter_map(|question| Some(question.seen?.0)).collect();
+        let seen: Vec<Ipv4Addr> = self.questions.iter().filter_map(|question| Some(*question.seen?.ip())).collect();
         seen.iter().max_by_key(|ip| seen.iter().filter(|other| other == ip).count()).copied()
     }
 
-    fn is_complete(&self) -> bool {
+    pub(in crate::node) fn is_complete(&self) -> bool {
         self.questions.iter().all(|question| question.seen.is_some())
     }
 }
@@ -166,30 +190,42 @@ impl Node {
     fn ask_reflectors(&mut self, socket: u16, main: bool) -> usize {
         let reflectors = self.reflectors();
         for &(peer, to) in &reflectors {
-            self.ask_reflector(peer, UdpTarget { to, socket }, main);
+            let mark = self.put_question(peer, UdpTarget { to, socket }, main);
+            let now = self.now;
+            if !main {
+                self.punching.mappings.note(now);
+            }
+            if let Some(attempt) = &mut self.punching.attempt {
+                attempt.asking.note(mark, peer, main);
+            }
         }
         reflectors.len()
     }
 
-    fn ask_reflector(&mut self, peer: PeerId, target: UdpTarget, main: bool) {
-        let (mark, now) = (self.rng.bytes(), self.now);
-        if !main {
-            self.punching.mappings.note(now);
+    /// Asks all reflectors from the socket that the node listens on, for an operator.
+    pub(in crate::node) fn ask_for_operator(&mut self) -> Asking {
+        let mut asking = Asking::default();
+        let Some(socket) = self.main_socket() else { return asking };
+        for (peer, to) in self.reflectors() {
+            asking.note(self.put_question(peer, UdpTarget { to, socket }, true), peer, true);
         }
-        if let Some(attempt) = &mut self.punching.attempt {
-            attempt.asking.questions.push(Question { mark, main, seen: None });
-        }
-        let ask = Ask { mark, twice: main };
-        self.send_reflection(peer, target, REFLECTION_ASKED, &ask.encode());
+        asking
     }
 
-    /// With only one node to ask, what it sees at two ports shows whether ours depend on the other side.
-    fn ask_at_other_port(&mut self, peer: PeerId, port: u16) {
-        let (Some(main), reflectors) = (self.main_socket(), self.reflectors()) else { return };
-        let &[(only, to)] = reflectors.as_slice() else { return };
-        let Some(attempt) = &mut self.punching.attempt else { return };
-        if only == peer && port != 0 && !std::mem::replace(&mut attempt.asking.alone, true) {
-            self.ask_reflector(peer, UdpTarget { to: SocketAddr::new(to.ip(), port), socket: main }, true);
+    fn put_question(&mut self, peer: PeerId, target: UdpTarget, twice: bool) -> Mark {
+        let mark = self.rng.bytes();
+        self.send_reflection(peer, target, REFLECTION_ASKED, &Ask { mark, twice }.encode());
+        mark
+    }
+
+    /// Takes an answer in, and asks whoever gave it at its other port too if there is nobody else.
+    fn hear_reflector(&mut self, peer: PeerId, answer: &Answer, asking: impl Fn(&mut Punching) -> Option<&mut Asking>) {
+        let Some(port) = asking(&mut self.punching).and_then(|asking| asking.hear(answer)) else { return };
+        let to = self.peer(peer).and_then(|known| known.udp).map(|target| SocketAddr::new(target.to.ip(), port));
+        let Some(target) = to.and_then(|to| self.target(to)) else { return };
+        let mark = self.put_question(peer, target, true);
+        if let Some(asking) = asking(&mut self.punching) {
+            asking.note(mark, peer, true);
         }
     }
 
@@ -208,12 +244,7 @@ impl Node {
     }
 
     fn send_reflection(&mut self, peer: PeerId, target: UdpTarget, kind: u8, data: &[u8]) {
-        let Some(session) = self.tunnel(peer).and_then(crate::peer::tunnel::Tunnel::session) else { return };
-        let mut packet = Packet::from_payload(data);
-        let ids = datagram::ids(NodeId::NULL, self.config.name.id());
-        if session.seal(kind, &mut packet) && packet.push_front(&ids) {
-            self.emit(Output::Transmit { target, packet });
-        }
+        self.send_straight(peer, target, kind, Packet::from_payload(data));
     }
 
     /// A node wants to know where its datagrams come from; the second answer goes first, as it tells of filters by arriving.
@@ -233,18 +264,9 @@ impl Node {
 
     pub(in crate::node) fn on_reflection(&mut self, peer: PeerId, data: &[u8]) {
         let Some(answer) = Answer::parse(data).filter(|_| self.uses(peer, Feature::Punch)) else { return };
-        let IpAddr::V4(ip) = answer.seen.ip() else { return };
-        let Some(Attempt { asking, stage, .. }) = &mut self.punching.attempt else { return };
-        let Some(question) = asking.questions.iter_mut().find(|question| question.mark == answer.mark) else { return };
-        if answer.from_elsewhere {
-            asking.forgives = true;
-            return;
-        }
-        let main = question.main;
-        question.seen = Some((ip, answer.seen.port()));
-        if main && matches!(stage, Stage::Main) {
-            self.ask_at_other_port(peer, answer.other);
-        }
+        self.hear_reflector(peer, &answer, |punching| Some(&mut punching.examining.as_mut()?.asking));
+        self.finish_examination_if_complete();
+        self.hear_reflector(peer, &answer, |punching| Some(&mut punching.attempt.as_mut()?.asking));
         let Some(Attempt { asking, stage, .. }) = &self.punching.attempt else { return };
         if asking.is_complete() && matches!(stage, Stage::Main | Stage::Pair | Stage::Many) {
             self.evaluate();

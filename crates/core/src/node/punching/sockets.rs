@@ -43,8 +43,7 @@ impl Node {
 
     /// The socket for IPv4 that the node listens on.
     pub(super) fn main_socket(&self) -> Option<u16> {
-        let index = self.config.sockets.iter().position(std::net::SocketAddr::is_ipv4)?;
-        u16::try_from(index).ok()
+        self.socket_for(true)
     }
 
     /// Opens the socket from which questions for reflection are answered a second time, before there are any.

@@ -5,20 +5,40 @@ use std::time::Duration;
 use tinmesh_core::node::io::Input;
 use tinmesh_core::time::Instant;
 use tinmesh_os::clock;
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use super::{ControlLoop, Pending};
+use crate::control::server::greeting_reply;
 use crate::daemon::log::CONNECTIONS;
+use crate::daemon::ports::Ports;
 
 /// The node is told what time it is when this has passed.
 pub(super) const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
-/// A clock that shows less than this, 2025, was never set; in milliseconds since 1970.
-const EARLIEST: u64 = 1_735_689_600_000;
 
 /// Names of members are written no more often.
 const NAMES_INTERVAL: Duration = Duration::from_millis(500);
 
 impl ControlLoop {
+    /// Addresses of this machine changed, and have settled.
+    pub(super) fn on_other_network(&mut self) {
+        self.times.settle = None;
+        info!("Addresses of this machine changed");
+        self.tell(Input::NetworkChanged);
+        self.ports.iter().for_each(Ports::ask_again);
+    }
+
+    /// Tells the node what the router passes on.
+    pub(super) fn hear_router(&mut self) {
+        while let Some(mapped) = self.ports.as_ref().and_then(Ports::next) {
+            self.tell(Input::Mapped(mapped));
+        }
+    }
+
+    /// The first line to a control client.
+    pub(super) fn greeting(&self) -> String {
+        greeting_reply(self.reload.name(), std::process::id())
+    }
+
     /// Opens a socket that the node wants.
     pub(super) fn open_socket(&self, socket: u16, beside: u16) -> Option<Pending> {
         let opened = self.shared.extra.open(socket, beside);
@@ -31,7 +51,7 @@ impl ControlLoop {
     pub(super) fn tell_clock(&mut self, time: Instant) {
         self.times.clock = Some(time);
         let unix_ms = clock::unix_millis();
-        if unix_ms >= EARLIEST {
+        if unix_ms >= clock::EARLIEST {
             self.tell(Input::Clock { unix_ms });
         }
     }

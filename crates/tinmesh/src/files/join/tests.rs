@@ -69,7 +69,7 @@ fn an_honest_invitation_becomes_a_configuration_with_variables() {
     let joined = join(&paths, &honest(), Form::Variables);
 
     let expected = "Name = bob\nConnectTo = alice\nIfconfig = 10.9.0.7/16\nRoute = 10.10.0.0/16 10.9.0.1\n\
-                    Mode = router\nHostsFile = yes\nInterfaceMTU = 1400\n";
+                    Mode = router\nHostsFile = yes\nInterfaceMTU = 1400\nUPnP = udponly\n";
     assert_eq!(read(&joined.paths, "tinc.conf"), expected);
     let own = read(&joined.paths, "hosts/bob");
     assert!(own.starts_with(&format!("Subnet = 10.9.0.7\n{}", keys::public_line(&joined.key))), "{own}");
@@ -164,7 +164,7 @@ fn an_inviter_cannot_draw_the_traffic_of_the_internet_to_itself() {
     let lines =
         ["Route = 0.0.0.0/0", "Route = 8.8.8.8", "Ifconfig = 8.0.0.1/8", "Ifconfig = 10.0.0.1/0", "Route = 2000::/3"];
     let joined = join(&paths, &format!("Name = bob\n{}\n", lines.join("\n")), Form::Variables);
-    assert_eq!(read(&paths, "tinc.conf"), "Name = bob\n");
+    assert_eq!(read(&paths, "tinc.conf"), "Name = bob\nUPnP = udponly\n");
     let told = joined.notes.iter().filter(|note| note.starts_with("Ignoring an address range of the Internet"));
     assert_eq!(told.count(), 5);
 }

@@ -23,6 +23,8 @@ const NODES: &str = "\
 18 3 frank 0416a26ba554 unknown port unknown 0 0 0 0 700000c da frank frank 1 1518 0 1518 1795352583 -1 0 0 0 0
 18 3
 ";
+const HINDRANCES: &str = "18 67 carol guessed 3 120\n18 67\n";
+const SEEN: &str = "18 66 seen bob 203.0.113.9 port 4000\n18 66 asked 1 0\n18 66\n";
 const EDGES: &str = "\
 18 4 bob alice 10.0.0.1 port 655 10.0.0.2 port 655 700000c 1
 18 4 bob carol unknown port unknown unspec port unspec 700000c 1
@@ -105,7 +107,8 @@ fn told_by(replies: &[&str], text: &str) -> Value {
 #[test]
 fn what_the_daemon_tells_is_documented() {
     for (text, replies) in [
-        ("status", &[NODES, SUBNETS, CONNECTIONS][..]),
+        ("status", &[NODES, SUBNETS, CONNECTIONS, HINDRANCES][..]),
+        ("doctor", &[NODES, SUBNETS, CONNECTIONS, HINDRANCES, SEEN]),
         ("dump nodes", &[NODES]),
         ("dump edges", &[EDGES]),
         ("dump subnets", &[SUBNETS]),
@@ -116,6 +119,10 @@ fn what_the_daemon_tells_is_documented() {
         if text == "status" {
             // This test has no network with a name.
             found.get_mut("network").unwrap().insert("text");
+        }
+        if text == "doctor" {
+            // Nor is there a node without a daemon.
+            found.get_mut("node").unwrap().insert("null");
         }
         assert_documented(text, &found);
     }

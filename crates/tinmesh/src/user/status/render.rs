@@ -73,6 +73,14 @@ pub(crate) fn render(status: &Status, now: u64, rates: Option<&Rates>, colour: b
         text.push_str(&path_colour(&peer.path).paint(&line(row, &widths), colour));
         text.push('\n');
     }
+    for peer in &status.peers {
+        if let Some(reason) = &peer.reason {
+            text.push_str(&format!("\n{} is not reached straight by UDP: {reason}", peer.name));
+        }
+    }
+    if status.peers.iter().any(|peer| peer.reason.is_some()) {
+        text.push_str("\nMore: tinmesh doctor\n");
+    }
     if status.peers.iter().any(is_legacy) {
         text.push_str(LEGACY_NOTE);
     }

@@ -128,7 +128,7 @@ fn a_lonely_node_is_told_how_to_invite() {
 fn json_has_the_documented_fields() {
     let status = serde_json::to_value(full()).unwrap();
     let bob = serde_json::json!({
-        "name": "bob", "reachable": true, "path": "udp", "address": "10.0.0.2:655", "hops": 1, "rtt_ms": 0.247,
+        "name": "bob", "reachable": true, "path": "udp", "address": "10.0.0.2:655", "reason": null, "hops": 1, "rtt_ms": 0.247,
         "mtu": 1500, "since": 1_795_352_583, "addresses": ["10.9.0.2"], "subnets": ["10.9.0.2"],
         "received": { "packets": 3, "bytes": 4260 }, "sent": { "packets": 4, "bytes": 1_234_567 }, "tinmesh": true,
         "protocol": "sptps",

@@ -12,6 +12,7 @@ use tinmesh_core::legacy::session::{Session, Suite};
 use tinmesh_core::packet::Packet;
 
 use super::{OLD, OURS, use_rsa};
+use crate::hostile::FLOOD;
 use crate::lab::mesh::{self, v4, wait_for_direct};
 use crate::lab::raw::{dial, hear};
 use crate::lab::raw_old::{RawOld, introduce};
@@ -159,8 +160,11 @@ fn garbage_and_copies_of_packets_do_not_disturb_tinc_1_0() {
         let socket = UdpSocket::bind("192.0.2.66:655").expect("the address is ours");
         let (mut noise, start, mut datagram) = (Rng::from_seed([5; 32]), Instant::now(), [0; 116]);
         while start.elapsed() < secs(4) {
-            noise.fill(&mut datagram);
-            let _ = socket.send_to(&datagram, "192.0.2.1:655");
+            for _ in 0..FLOOD {
+                noise.fill(&mut datagram);
+                let _ = socket.send_to(&datagram, "192.0.2.1:655");
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
     });
 

@@ -8,9 +8,7 @@ use crate::lab::{Daemon, Lab, run, secs, wait_until};
 
 /// What `tinmesh status` prints with these words.
 fn status(lab: &Lab, daemon: &Daemon, words: &[&str]) -> String {
-    let mut command = daemon.namespace.command(lab.ours("tinmesh"));
-    command.arg("-c").arg(&daemon.dir).arg("--pidfile").arg(daemon.pidfile());
-    run(command.arg("status").args(words))
+    run(lab.tinmesh(daemon, "status").args(words))
 }
 
 #[test]

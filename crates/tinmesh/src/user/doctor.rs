@@ -1,0 +1,213 @@
+//! `tinmesh doctor`: looks at this machine's part of the network, and says in plain words what is so and what to change.
+//!
+//! [`Report`] is also what `--json` prints, so its fields are an interface. What was not measured is said to be not known.
+
+mod network;
+mod render;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::io::Write;
+use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt as _;
+
+use anyhow::Result;
+use serde::Serialize;
+use tinmesh_os::clock;
+use tinmesh_os::netlink::Link;
+
+use super::place::Place;
+use super::reasons::reason;
+use super::status::{Path, Status};
+use crate::cli::tinmesh::commands::Form;
+use crate::config::edit;
+use crate::control::client::Client;
+use crate::control::dump::HindranceLine;
+use crate::tinc;
+use crate::tinc_daemon::Tool;
+
+/// The private keys, which nobody else may read.
+const SECRETS: [&str; 3] = ["ed25519_key.priv", "rsa_key.priv", "invitations/ed25519_key.priv"];
+
+/// How it is with something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum State {
+    /// As it should be.
+    Good,
+    /// Something to know.
+    Note,
+    /// Something to change.
+    Bad,
+    /// Not known.
+    Unknown,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Check {
+    /// What.
+    pub topic: &'static str,
+    /// How it is.
+    pub state: State,
+    /// The same in words.
+    pub says: String,
+    /// What the user could do; `null`: nothing.
+    pub advice: Option<String>,
+}
+
+/// Another node.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Peer {
+    /// Its name.
+    pub name: String,
+    /// How packets get there.
+    #[serde(flatten)]
+    pub path: Path,
+    /// UDP round-trip time in milliseconds, if measured.
+    pub rtt_ms: Option<f64>,
+    /// Largest IP packet that gets there in one datagram, once that is known.
+    pub mtu: Option<u32>,
+    /// Why the path is not better; `null` if it is direct, or not known.
+    pub reason: Option<String>,
+    /// What the user could do; `null`: nothing.
+    pub advice: Option<String>,
+}
+
+/// All that was found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Report {
+    /// This node's name; `null` if the daemon does not run.
+    pub node: Option<String>,
+    /// Whether there is nothing to change.
+    pub healthy: bool,
+    /// What was looked at on this machine and its network.
+    pub checks: Vec<Check>,
+    /// The other nodes.
+    pub peers: Vec<Peer>,
+}
+
+impl Check {
+    const fn new(topic: &'static str, state: State, says: String) -> Self {
+        Self { topic, state, says, advice: None }
+    }
+
+    fn advise(self, advice: impl Into<String>) -> Self {
+        Self { advice: Some(advice.into()), ..self }
+    }
+}
+
+/// Examines everything, and tells whether something is to be changed by the exit code: 0 no, 1 yes.
+pub(super) fn run(place: &Place, form: Form, out: &mut dyn Write) -> Result<u8> {
+    let report = examine(place)?;
+    if form.json {
+        super::json::print(&report, out)?;
+    } else {
+        write!(out, "{}", render::render(&report, super::colour_on_stdout(place.color)))?;
+    }
+    Ok(u8::from(!report.healthy))
+}
+
+fn examine(place: &Place) -> Result<Report> {
+    let mut checks = vec![files(place), keys(place), clock(clock::unix_millis())];
+    let (mut node, mut peers) = (None, Vec::new());
+    match place.connect() {
+        Err(error) => checks.push(Check::new("daemon", State::Bad, format!("{error:#}"))),
+        Ok(mut client) => {
+            let (status, hindrances) = Status::read_explained(&mut client, place.paths.netname.as_deref())?;
+            checks.push(daemon(&status));
+            checks.extend(examine_network(place, &mut client, &status)?);
+            peers = peers_of(&status, &hindrances);
+            node = Some(status.node);
+        }
+    }
+    let advised = peers.iter().any(|peer| peer.advice.is_some());
+    let healthy = !advised && checks.iter().all(|check| check.state != State::Bad);
+    Ok(Report { node, healthy, checks, peers })
+}
+
+fn files(place: &Place) -> Check {
+    let (findings, outcome) = tinc::findings(&Tool::new("tinmesh", &place.options, &place.paths));
+    let count = findings.len();
+    let advice = place.sudo("fsck");
+    match (outcome, count) {
+        (Err(_), _) => {
+            Check::new("files", State::Bad, "the configuration keeps the node from working".to_owned()).advise(advice)
+        }
+        (Ok(()), 0) => Check::new("files", State::Good, "no mistakes in the configuration".to_owned()),
+        (Ok(()), 1) => Check::new("files", State::Note, "one remark about the configuration".to_owned()).advise(advice),
+        (Ok(()), _) => {
+            Check::new("files", State::Note, format!("{count} remarks about the configuration")).advise(advice)
+        }
+    }
+}
+
+fn keys(place: &Place) -> Check {
+    let readable = |name: &&&str| {
+        let mode = fs::metadata(place.paths.confbase.join(**name)).map(|file| file.permissions().mode());
+        mode.is_ok_and(|mode| mode & 0o077 != 0)
+    };
+    let open: Vec<&str> = SECRETS.iter().filter(readable).copied().collect();
+    if open.is_empty() {
+        return Check::new("keys", State::Good, "nobody else can read the private keys".to_owned());
+    }
+    let paths: Vec<String> = open.iter().map(|name| place.paths.confbase.join(name).display().to_string()).collect();
+    let says = format!("other users can read {}", open.join(", "));
+    Check::new("keys", State::Bad, says).advise(format!("sudo chmod 600 {}", paths.join(" ")))
+}
+
+fn clock(unix_ms: u64) -> Check {
+    if unix_ms >= clock::EARLIEST {
+        return Check::new("clock", State::Good, "it was set; whether it is right is not known here".to_owned());
+    }
+    let says = "it was never set: statements that end cannot be judged".to_owned();
+    Check::new("clock", State::Bad, says).advise("start a time service, such as systemd-timesyncd or chrony")
+}
+
+fn daemon(status: &Status) -> Check {
+    let (reachable, all) = (status.reachable(), status.peers.len());
+    let says = format!("runs as process {}; {reachable} of {all} other nodes are reachable", status.pid);
+    match (reachable, all, status.connections.len()) {
+        (0, 0, _) => Check::new("daemon", State::Note, says).advise("sudo tinmesh invite"),
+        (0, _, 0) => Check::new("daemon", State::Bad, format!("{says}, and nobody is connected"))
+            .advise("is this machine on-line, and is TCP let out? see: tinmesh log 3"),
+        _ => Check::new("daemon", State::Good, says),
+    }
+}
+
+fn examine_network(place: &Place, client: &mut Client, status: &Status) -> Result<Vec<Check>> {
+    let seen = network::Seen::of(&client.examine()?);
+    let own: Vec<IpAddr> = Link::open()
+        .and_then(|mut link| link.addresses())
+        .map(|list| list.into_iter().map(|address| address.prefix.address).collect())
+        .unwrap_or_default();
+    let settings = fs::read(place.paths.tinc_conf()).unwrap_or_default();
+    let upnp = edit::values(&settings, "UPnP").into_iter().next_back();
+    Ok(vec![
+        network::datagrams(status),
+        network::nat(&seen, &own, &status.port),
+        network::filter(&seen),
+        network::lifetime(),
+        network::port_mapping(upnp.as_deref(), seen.is_translated(&own)),
+        network::path_mtu(status),
+        network::icmp(),
+    ])
+}
+
+fn peers_of(status: &Status, hindrances: &[HindranceLine]) -> Vec<Peer> {
+    let peer = |peer: &super::status::Peer| {
+        let straight = matches!(peer.path, Path::Udp { .. } | Path::Unreachable);
+        let line = hindrances.iter().find(|line| line.node == peer.name && !straight);
+        let why = line.and_then(reason);
+        Peer {
+            name: peer.name.clone(),
+            path: peer.path.clone(),
+            rtt_ms: peer.rtt_ms,
+            mtu: peer.mtu,
+            reason: why.as_ref().map(|why| why.says.clone()),
+            advice: why.and_then(|why| why.advice),
+        }
+    };
+    status.peers.iter().map(peer).collect()
+}

@@ -1,0 +1,135 @@
+//! What can be said of the network that this machine is in.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::{Check, State};
+use crate::control::dump::ExaminationLine;
+use crate::user::status::{Path, Status};
+
+/// What other nodes see of this one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) asked: u32,
+    pub(super) at: Vec<(String, SocketAddr)>,
+    pub(super) forgives: bool,
+}
+
+impl Seen {
+    pub(super) fn of(lines: &[ExaminationLine]) -> Self {
+        let mut seen = Self::default();
+        for line in lines {
+            match line {
+                ExaminationLine::Seen { node, address } => seen.at.push((node.clone(), *address)),
+                ExaminationLine::Asked(asked, forgives) => (seen.asked, seen.forgives) = (*asked, *forgives),
+            }
+        }
+        seen
+    }
+
+    /// Whether it is seen at addresses that it does not have; `None`: not known.
+    pub(super) fn is_translated(&self, own: &[IpAddr]) -> Option<bool> {
+        let (_, first) = self.at.first()?;
+        Some(!own.contains(&first.ip()))
+    }
+
+    fn addresses(&self) -> Vec<SocketAddr> {
+        let mut addresses: Vec<SocketAddr> = self.at.iter().map(|(_, address)| *address).collect();
+        addresses.sort();
+        addresses.dedup();
+        addresses
+    }
+}
+
+/// Whether UDP gets anywhere.
+pub(super) fn datagrams(status: &Status) -> Check {
+    let used = |peer: &&crate::user::status::Peer| peer.reachable && !matches!(peer.path, Path::Idle { .. });
+    let used: Vec<_> = status.peers.iter().filter(used).collect();
+    let straight = used.iter().filter(|peer| matches!(peer.path, Path::Udp { .. })).count();
+    let says = format!("{straight} of {} nodes that packets go to are reached straight by UDP", used.len());
+    if used.is_empty() {
+        let says = "not known: there were no packets for other nodes lately".to_owned();
+        Check::new("UDP", State::Unknown, says).advise("ping another node, and ask again")
+    } else if straight > 0 {
+        Check::new("UDP", State::Good, says)
+    } else {
+        Check::new("UDP", State::Bad, format!("{says}: it may be blocked here"))
+            .advise(format!("let UDP out, and answers in; better, open UDP port {}", status.port))
+    }
+}
+
+/// How the NAT gives ports.
+pub(super) fn nat(seen: &Seen, own: &[IpAddr], port: &str) -> Check {
+    let addresses = seen.addresses();
+    let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    let Some(translated) = seen.is_translated(own) else {
+        let says = if seen.asked == 0 {
+            "not known: no node that is reached straight by UDP could be asked"
+        } else {
+            "not known: the nodes that were asked did not answer"
+        };
+        return Check::new("NAT", State::Unknown, says.to_owned());
+    };
+    match (translated, addresses.as_slice()) {
+        (false, _) => Check::new("NAT", State::Good, format!("none: others see this machine at {}", list.join(", "))),
+        (true, [_]) if seen.at.len() > 1 => {
+            let says = format!("one outer port for all ({}): direct paths are found at once", list.join(", "));
+            Check::new("NAT", State::Good, says)
+        }
+        (true, [_]) => {
+            let says = format!("there is one, seen at {}; it takes two nodes to say more", list.join(", "));
+            Check::new("NAT", State::Note, says)
+        }
+        (true, _) => {
+            let says = format!("another outer port for each destination ({}): ports must be guessed", list.join(", "));
+            Check::new("NAT", State::Note, says)
+                .advise(format!("pass UDP port {port} on in the router, or set UPnP = udponly"))
+        }
+    }
+}
+
+/// Whom the NAT, or a firewall, lets in.
+pub(super) fn filter(seen: &Seen) -> Check {
+    if seen.at.is_empty() {
+        Check::new("filter", State::Unknown, "not known".to_owned())
+    } else if seen.forgives {
+        Check::new("filter", State::Good, "answers from other ports get in".to_owned())
+    } else {
+        Check::new("filter", State::Note, "only answers from where it was written to get in".to_owned())
+    }
+}
+
+/// How long the NAT keeps a port open.
+pub(super) fn lifetime() -> Check {
+    let says = "not measured; a packet every 10 s keeps it open (UDPDiscoveryKeepaliveInterval)".to_owned();
+    Check::new("mapping lifetime", State::Unknown, says)
+}
+
+/// Whether the router is asked to pass a port on.
+pub(super) fn port_mapping(upnp: Option<&str>, translated: Option<bool>) -> Check {
+    let asks = upnp.is_some_and(|word| ["yes", "udponly"].contains(&word.to_ascii_lowercase().as_str()));
+    let topic = "port mapping";
+    match (asks, translated) {
+        (true, _) => {
+            Check::new(topic, State::Good, "the router is asked by UPnP (the log tells the answer)".to_owned())
+        }
+        (false, Some(false)) => Check::new(topic, State::Good, "not needed".to_owned()),
+        (false, _) => Check::new(topic, State::Note, "the router is not asked".to_owned())
+            .advise("sudo tinmesh set UPnP udponly, then down and up, if it is your router"),
+    }
+}
+
+/// What sizes get through.
+pub(super) fn path_mtu(status: &Status) -> Check {
+    let known: Vec<u32> = status.peers.iter().filter_map(|peer| peer.mtu).collect();
+    let (Some(least), Some(most)) = (known.iter().min(), known.iter().max()) else {
+        return Check::new("path MTU", State::Unknown, "not known: no direct path was searched yet".to_owned());
+    };
+    let says = if least == most { format!("{least} bytes") } else { format!("{least} to {most} bytes, by node") };
+    let state = if *least < 1_280 { State::Note } else { State::Good };
+    Check::new("path MTU", state, format!("{says} of IP packet in one datagram, found by probes"))
+}
+
+/// Whether errors of routers come back.
+pub(super) fn icmp() -> Check {
+    Check::new("ICMP", State::Unknown, "not checked, and not needed: sizes are found by probes".to_owned())
+}

@@ -1,0 +1,99 @@
+use std::net::IpAddr;
+
+use super::network::{self, Seen};
+use super::*;
+use crate::cli::tinmesh::Network;
+use crate::control::fake_daemon::FakeDaemon;
+
+const OWN: [IpAddr; 1] = [IpAddr::V4(std::net::Ipv4Addr::new(192, 168, 1, 2))];
+
+fn seen(at: &[&str]) -> Seen {
+    let at = at.iter().map(|address| ("bob".to_owned(), address.parse().unwrap()));
+    Seen { asked: 2, at: at.collect(), forgives: false }
+}
+
+#[test]
+fn a_nat_is_described_by_what_others_see() {
+    let cases: [(&[&str], State, &str); 5] = [
+        (&[], State::Unknown, "did not answer"),
+        (&["192.168.1.2:655", "192.168.1.2:655"], State::Good, "none"),
+        (&["198.51.100.7:655", "198.51.100.7:655"], State::Good, "one outer port for all (198.51.100.7:655)"),
+        (&["198.51.100.7:655"], State::Note, "it takes two nodes"),
+        (&["198.51.100.7:655", "198.51.100.7:656"], State::Note, "another outer port for each destination"),
+    ];
+    for (at, state, words) in cases {
+        let check = network::nat(&seen(at), &OWN, "655");
+        assert!(check.state == state && check.says.contains(words), "{check:?}");
+    }
+    assert!(network::nat(&Seen::default(), &OWN, "655").says.contains("could be asked"));
+}
+
+#[test]
+fn a_clock_that_was_never_set_and_open_keys_are_to_be_changed() {
+    assert_eq!(clock(0).state, State::Bad);
+    assert_eq!(clock(clock::EARLIEST).state, State::Good);
+    let daemon = FakeDaemon::answering(&[]);
+    let place = place(&daemon);
+    assert_eq!(keys(&place).state, State::Good);
+    let key = place.paths.confbase.join("ed25519_key.priv");
+    fs::write(&key, "secret").unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let check = keys(&place);
+    assert_eq!((check.state, check.says.as_str()), (State::Bad, "other users can read ed25519_key.priv"));
+    assert!(check.advice.unwrap().starts_with("sudo chmod 600 /"));
+}
+
+#[test]
+fn port_mapping_is_proposed_behind_a_nat_only() {
+    assert_eq!(network::port_mapping(Some("Yes"), Some(true)).state, State::Good);
+    assert_eq!(network::port_mapping(None, Some(false)).advice, None);
+    assert!(network::port_mapping(Some("no"), Some(true)).advice.is_some());
+}
+
+fn place(daemon: &FakeDaemon) -> Place {
+    let paths = daemon.paths();
+    let network = Network { config: Some(paths.confbase.clone()), ..Network::default() };
+    let place = Place::named(&network).unwrap();
+    Place { paths, ..place }
+}
+
+/// What the daemon of alice says: bob is relayed by carol, because guesses failed; carol sees alice behind a NAT.
+const REPLIES: [&str; 5] = [
+    "18 3 bob 000000000001 unknown port unknown 0 0 0 0 700010c 5a carol bob 2 1518 0 1518 0 -1 0 0 0 0\n\
+     18 3 carol 000000000002 198.51.100.1 port 655 0 0 0 0 700010c da carol carol 1 1451 1451 1451 0 400 5 500 5 500\n18 3\n",
+    "18 5\n",
+    "18 6 carol 198.51.100.1 port 655 c 1 0\n18 6\n",
+    "18 67 bob guessed 3 120\n18 67\n",
+    "18 66 seen carol 203.0.113.9 port 4000\n18 66 seen carol 203.0.113.9 port 4001\n18 66 asked 2 0\n18 66\n",
+];
+
+#[test]
+fn the_report_says_why_and_what_to_do() {
+    let daemon = FakeDaemon::answering(&REPLIES);
+    let report = examine(&place(&daemon)).unwrap();
+    assert!(!report.healthy);
+    let text = render::render(&report, false);
+    for line in [
+        "• NAT               another outer port for each destination (203.0.113.9:4000, 203.0.113.9:4001): ports must be guessed",
+        "✗ bob    relayed by carol",
+        "         because the ports that NATs give were guessed in vain, 3 times; again in 2 min",
+        "✓ carol  direct by UDP, 198.51.100.1:655, packets up to 1437 bytes",
+    ] {
+        assert!(text.contains(line), "{line}\n\n{text}");
+    }
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["peers"][0]["path"], "relayed");
+    assert_eq!(json["peers"][0]["by"], "carol");
+    assert!(json["peers"][0]["advice"].as_str().unwrap().contains("UDP port"));
+    assert_eq!(json["healthy"], false);
+}
+
+#[test]
+fn without_a_daemon_the_report_says_how_to_start_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let network =
+        Network { config: Some(dir.path().to_owned()), pidfile: Some(dir.path().join("pid")), ..Network::default() };
+    let report = examine(&Place::named(&network).unwrap()).unwrap();
+    let daemon = report.checks.iter().find(|check| check.topic == "daemon").unwrap();
+    assert_eq!((report.healthy, daemon.state), (false, State::Bad));
+}

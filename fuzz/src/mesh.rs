@@ -502,6 +502,7 @@ pub(crate) fn fib() -> (Fib, Arc<Session>) {
         legacy: Arc::from([]),
         station: Arc::default(),
         learnt: Arc::default(),
+        relay_pace: None,
         gate: None,
     };
     (fib, theirs.session().expect("established"))
@@ -516,6 +517,7 @@ fn entry(peer: PeerId, name: NodeName, session: Option<Arc<Session>>) -> PeerEnt
         reachable: true,
         nexthop: if peer == PeerId::ME { peer } else { PeerId(1) },
         via: peer,
+        relay: None,
         options: Options(0x0700_000c),
         neighbour: peer == PeerId(1),
         udp: (peer != PeerId::ME).then_some(UdpTarget { to, socket: 0 }),

@@ -23,7 +23,7 @@ use crate::wire::relay::{Message, Offer};
 
 /// Packets went so lately that relays are looked for.
 const RECENT: Duration = Duration::from_secs(2);
-/// Neighbours of the peer that are tried as relays at a time.
+/// Nodes without a known path that are tried as relays at a time.
 const TRIED: usize = 2;
 /// They are tried in each of the first rounds, and then in one of so many.
 const EAGER_ROUNDS: u32 = 8;
@@ -65,7 +65,7 @@ impl Node {
         let Some(round) = self.tunnel_mut(peer).and_then(|tunnel| tunnel.relay.ask_due(now)) else { return };
         let Some(id) = self.peer(peer).map(|known| known.node_id) else { return };
         if round < EAGER_ROUNDS || round % LATER_ROUNDS == 0 {
-            self.try_neighbours(peer, round);
+            self.try_others(peer, round);
         }
         let relays = self.possible_relays(peer);
         for &relay in &relays {
@@ -101,17 +101,20 @@ impl Node {
         relays.into_iter().map(|(_, relay)| relay).take(MOST_ASKED).collect()
     }
 
-    /// Neighbours of `peer` may have a path to it that nobody here knows of: opens tunnels to a few, others each time.
-    fn try_neighbours(&mut self, peer: PeerId, round: u32) {
-        let ends = self.mesh.graph.edges(peer).map(|edge| edge.to);
-        let unknown = |end: &PeerId| {
-            let is_ours = self.options_of(*end).has(Options::TINMESH) && !self.refuses(*end);
-            *end != PeerId::ME && is_ours && self.fib.may_relay(*end) && !self.uses(*end, Feature::Relay)
+    /// Others may have a path to `peer` that nobody here knows of, its neighbours before all: opens tunnels to a few, others
+    /// each time.
+    fn try_others(&mut self, peer: PeerId, round: u32) {
+        let neighbours: Vec<PeerId> = self.mesh.graph.edges(peer).map(|edge| edge.to).collect();
+        let others = self.mesh.graph.ids().into_iter().filter(|other| !neighbours.contains(other));
+        let unknown = |other: &PeerId| {
+            let is_ours = self.options_of(*other).has(Options::TINMESH) && !self.refuses(*other);
+            let may = self.is_reachable(*other) && self.fib.may_relay(*other);
+            ![PeerId::ME, peer].contains(other) && is_ours && may && self.near(*other).is_none()
         };
-        let unknown: Vec<PeerId> = ends.filter(unknown).collect();
+        let unknown: Vec<PeerId> = neighbours.iter().copied().chain(others).filter(unknown).collect();
         let first = (round as usize * TRIED).checked_rem(unknown.len()).unwrap_or(0);
         let tried: Vec<PeerId> = unknown.iter().cycle().skip(first).take(TRIED.min(unknown.len())).copied().collect();
-        tried.into_iter().for_each(|end| self.use_tunnel(end));
+        tried.into_iter().for_each(|other| self.use_tunnel(other));
     }
 
     /// The path to a node that may be used as a relay.

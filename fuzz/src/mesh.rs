@@ -40,7 +40,7 @@ use tinmesh_core::wire::mapped::Mapped;
 use tinmesh_core::wire::options::Options;
 use tinmesh_core::wire::probe::{self, Probe};
 use tinmesh_core::wire::request::Request;
-use tinmesh_core::wire::{address_cache, datagram, health, punch, reflect};
+use tinmesh_core::wire::{address_cache, datagram, health, punch, reflect, relay};
 
 /// A target's body.
 pub(crate) type Target = fn(&[u8]);
@@ -64,6 +64,7 @@ pub(crate) const TARGETS: [(&str, Target); 19] = [
     ("statement_messages", statement_messages),
     ("health_messages", health_messages),
     ("punch_messages", punch_messages),
+    ("relay_messages", relay_messages),
     ("pieces", pieces),
     ("large_packets", large_packets),
 ];
@@ -91,6 +92,14 @@ fn health_messages(data: &[u8]) {
     let Some((kind, payload)) = data.split_first() else { return };
     if let Some(message) = health::Message::parse(*kind, payload) {
         assert_eq!(message.encode(), data);
+    }
+}
+
+/// A message about relays is read or not; what was read and written again means the same.
+fn relay_messages(data: &[u8]) {
+    let Some((kind, payload)) = data.split_first() else { return };
+    if let Some(message) = relay::Message::parse(*kind, payload) {
+        assert_eq!(relay::Message::parse(*kind, &message.encode()[1..]), Some(message));
     }
 }
 

@@ -62,7 +62,7 @@ fn a_relay_whose_line_gets_slow_is_left() {
     world.run_for(secs(20));
     assert_eq!(world.path(alice, bob), by(near));
 
-    let near = near.link(|link| link.latency = millis(200));
+    let _slow = near.link(|link| link.latency = millis(200));
     world.run_for(secs(40));
 
     assert_eq!(world.path(alice, bob), by(middle));

@@ -46,7 +46,7 @@ use tinmesh_core::wire::{address_cache, datagram, health, punch, reflect, relay}
 pub(crate) type Target = fn(&[u8]);
 
 /// All targets of this module by name; `fuzz/corpus/NAME` holds the corpus of each.
-pub(crate) const TARGETS: [(&str, Target); 19] = [
+pub(crate) const TARGETS: [(&str, Target); 20] = [
     ("requests", requests),
     ("subnets", subnets),
     ("signed_files", signed_files),

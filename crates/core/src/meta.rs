@@ -8,6 +8,7 @@
 //!
 //! Source: spec meta-protocol 2 to 7.
 
+pub mod backlog;
 pub mod connection;
 pub mod error;
 pub mod proxy;

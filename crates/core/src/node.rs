@@ -286,6 +286,7 @@ impl Node {
             Input::Received { conn, bytes } => self.on_received(conn, bytes),
             Input::Closed { conn } => self.on_closed(conn),
             Input::Queued { conn, bytes } => self.on_queued(conn, bytes),
+            Input::Stuck { conn } => self.on_stuck(conn),
             Input::Punt { punt, payload } => self.on_punt(punt, payload),
             Input::Learnt(mac) => self.on_learnt(mac),
             Input::TooBig { to, len } => self.on_too_big(to, len),

@@ -1,8 +1,10 @@
 //! TCP sockets, non-blocking and closed on exec, as `std` types (spec: meta-protocol 2).
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
@@ -16,10 +18,14 @@ pub struct TcpOptions {
     pub mark: u32,
     /// Use only this interface.
     pub interface: Option<String>,
+    /// Largest segment in bytes, in both directions, if it is to be shorter than the interface allows.
+    pub segment: Option<u32>,
 }
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 128;
+/// Bytes that the system takes beyond what is on its way; the rest waits where packets can still be dropped.
+const UNSENT: u32 = 128 << 10;
 /// `IPTOS_LOWDELAY`.
 const LOW_DELAY: u32 = 0x10;
 
@@ -66,10 +72,48 @@ pub fn connect(to: SocketAddr, local: Option<SocketAddr>, options: &TcpOptions) 
         socket.set_reuse_address(true)?;
         socket.bind(&local.into())?;
     }
+    if let Some(segment) = options.segment {
+        socket.set_tcp_mss(segment)?;
+    }
     match socket.connect(&to.into()) {
         Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
         Ok(()) | Err(_) => Ok(socket.into()),
     }
+}
+
+/// Lets connections that are accepted from now on have segments of at most so many bytes, in both directions; 0: no limit.
+pub fn limit_segments(listener: &TcpListener, segment: u32) -> io::Result<()> {
+    SockRef::from(listener).set_tcp_mss(segment)
+}
+
+/// Lets the connection end at once when it is closed, whatever waits to be sent: the other end is told.
+pub fn abandon(stream: &TcpStream) -> io::Result<()> {
+    SockRef::from(stream).set_linger(Some(Duration::ZERO))
+}
+
+/// How what was sent on a connection gets on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Whether some of it is not confirmed.
+    pub waits: bool,
+    /// How often it was sent again in vain since anything was confirmed (RFC 6298).
+    pub repeated: u8,
+}
+
+/// Asks the system how what was sent gets on.
+pub fn progress(stream: &TcpStream) -> io::Result<Progress> {
+    let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
+    let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
+    // SAFETY: the descriptor is open; the kernel writes at most `len` bytes, all of which belong to `info`.
+    let result = unsafe {
+        libc::getsockopt(stream.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &raw mut len)
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: all fields are integers, for which zeros and whatever the kernel wrote are values.
+    let info = unsafe { info.assume_init() };
+    Ok(Progress { waits: info.tcpi_unacked > 0, repeated: info.tcpi_retransmits })
 }
 
 /// Whether a connection came about, once its socket has become writable: `Ok(false)` if it is still in progress.
@@ -98,5 +142,6 @@ fn open(address: SocketAddr, options: &TcpOptions) -> io::Result<Socket> {
 /// Small messages go out at once, and ahead of bulk traffic.
 fn hurry(socket: &SockRef<'_>, remote: SocketAddr) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT)?;
     if remote.is_ipv6() { socket.set_tclass_v6(LOW_DELAY) } else { socket.set_tos_v4(LOW_DELAY) }
 }

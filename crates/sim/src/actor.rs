@@ -102,6 +102,7 @@ impl Actor {
             | Input::Woke(_)
             | Input::Learnt(_)
             | Input::Capture(_)
+            | Input::Stuck { .. }
             | Input::Trace(_) => {}
         }
     }

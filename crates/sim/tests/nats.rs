@@ -1,5 +1,6 @@
 //! Nodes behind NATs, by RFC 4787.
 
+use tinmesh_core::node::io::Event;
 use tinmesh_sim::{Nat, Path, Ports, World, minutes, secs};
 
 /// One line per pair of NATs: whether packets go straight once there is traffic.
@@ -169,4 +170,31 @@ fn a_port_of_a_node_that_wants_no_datagrams_is_not_written_to() {
         bob.probes().sent
     };
     assert_eq!(probes(true), probes(false));
+}
+
+#[test]
+fn a_port_of_a_former_session_is_forgotten_with_it() {
+    let world = World::new(11);
+    let relay = world.node("relay");
+    let alice = world.node("alice").behind(Nat::symmetric()).knows(relay);
+    let bob = world.node("bob").behind(Nat::symmetric()).knows(relay);
+    let told = || {
+        let told = |event: &Event| matches!(event, Event::Note(text) if text.contains("pass datagrams on to alice"));
+        world.events(bob).iter().filter(|(_, event)| told(event)).count()
+    };
+    world.settle(secs(5));
+    assert!(world.ping(alice, bob).arrives());
+    alice.map_port(7_000);
+    world.run_for(secs(2));
+    assert_eq!(told(), 1);
+
+    alice.power_off();
+    alice.start_after(secs(1));
+    world.run_for(secs(5));
+    assert!(world.ping(alice, bob).arrives());
+    alice.map_port(7_000);
+    world.run_for(secs(2));
+
+    assert!(!world.events(bob).iter().any(|(_, event)| matches!(event, Event::NodeDown { .. })));
+    assert_eq!(told(), 2, "it is news again");
 }

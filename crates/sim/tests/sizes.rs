@@ -111,6 +111,23 @@ fn a_path_that_becomes_narrow_is_measured_anew() {
     assert_eq!(world.report(flow).arrived, 1200);
 }
 
+/// A router that keeps quiet about it would lose them inside long segments of TCP as well.
+#[test]
+fn packets_that_a_path_does_not_take_whole_any_more_go_straight_in_two_pieces() {
+    let world = World::new(8);
+    let [alice, bob] = two(&world);
+    let flow = world.flow(alice, bob, 528, millis(20), u32::MAX);
+    world.run_for(secs(10));
+
+    bob.set_link_mtu(560, false);
+    let since = world.now();
+    world.run_for(secs(10));
+
+    let straight = world.direct_since(flow, since + secs(1)).expect("they go straight again");
+    assert!(straight.since(since) <= secs(3), "{:?}", straight.since(since));
+    assert!(measured(bob, alice).0 <= frame(560));
+}
+
 #[test]
 fn a_path_that_becomes_wide_again_is_used_in_full() {
     let world = World::new(6);

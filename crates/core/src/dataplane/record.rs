@@ -26,6 +26,13 @@ pub(crate) const REFLECTION: u8 = 17;
 pub(crate) const FIRST_PIECE: u8 = 24;
 /// Record type of the second half.
 pub(crate) const LAST_PIECE: u8 = 25;
+/// Bytes in front of a piece: number of the packet, type of its record.
+pub(crate) const PIECE_HEADER: usize = 3;
+
+/// Bytes of record data of the longer piece of a packet of `len` bytes.
+const fn longest_piece(len: usize) -> usize {
+    PIECE_HEADER + len.div_ceil(2)
+}
 
 impl Mode {
     /// The record type of packets that a node of this mode sends.
@@ -108,6 +115,9 @@ impl Fib {
             return None;
         }
         let Carrier::Udp { target, hop, ids } = self.carrier(PeerId::ME, to, len)? else { return None };
+        if hop != to.peer && self.goes_straight_in_pieces(to, packet.len()) {
+            return None;
+        }
         let kind = match compressed {
             Some(compressed) => {
                 packet.fill(compressed);
@@ -123,6 +133,26 @@ impl Fib {
         self.count_straight(hop);
         scratch.unsealed = scratch.defers.then_some(Unsealed { peer: to.peer, front: ids.map_or(0, |ids| ids.len()) });
         Some(carrier::transmit(target, ids, packet))
+    }
+
+    /// Whether `owner` joins pieces, and UDP carries those of a packet of `len` bytes.
+    pub(crate) fn carries_pieces(&self, owner: PeerId, len: usize) -> bool {
+        self.peer(owner).is_some_and(|to| to.reachable && self.carrier_of_pieces(to, len).is_some())
+    }
+
+    /// Whether a packet of `len` bytes that does not go straight to its owner does so in two pieces. Then it makes no detour:
+    /// what makes the straight way narrow is most often near one end, and makes the detour narrow as well.
+    fn goes_straight_in_pieces(&self, to: &PeerEntry, len: usize) -> bool {
+        to.via == to.peer && self.carrier_of_pieces(to, len) == Some(to.peer)
+    }
+
+    /// The node that datagrams with the pieces of a packet of `len` bytes are sent to.
+    fn carrier_of_pieces(&self, to: &PeerEntry, len: usize) -> Option<PeerId> {
+        to.session.as_ref().filter(|_| to.joins)?;
+        match self.carrier(PeerId::ME, to, longest_piece(len))? {
+            Carrier::Udp { hop, .. } => Some(hop),
+            Carrier::Tcp { .. } => None,
+        }
     }
 
     /// Seals half of a packet for `owner`; a punt means that it is sealed and goes over TCP, `None` that it cannot be sealed.

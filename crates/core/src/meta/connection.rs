@@ -9,6 +9,7 @@ use crate::crypto::rng::Rng;
 use crate::crypto::sptps::stream::{Stream, StreamEvent};
 use crate::invite::inviter::Inviter;
 use crate::legacy::link::Link;
+use crate::meta::backlog::Backlog;
 use crate::meta::error::PeerError;
 use crate::meta::proxy::{Prelude, Progress};
 use crate::name::{ConnId, NodeName, PeerId};
@@ -109,8 +110,8 @@ pub struct Connection {
     pub started: Instant,
     /// Our estimate of the weight in milliseconds.
     pub estimate: i32,
-    /// Bytes that wait to be written.
-    pub queued: usize,
+    /// What waits to be written.
+    pub backlog: Backlog,
     /// Bytes that may wait.
     pub patience: usize,
     input: Vec<u8>,
@@ -136,7 +137,7 @@ impl Connection {
             pinged: false,
             started: now,
             estimate: 0,
-            queued: 0,
+            backlog: Backlog::default(),
             patience: STALLED,
             input: Vec::new(),
             done: 0,

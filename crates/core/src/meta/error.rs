@@ -102,6 +102,9 @@ pub enum PeerError {
     /// No answer to a ping.
     #[error("did not answer a ping in time")]
     PingTimeout,
+    /// The path takes only shorter segments than this connection has.
+    #[error("its path has become narrower and says nothing of it: connecting again with shorter segments")]
+    Narrow,
     /// Does not read what we send.
     #[error("does not read: {0} bytes wait to be sent")]
     Stalled(usize),
@@ -163,6 +166,7 @@ impl PeerError {
             | Self::Upgraded
             | Self::HandshakeTimeout
             | Self::PingTimeout
+            | Self::Narrow
             | Self::Stalled(_)
             | Self::Closed
             | Self::Terminated

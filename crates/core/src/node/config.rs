@@ -106,7 +106,7 @@ pub struct MeshPolicy {
     /// Variable `MaxConnectionBurst`.
     pub max_connection_burst: u32,
     /// Variable `MaxOutputBufferSize`, in bytes.
-    pub max_output_buffer: usize,
+    pub max_output_buffer: Option<usize>,
 }
 
 impl Default for MeshPolicy {
@@ -120,7 +120,7 @@ impl Default for MeshPolicy {
             extensions: Features::all(),
             replay_window: 16,
             max_connection_burst: 10,
-            max_output_buffer: 15_180,
+            max_output_buffer: None,
         }
     }
 }

@@ -116,8 +116,9 @@ impl Node {
     }
 
     pub(super) fn on_queued(&mut self, id: ConnId, bytes: usize) {
+        let now = self.now;
         if let Some(conn) = self.connections.get_mut(&id) {
-            conn.queued = bytes;
+            conn.backlog.on_written(now, bytes);
         }
     }
 
@@ -269,7 +270,7 @@ impl Node {
         }
         self.send_everything(id);
         if let Some(conn) = self.connections.get_mut(&id) {
-            conn.patience = conn.queued + STALLED;
+            conn.patience = conn.backlog.waiting() + STALLED;
         }
     }
 
@@ -377,8 +378,8 @@ impl Node {
             return;
         }
         let Some(conn) = self.connections.get_mut(&id) else { return };
-        conn.queued += bytes.len();
-        let (queued, patience) = (conn.queued, conn.patience);
+        conn.backlog.add(bytes.len());
+        let (queued, patience) = (conn.backlog.waiting(), conn.patience);
         self.emit(Output::Send { conn: id, bytes });
         if queued > patience {
             self.terminate(id, &PeerError::Stalled(queued));

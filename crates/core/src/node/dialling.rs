@@ -325,7 +325,7 @@ impl Node {
         }
     }
 
-    fn hasten_ping(&mut self, id: ConnId) {
+    pub(super) fn hasten_ping(&mut self, id: ConnId) {
         let at: Instant = self.now;
         if self.connections.get(&id).is_some_and(|conn| !conn.pinged) {
             self.timers.set(Wake::Check(id), at);

@@ -61,6 +61,12 @@ pub enum Input<'a> {
         /// Bytes in the send queue.
         bytes: usize,
     },
+    /// The system has repeated what was sent on a connection, and nobody confirms it. Whoever tells this makes new
+    /// connections with short segments for a while.
+    Stuck {
+        /// The connection.
+        conn: ConnId,
+    },
     /// A packet that the data plane could not finish.
     Punt {
         /// Why, and what the payload is.

@@ -30,7 +30,7 @@ impl Node {
     pub(super) fn on_mapped_message(&mut self, origin: PeerId, message: &[u8]) {
         let Some(mapped) = Mapped::parse(message).filter(|_| self.uses(origin, Feature::Mapped)) else { return };
         let Some(tunnel) = self.tunnel_mut(origin) else { return };
-        if std::mem::replace(&mut tunnel.mapped, mapped) == mapped {
+        if std::mem::replace(&mut tunnel.agreement.mapped, mapped) == mapped {
             return;
         }
         if let Some(name) = self.name_of(origin) {
@@ -42,7 +42,8 @@ impl Node {
 
     /// Probes go there at once, if datagrams go straight to the peer and no address of it answers yet.
     fn try_mapped(&mut self, peer: PeerId) {
-        let Some(mapped) = self.tunnel(peer).filter(|tunnel| !tunnel.confirmed).map(|tunnel| tunnel.mapped) else {
+        let Some(mapped) = self.tunnel(peer).filter(|tunnel| !tunnel.confirmed).map(|tunnel| tunnel.agreement.mapped)
+        else {
             return;
         };
         if !self.wants_datagrams(peer) {

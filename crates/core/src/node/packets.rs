@@ -69,6 +69,9 @@ impl Node {
         if self.is_legacy(owner) {
             return self.on_legacy_plain(owner, source, packet);
         }
+        if self.split(owner, &packet) {
+            return;
+        }
         if let Some(conn) = self.peer(owner).and_then(|known| known.conn) {
             self.use_neighbour(owner);
             self.send_packet_request(conn, &packet);
@@ -120,8 +123,9 @@ impl Node {
 
     /// Random early drop before a packet is queued on a connection (spec: datagrams 7.4).
     fn is_congested(&mut self, conn: ConnId) -> bool {
-        let half = self.config.mesh.max_output_buffer / 2;
-        let queued = self.connections.get(&conn).map_or(0, |conn| conn.queued);
+        let Some(backlog) = self.connections.get(&conn).map(|conn| conn.backlog) else { return false };
+        let half = self.config.mesh.max_output_buffer.unwrap_or_else(|| backlog.limit()) / 2;
+        let queued = backlog.waiting();
         queued > half && (half == 0 || self.rng.below(half) < queued - half)
     }
 

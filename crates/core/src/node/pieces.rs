@@ -20,6 +20,21 @@ impl Node {
         if let Some(known) = self.peer(owner) {
             known.stats.count_out(packet.len() + ETHERNET_HEADER);
         }
+        self.send_pieces(owner, packet);
+    }
+
+    /// Sends a packet that UDP does not carry whole in two pieces, if UDP carries those: it is there sooner than over TCP,
+    /// and where a path has become narrower without a word, TCP may be stuck as well.
+    pub(super) fn split(&mut self, owner: PeerId, packet: &Packet) -> bool {
+        let goes = self.fib.carries_pieces(owner, packet.len());
+        if goes {
+            self.send_pieces(owner, packet);
+        }
+        goes
+    }
+
+    fn send_pieces(&mut self, owner: PeerId, packet: &Packet) {
+        let fib = Arc::clone(&self.fib);
         let kind = self.config.policy.mode.record_kind();
         let Some(tunnel) = self.tunnel_mut(owner) else { return };
         let pieces = tunnel.pieces.cut(kind, packet.payload());

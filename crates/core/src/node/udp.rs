@@ -190,7 +190,7 @@ impl Node {
             return current.into_iter().collect();
         }
         let announced = self.announced_addresses(peer);
-        let mapped = self.tunnel(peer).map(|tunnel| tunnel.mapped).unwrap_or_default();
+        let mapped = self.tunnel(peer).map(|tunnel| tunnel.agreement.mapped).unwrap_or_default();
         let mut candidates: Vec<SocketAddr> =
             current.iter().map(|target| target.to).chain(mapped.addresses()).collect();
         if !announced.is_empty() {

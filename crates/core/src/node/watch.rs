@@ -4,7 +4,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::dataplane::fib::UdpTarget;
-use crate::name::PeerId;
+use crate::meta::error::PeerError;
+use crate::name::{ConnId, PeerId};
 use crate::node::Node;
 use crate::peer::Peer;
 use crate::peer::watch::Finding;
@@ -82,6 +83,18 @@ impl Node {
         self.touch(peer);
         self.doubt(peer);
         true
+    }
+
+    /// Nobody confirms what was sent on a connection. If the path to that peer has become narrower, its segments are too
+    /// long, and another connection has shorter ones; else the peer is asked whether it is there.
+    pub(super) fn on_stuck(&mut self, id: ConnId) {
+        let Some(conn) = self.connections.get(&id).filter(|conn| conn.is_active()) else { return };
+        let tunnel = conn.peer.and_then(|peer| self.tunnel(peer));
+        if tunnel.is_some_and(|tunnel| tunnel.pmtu.has_shrunk(self.now)) {
+            self.terminate(id, &PeerError::Narrow);
+        } else {
+            self.hasten_ping(id);
+        }
     }
 
     /// Datagrams do not arrive at `peer`: packets take another way, and whoever is next on it is asked at once too.

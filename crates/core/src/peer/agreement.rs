@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::time::Instant;
 use crate::wire::hello::{Features, Hello};
+use crate::wire::mapped::Mapped;
 
 /// A hello that is not answered is repeated after so long.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,6 +22,8 @@ pub struct Agreement {
     pub done: bool,
     /// On what.
     pub features: Features,
+    /// Where routers pass datagrams on to the peer, as it has said since.
+    pub mapped: Mapped,
     sent: u8,
 }
 

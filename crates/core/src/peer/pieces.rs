@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::dataplane::record::PIECE_HEADER;
 use crate::packet::MAX_FRAME;
 use crate::time::Instant;
 
@@ -10,9 +11,6 @@ use crate::time::Instant;
 const PATIENCE: Duration = Duration::from_millis(50);
 /// Pieces that wait at most, the oldest goes first.
 const MOST: usize = 32;
-/// Bytes in front of a piece: number of the packet, type of its record.
-const HEADER: usize = 3;
-
 /// Record types of packets end here.
 const HIGHEST_KIND: u8 = 3;
 
@@ -44,7 +42,7 @@ impl Pieces {
 
     /// Takes a piece; gives the type and the packet if the other half was there.
     pub fn join(&mut self, now: Instant, last: bool, piece: &[u8]) -> Option<(u8, Vec<u8>)> {
-        let ([high, low, kind], data) = piece.split_first_chunk::<HEADER>()?;
+        let ([high, low, kind], data) = piece.split_first_chunk::<PIECE_HEADER>()?;
         let (number, kind) = (u16::from_be_bytes([*high, *low]), *kind);
         if kind > HIGHEST_KIND {
             return None;

@@ -273,6 +273,11 @@ impl Pmtu {
         *self = Self { max: high, mtu: self.mtu.min(high), phase: Phase::Refining { high }, pace, hole, ..Self::new() };
     }
 
+    /// Whether the path was found to be narrower than before a short time ago.
+    pub fn has_shrunk(&self, now: Instant) -> bool {
+        self.hole.is_some_and(|at| now.since(at) < STALE)
+    }
+
     /// How long to wait for an answer.
     pub const fn pace(&self) -> Duration {
         match self.phase {

@@ -23,7 +23,6 @@ use crate::peer::relay::RelayChoice;
 use crate::peer::watch::Watch;
 use crate::punch::retries::Retries;
 use crate::time::Instant;
-use crate::wire::mapped::Mapped;
 
 /// A session start that was not answered is repeated after so long (spec: datagrams 4.3).
 const KEY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -104,8 +103,6 @@ pub struct Tunnel {
     pub health: Health,
     /// How attempts to get through NATs went.
     pub retries: Retries,
-    /// Where routers pass datagrams on to the peer, as it says.
-    pub mapped: Mapped,
     /// Which relay packets take that cannot go straight.
     pub relay: RelayChoice,
     /// Packets that go or come in two records.
@@ -178,7 +175,6 @@ impl Tunnel {
             watch: Watch::default(),
             health: Health::default(),
             retries: Retries::default(),
-            mapped: Mapped::default(),
             relay: RelayChoice::default(),
             pieces: Pieces::default(),
             compression: 0,

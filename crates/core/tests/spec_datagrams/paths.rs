@@ -91,7 +91,7 @@ fn s7_4_over_tcp_the_datagram_follows_outside_any_record() {
 #[test]
 fn s7_4_packets_are_dropped_where_too_much_waits() {
     let sent = |waiting: usize| {
-        let mut bench = Bench::with(|config| config.mesh.max_output_buffer = 10_000).neighbour("bob", USUAL);
+        let mut bench = Bench::with(|config| config.mesh.max_output_buffer = Some(10_000)).neighbour("bob", USUAL);
         bench.session("bob", "bob");
         bench.forget();
         let conn = bench.conn("bob");
@@ -103,6 +103,26 @@ fn s7_4_packets_are_dropped_where_too_much_waits() {
     assert_eq!(sent(1000), 20, "half of it may wait");
     assert!((1..20).contains(&sent(7500)), "then some are dropped");
     assert_eq!(sent(10_000), 0, "and at last all");
+}
+
+#[test]
+fn s7_4_without_a_setting_as_much_may_wait_as_leaves_soon() {
+    let sent = |leaves_per_second: usize| {
+        let mut bench = Bench::new().neighbour("bob", USUAL);
+        bench.session("bob", "bob");
+        let conn = bench.conn("bob");
+        for _ in 0..20 {
+            bench.handle(Input::Queued { conn, bytes: 60_000 + leaves_per_second / 40 });
+            bench.wait(Duration::from_millis(25));
+            bench.handle(Input::Queued { conn, bytes: 60_000 });
+        }
+        bench.forget();
+        (0..20).for_each(|_| _ = bench.packet_to("bob", 100));
+        bench.heard("bob", "17").len()
+    };
+
+    assert_eq!(sent(12_500_000), 20, "on 100 Mbit/s they are gone within 5 ms");
+    assert_eq!(sent(12_500), 0, "on 100 kbit/s it takes five seconds");
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn an_unanswered_connection_is_in_progress() {
 #[test]
 fn the_local_end_mark_and_interface_can_be_chosen() {
     in_namespace(65_536, || {
-        let options = TcpOptions { mark: 7, interface: Some("lo".to_owned()) };
+        let options = TcpOptions { mark: 7, interface: Some("lo".to_owned()), segment: None };
         let listener = listen("127.0.0.1:0".parse().unwrap(), &options).unwrap();
         let local = Some("127.0.0.9:0".parse().unwrap());
 
@@ -106,4 +106,31 @@ fn the_local_end_mark_and_interface_can_be_chosen() {
             assert_eq!(SockRef::from(end).device().unwrap().as_deref(), Some(&b"lo"[..]));
         }
     });
+}
+
+#[test]
+fn segments_are_as_short_as_either_end_wants() {
+    for limited in ["listener", "caller"] {
+        let (listening, calling) = if limited == "listener" { (480, None) } else { (0, Some(480)) };
+        let listener = listen("127.0.0.1:0".parse().unwrap(), &TcpOptions::default()).unwrap();
+        limit_segments(&listener, listening).unwrap();
+        let options = TcpOptions { segment: calling, ..TcpOptions::default() };
+        let outgoing = connect(listener.local_addr().unwrap(), None, &options).unwrap();
+        wait_readable(&listener);
+        let (incoming, _) = accept(&listener, &TcpOptions::default()).unwrap();
+        wait_writable(&outgoing);
+        for end in [&outgoing, &incoming] {
+            let segment = SockRef::from(end).tcp_mss().unwrap();
+            assert!((400..=480).contains(&segment), "{limited}: {segment}");
+        }
+    }
+}
+
+#[test]
+fn what_is_confirmed_does_not_wait() {
+    let (mut outgoing, mut incoming, _) = connected("127.0.0.1:0");
+    outgoing.write_all(b"hello").unwrap();
+    wait_readable(&incoming);
+    assert_eq!(incoming.read(&mut [0; 10]).unwrap(), 5);
+    assert_eq!(progress(&outgoing).unwrap(), Progress { waits: false, repeated: 0 });
 }

@@ -163,9 +163,7 @@ fn mesh(reader: &mut Reader<'_>) -> Result<MeshPolicy, ConfigError> {
         local_discovery: reader.bool("LocalDiscovery").unwrap_or(default.local_discovery),
         replay_window: window.map_or(default.replay_window, |bytes| u16::try_from(bytes).unwrap_or(u16::MAX)),
         max_connection_burst: burst,
-        max_output_buffer: reader
-            .count("MaxOutputBufferSize")?
-            .map_or(default.max_output_buffer, |bytes| bytes as usize),
+        max_output_buffer: reader.count("MaxOutputBufferSize")?.map(|bytes| bytes as usize),
     })
 }
 

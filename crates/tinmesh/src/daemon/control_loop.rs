@@ -5,6 +5,7 @@
 //! ```
 
 mod chores;
+mod workers;
 
 use std::collections::VecDeque;
 use std::io;
@@ -45,7 +46,7 @@ use crate::daemon::reload::Reload;
 use crate::daemon::resolver::{Purpose, Resolver};
 use crate::daemon::scripts::Scripts;
 use crate::daemon::service::Service;
-use crate::daemon::shared::{CAPTURE_QUEUE, Captured, FromWorker, Shared, is_too_big};
+use crate::daemon::shared::{Captured, FromWorker, Shared, is_too_big};
 use crate::daemon::standby::Standby;
 use crate::daemon::store::Store;
 use crate::daemon::token::Token;
@@ -59,8 +60,6 @@ const SETTLE_INTERVAL: Duration = Duration::from_millis(300);
 const REST: Duration = Duration::from_millis(100);
 /// Time asleep that counts: shorter gaps are the clocks' own differences.
 const SLEEP: Duration = Duration::from_secs(5);
-/// Words of workers handled before sockets get their turn.
-const WORDS_TURN: usize = 256;
 /// Log lines that may wait for subscribers.
 const LINES: usize = 1024;
 /// Id of commands whose reply nobody waits for.
@@ -120,6 +119,8 @@ pub struct Times {
     sample: Option<Instant>,
     settle: Option<Instant>,
     rest: Option<Instant>,
+    /// When to look how what was sent on connections gets on.
+    progress: Option<Instant>,
     /// When names of members may be written again.
     names: Option<Instant>,
     /// When the node was last told what time it is.
@@ -183,7 +184,8 @@ impl ControlLoop {
     fn patience(&self) -> Option<Duration> {
         let names = self.names.as_ref().filter(|names| names.is_dirty()).and(self.times.names);
         let (node, watchdog) = (self.node.poll_timeout(), self.service.deadline());
-        let times = [node, watchdog, self.times.sample, self.times.settle, self.times.rest, names];
+        let Times { sample, settle, rest, progress, .. } = self.times;
+        let times = [node, watchdog, sample, settle, rest, progress, names];
         times.into_iter().flatten().min().map(|at| at.since(now()))
     }
 
@@ -216,6 +218,9 @@ impl ControlLoop {
         if due(self.times.rest) {
             self.times.rest = None;
             self.meta.listen(true, &self.poller);
+        }
+        if due(self.times.progress) {
+            self.look_at_connections(time);
         }
         self.write_names(time);
         self.service.on_time(time);
@@ -281,44 +286,6 @@ impl ControlLoop {
                 self.meta.listen(false, &self.poller);
                 self.times.rest = Some(now() + REST);
             }
-        }
-    }
-
-    fn hear_workers(&mut self) -> io::Result<()> {
-        if let Some(cause) = self.shared.failure.get() {
-            return Err(io::Error::new(cause.kind(), format!("the network device failed: {cause}")));
-        }
-        for _ in 0..CAPTURE_QUEUE {
-            let Ok(frames) = self.captured.try_recv() else { break };
-            self.show(&frames);
-        }
-        for count in 0..=WORDS_TURN {
-            if count == WORDS_TURN {
-                self.shared.control.wake();
-                break;
-            }
-            match self.words.try_recv() {
-                Ok(FromWorker::Punt { punt, payload }) => self.tell(Input::Punt { punt, payload: &payload }),
-                Ok(FromWorker::Learnt(mac)) => self.tell(Input::Learnt(mac)),
-                Ok(FromWorker::TooBig { to, len }) => self.tell(Input::TooBig { to, len }),
-                Err(_) => break,
-            }
-        }
-        Ok(())
-    }
-
-    /// Shows frames to the clients that watch packets.
-    fn show(&mut self, frames: &[Box<[u8]>]) {
-        for frame in frames {
-            self.control.publish_packet(frame, &self.poller);
-        }
-    }
-
-    /// Has packets copied while somebody watches.
-    fn follow_packets(&mut self) {
-        let wanted = self.control.captures();
-        if self.shared.captures.swap(wanted, Relaxed) != wanted {
-            self.tell(Input::Capture(wanted));
         }
     }
 
@@ -474,6 +441,7 @@ impl ControlLoop {
                     }
                     return;
                 }
+                self.times.progress.get_or_insert_with(|| now() + chores::PROGRESS_INTERVAL);
                 pending.extend(happened.into_iter().map(Pending::Meta));
                 continue;
             };

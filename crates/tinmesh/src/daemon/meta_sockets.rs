@@ -8,6 +8,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use tinmesh_core::name::ConnId;
+use tinmesh_core::time::Instant;
 use tinmesh_os::poll::{Event, Interest, Poller};
 use tinmesh_os::tcp::{self, TcpOptions};
 use tracing::debug;
@@ -16,6 +17,8 @@ use crate::daemon::log::CONNECTIONS;
 use crate::daemon::program::Program;
 use crate::daemon::token::Token;
 use crate::files::reason;
+
+mod progress;
 
 /// Sockets of strangers that are kept open, unread (spec: meta-protocol 2.3).
 const TARPIT: usize = 10;
@@ -54,6 +57,8 @@ struct Meta {
     output: Vec<u8>,
     written: usize,
     interest: Interest,
+    /// Whether the system repeats in vain what was sent.
+    stuck: bool,
 }
 
 /// What carries a connection.
@@ -69,6 +74,8 @@ pub struct MetaSockets {
     tarpit: VecDeque<TcpStream>,
     unflushed: BTreeSet<ConnId>,
     outgoing: Outgoing,
+    /// Until when new connections have short segments.
+    narrow: Option<Instant>,
     accepted: u64,
     buffer: Vec<u8>,
 }
@@ -88,6 +95,7 @@ impl MetaSockets {
             tarpit: VecDeque::new(),
             unflushed: BTreeSet::new(),
             outgoing,
+            narrow: None,
             accepted: 0,
             buffer: vec![0; READ_CHUNK],
         })
@@ -131,7 +139,8 @@ impl MetaSockets {
         let interest = if connecting { Interest::WRITE } else { Interest::READ };
         poller.add(&stream, Token::Meta(conn).into(), interest)?;
         let others = VecDeque::new();
-        self.metas.insert(conn, Meta { stream, connecting, others, output: Vec::new(), written: 0, interest });
+        let meta = Meta { stream, connecting, others, output: Vec::new(), written: 0, interest, stuck: false };
+        self.metas.insert(conn, meta);
         Ok(())
     }
 
@@ -183,6 +192,10 @@ impl MetaSockets {
         // Whatever cannot be written now is lost with the connection.
         meta.write().ok();
         poller.remove(&meta.stream).ok();
+        if let (true, Stream::Tcp(stream)) = (meta.stuck, &meta.stream) {
+            // The other end would not hear of an orderly end. If this fails, it finds out later.
+            tcp::abandon(stream).ok();
+        }
         if let (true, Stream::Tcp(stream)) = (tarpit, meta.stream) {
             self.tarpit.push_back(stream);
             if self.tarpit.len() > TARPIT {

@@ -148,7 +148,7 @@ impl Opened {
 }
 
 fn tcp_options(settings: &DaemonSettings) -> TcpOptions {
-    TcpOptions { mark: settings.fwmark, interface: settings.bind_to_interface.clone() }
+    TcpOptions { mark: settings.fwmark, interface: settings.bind_to_interface.clone(), segment: None }
 }
 
 /// Two sockets of the same number, or what kind of them failed, and why.

@@ -1,9 +1,11 @@
 //! UDP paths that are cut, throttled or narrowed while packets flow.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::lab::mesh::{self, v4, wait_for_direct};
 use crate::lab::namespace::Namespace;
+use crate::lab::status::NodeStatus;
 use crate::lab::topology::{Segment, black_hole, block_udp, router};
 use crate::lab::traffic::{Pinging, Transfer, ping_whole, transfer};
 use crate::lab::{Daemon, Kind, Lab, secs, wait_until};
@@ -81,16 +83,53 @@ fn a_transfer_whose_udp_is_throttled_goes_on_over_tcp() {
     );
 }
 
-#[test]
-fn a_path_that_shrinks_under_traffic_without_a_word_is_measured_anew() {
+/// What one TCP stream through a tunnel without UDP reaches of what it reaches beside it, on a way of 100 Mbit/s that
+/// loses so many of 1,000 packets.
+fn share_of_plain_tcp(lost: u32) -> f64 {
     let lab = Lab::alone();
+    let mut mesh = mesh::pair(&lab, [Kind::Ours, Kind::Ours]);
+    for daemon in &mesh {
+        daemon.namespace.shell("tc qdisc add dev eth0 root tbf rate 100mbit burst 32k latency 50ms");
+        daemon.namespace.nft(&format!(
+            "table inet lab {{
+                chain in {{
+                    type filter hook input priority 0;
+                    iifname \"eth*\" meta l4proto udp drop;
+                    iifname \"eth*\" numgen random mod 1000 < {lost} drop;
+                }}
+            }}"
+        ));
+    }
+    mesh::start(&mut mesh);
+    let [alice, bob] = &mesh;
+    mesh::wait_for_ping(alice, &v4(2));
+
+    let plain = rate(&transfer(&alice.namespace, &bob.namespace, "192.0.2.2", 40 * MEGABYTE));
+    let tunnelled = rate(&transfer(&alice.namespace, &bob.namespace, &v4(2), 40 * MEGABYTE));
+
+    eprintln!("Mbit/s with {lost} of 1,000 lost: {tunnelled:.1} over TCP, {plain:.1} without a tunnel");
+    tunnelled / plain
+}
+
+#[test]
+fn a_transfer_without_udp_is_nearly_as_fast_as_plain_tcp() {
+    assert!(share_of_plain_tcp(0) >= 0.8);
+}
+
+#[test]
+fn a_transfer_without_udp_on_a_way_that_loses_packets_is_nearly_as_fast_as_plain_tcp() {
+    assert!(share_of_plain_tcp(5) >= 0.8);
+}
+
+/// Alice and bob with a router between them, and a path that is measured.
+fn behind_router(lab: &Lab) -> ([Daemon; 2], Arc<Namespace>) {
     let (left, right) = (Segment::new("left"), Segment::new("right"));
     let router = router("narrow", (&left, &["198.51.100.254/24"]), (&right, &["203.0.113.254/24"]));
     let hosts = [
         left.host_behind("node", "198.51.100.1/24", "198.51.100.254"),
         right.host_behind("node", "203.0.113.2/24", "203.0.113.254"),
     ];
-    let [alice, bob] = [0, 1].map(|at| mesh::node(&lab, at + 1, Kind::Ours, &hosts[at]));
+    let [alice, bob] = [0, 1].map(|at| mesh::node(lab, at + 1, Kind::Ours, &hosts[at]));
     bob.host("Address = 203.0.113.2");
     alice.config("ConnectTo = bob").knows(&bob);
     bob.knows(&alice);
@@ -102,6 +141,13 @@ fn a_path_that_shrinks_under_traffic_without_a_word_is_measured_anew() {
     wait_until(secs(20), "the path's size is known", || {
         ping_whole(&alice.namespace, &v4(2), 1_400) && alice.sees("bob", |node| node.mtu_found())
     });
+    (mesh, router)
+}
+
+#[test]
+fn a_path_that_shrinks_under_traffic_without_a_word_is_measured_anew() {
+    let lab = Lab::alone();
+    let ([alice, _bob], router) = behind_router(&lab);
 
     black_hole(&router, 1_280);
 
@@ -112,4 +158,26 @@ fn a_path_that_shrinks_under_traffic_without_a_word_is_measured_anew() {
         alice.sees("bob", |node| node.mtu_found() && (1_211..=1_219).contains(&node.mtu))
     });
     eprintln!("flows after {:.2} s, size known {:.2} s later", flows.as_secs_f64(), known.as_secs_f64());
+}
+
+/// What is left takes neither the packets whole nor the segments of the connection between the nodes, and nothing says so.
+#[test]
+fn a_path_that_shrinks_to_560_bytes_without_a_word_is_survived() {
+    let lab = Lab::alone();
+    let ([alice, bob], router) = behind_router(&lab);
+    let flow = Pinging::start_of(&lab, &alice.namespace, &v4(2), 528);
+    std::thread::sleep(secs(6));
+
+    black_hole(&router, 560);
+
+    let flows = wait_until(secs(4), "packets of 528 bytes arrive", || ping_whole(&alice.namespace, &v4(2), 528));
+    std::thread::sleep(secs(6));
+    let (sent, answered) = flow.stop();
+    eprintln!("flows after {:.2} s; {answered} of {sent} answered", flows.as_secs_f64());
+    assert!(sent - answered <= 40, "{answered} of {sent}");
+    for (daemon, other) in [(&alice, "bob"), (&bob, "alice")] {
+        assert!(daemon.sees(other, NodeStatus::reachable), "{other}");
+    }
+    let whole = transfer(&alice.namespace, &bob.namespace, &v4(2), MEGABYTE);
+    whole.assert_intact(MEGABYTE);
 }

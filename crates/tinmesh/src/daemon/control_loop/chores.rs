@@ -15,10 +15,22 @@ use crate::daemon::ports::Ports;
 /// The node is told what time it is when this has passed.
 pub(super) const CLOCK_INTERVAL: Duration = Duration::from_secs(60);
 
+/// So long after something was sent on a connection it is looked whether that was confirmed.
+pub(super) const PROGRESS_INTERVAL: Duration = Duration::from_millis(300);
 /// Names of members are written no more often.
 const NAMES_INTERVAL: Duration = Duration::from_millis(500);
 
 impl ControlLoop {
+    /// Tells the node of connections that are stuck; goes on looking while anything waits to be confirmed.
+    pub(super) fn look_at_connections(&mut self, time: Instant) {
+        let progress = self.meta.look(time);
+        self.times.progress = progress.waits.then(|| time + PROGRESS_INTERVAL);
+        for conn in progress.stuck {
+            debug!(target: CONNECTIONS, "What was sent on a connection is repeated in vain: new ones have short segments");
+            self.tell(Input::Stuck { conn });
+        }
+    }
+
     /// Addresses of this machine changed, and have settled.
     pub(super) fn on_other_network(&mut self) {
         self.times.settle = None;

@@ -141,9 +141,15 @@ pub(crate) struct Pinging {
 impl Pinging {
     /// Starts it.
     pub(crate) fn start(lab: &super::Lab, from: &Namespace, to: &str) -> Self {
+        Self::start_of(lab, from, to, 84)
+    }
+
+    /// Starts it with IPv4 packets of `size` bytes, or IPv6 packets of 20 more.
+    pub(crate) fn start_of(lab: &super::Lab, from: &Namespace, to: &str, size: usize) -> Self {
         let log = lab.path(&format!("ping-{to}.log").replace(':', "_"));
+        let payload = (size - 28).to_string();
         let file = std::fs::File::create(&log).expect("the directory is there");
-        let child = from.command("ping").args(["-n", "-q", "-i", "0.1", to]).stdout(file).spawn();
+        let child = from.command("ping").args(["-n", "-q", "-i", "0.1", "-s", &payload, to]).stdout(file).spawn();
         Self { child: child.expect("ping is there"), log }
     }
 

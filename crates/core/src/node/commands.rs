@@ -101,7 +101,12 @@ impl Node {
             me,
             status: self.node_status(peer),
             options: if me { self.own_options() } else { self.options_of(peer) },
-            nexthop: self.chosen_relay(peer).map(|relay| relay.node).or(route.map(|route| route.nexthop)).or(own).and_then(name),
+            nexthop: self
+                .chosen_relay(peer)
+                .map(|relay| relay.node)
+                .or(route.map(|route| route.nexthop))
+                .or(own)
+                .and_then(name),
             via: route.map(|route| route.via).or(own).and_then(name),
             distance: if me { 0 } else { route.map_or(-1, |route| route.distance) },
             mtu: (if me { MAX_FRAME as u16 } else { self.mtu_of(peer) }, known.min_mtu(), max),

@@ -245,7 +245,9 @@ impl Node {
         self.relay_pace = now.pace();
         let (was, is) = (before != Relaying::No, self.relays());
         if was != is {
-            for peer in self.mesh.graph.ids().into_iter().filter(|&peer| self.uses(peer, Feature::Relay)).collect::<Vec<_>>() {
+            for peer in
+                self.mesh.graph.ids().into_iter().filter(|&peer| self.uses(peer, Feature::Relay)).collect::<Vec<_>>()
+            {
                 self.send_sealed(peer, &Message::Will(is).encode());
             }
         }

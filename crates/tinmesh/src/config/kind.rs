@@ -60,7 +60,9 @@ impl Kind {
             Self::Endpoint => Endpoint::parse(value).map(|endpoint| endpoint.to_string()),
             Self::Interface => range(value).map(|range| print_range(&range)),
             Self::Route => route(value).map(|(range, gateway)| print_route(&range, gateway)),
-            Self::Share => bool(value).is_some().then(|| value.to_ascii_lowercase()).or_else(|| rate(value).map(print_rate)),
+            Self::Share => {
+                bool(value).is_some().then(|| value.to_ascii_lowercase()).or_else(|| rate(value).map(print_rate))
+            }
             Self::Key => PublicKey::from_base64(value).ok().map(|key| key.to_base64()),
             Self::Text => (!value.contains(char::is_control)).then(|| value.to_owned()),
         }

@@ -104,7 +104,7 @@ impl Node {
             nexthop: self
                 .chosen_relay(peer)
                 .map(|relay| relay.node)
-                .or(route.map(|route| route.nexthop))
+                .or_else(|| route.map(|route| route.nexthop))
                 .or(own)
                 .and_then(name),
             via: route.map(|route| route.via).or(own).and_then(name),

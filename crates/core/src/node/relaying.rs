@@ -49,7 +49,7 @@ impl Node {
             }
             return;
         }
-        if !tunnel.relay.talked.is_some_and(|at| now.since(at) <= RECENT) {
+        if tunnel.relay.talked.is_none_or(|at| now.since(at) > RECENT) {
             return;
         }
         let is_free = self.packet_route(peer).is_some_and(|route| route.via == peer);

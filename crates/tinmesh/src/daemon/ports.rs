@@ -1,12 +1,13 @@
 //! Asks the router to pass our ports on, by PCP or NAT-PMP, else by UPnP (variable `UPnP`, spec: meta-protocol 12).
 //!
 //! ```text
-//!  every UPnPRefreshPeriod, and in another network:
-//!   pcp ─ fails ─► upnp ─► Mapped ─ channel, waker ─► control loop ─► node
+//!  when `lease` says so, and in another network:
+//!   pcp ─ fails ─► upnp ─► Standing ─ channel, waker ─► control loop ─► Mapped ─► node
 //! ```
 //!
 //! The only asynchronous part of the daemon: the libraries that do it are, and they have a thread of their own.
 
+mod lease;
 mod pcp;
 mod upnp;
 
@@ -15,30 +16,28 @@ use std::num::NonZeroU16;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tinmesh_core::wire::mapped::Mapped;
 use tinmesh_os::poll::Waker;
+use tinmesh_os::udp;
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tracing::{debug, warn};
+use tokio::time::{sleep, timeout};
+use tracing::warn;
 
 use crate::config;
-use crate::daemon::log::PROTOCOL;
-use crate::user::outside::Reach;
+use lease::{CALM, Keeper, Lease, Standing};
 
 /// How long the router may take to close the ports again.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// Changes of the network are not followed faster than this.
-const CALM: Duration = Duration::from_secs(1);
 
 /// The thread that speaks with the router.
 pub struct Ports {
     stop: oneshot::Sender<()>,
     /// Says nothing, and ends with the thread.
     end: Receiver<()>,
-    news: Receiver<Mapped>,
+    news: Receiver<Standing>,
     again: Arc<Notify>,
 }
 
@@ -48,7 +47,7 @@ struct Work {
     sockets: Vec<SocketAddr>,
     description: String,
     granted: Arc<Mutex<Vec<Granted>>>,
-    news: Sender<Mapped>,
+    news: Sender<Standing>,
     waker: Waker,
     again: Arc<Notify>,
 }
@@ -102,9 +101,10 @@ impl Ports {
         Ok(Self { stop, end, news, again })
     }
 
-    /// What the router passes on now, if that has changed.
+    /// What the router passes on now, if it was asked since the last call.
     pub fn next(&self) -> Option<Mapped> {
-        self.news.try_recv().ok()
+        let standing = self.news.try_iter().last()?;
+        Some(standing.told().and_then(|told| Mapped::default().with(told)).unwrap_or_default())
     }
 
     /// Asks at once: the network is another.
@@ -138,17 +138,26 @@ fn lock(granted: &Mutex<Vec<Granted>>) -> MutexGuard<'_, Vec<Granted>> {
 }
 
 async fn refresh(work: Work) {
-    let mut told = Mapped::default();
+    let mut keeper = Keeper::new(work.settings.refresh_period);
     loop {
-        let next = Instant::now() + work.settings.refresh_period;
-        let mapped = work.ask().await;
-        if std::mem::replace(&mut told, mapped) != mapped && work.news.send(mapped).is_ok() {
+        match work.ask().await {
+            Some(lease) => keeper.on_granted(lease, Instant::now()),
+            None => keeper.on_failed(Instant::now(), is_ours),
+        }
+        if work.news.send(keeper.standing().clone()).is_ok() {
             work.waker.wake();
         }
+        let wait = keeper.wait(Instant::now());
         sleep(CALM).await;
-        // Either the time has come, or the network has changed.
-        timeout_at(next, work.again.notified()).await.ok();
+        if timeout(wait.saturating_sub(CALM), work.again.notified()).await.is_ok() {
+            keeper.on_other_network();
+        }
     }
+}
+
+/// Whether this machine is still where the router passes datagrams on to.
+fn is_ours(lease: &Lease) -> bool {
+    udp::local_address_towards(SocketAddr::new(lease.router, 9)).is_ok_and(|local| local == lease.local)
 }
 
 async fn give_back(granted: Vec<Granted>) {
@@ -161,11 +170,11 @@ async fn give_back(granted: Vec<Granted>) {
 }
 
 impl Work {
-    async fn ask(&self) -> Mapped {
-        if let Some(mapped) = pcp::ask(self).await {
-            return mapped;
+    async fn ask(&self) -> Option<Lease> {
+        match pcp::ask(self).await {
+            Some(lease) => Some(lease),
+            None => upnp::ask(self).await,
         }
-        upnp::ask(self).await.unwrap_or_default()
     }
 
     /// What is to be passed on to this address of ours.
@@ -191,36 +200,10 @@ impl std::fmt::Display for Protocol {
     }
 }
 
-/// The address outside, if others can use it: a router that is behind another NAT tells one that they cannot.
-fn outside(ip: IpAddr, port: u16) -> Option<Mapped> {
-    let usable = ip.is_ipv4() && Reach::of(ip) == Reach::Everywhere;
-    let mapped = Mapped::default().with(SocketAddr::new(ip, port)).filter(|_| usable);
-    if mapped.is_none() {
-        debug!(target: PROTOCOL, "[upnp] The router is itself behind a NAT: its address {ip} is of no use to others");
-    }
-    mapped
-}
-
 /// Whether a router can have packets for a socket: it speaks IPv4, and not with our loopback.
 const fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => !ip.is_loopback(),
         IpAddr::V6(_) => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_addresses_that_others_can_use_are_told() {
-        let told = |ip: &str| outside(ip.parse().unwrap(), 655).is_some();
-        assert!(told("11.0.0.1") && told("100.128.0.1"));
-        for wrong in
-            ["10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.1.1", "100.64.0.1", "0.0.0.0", "127.0.0.1", "::1"]
-        {
-            assert!(!told(wrong), "{wrong}");
-        }
     }
 }

@@ -16,6 +16,11 @@ use crate::lab::topology::{Nat, Segment, nat, router};
 use crate::lab::traffic::{inside, ping};
 use crate::lab::{Daemon, Kind, Lab, run, secs, wait_until};
 
+/// Settings of a router that speaks only UPnP.
+const UPNP: &str = "enable_upnp=yes\nenable_natpmp=no";
+/// Settings of a router that speaks only PCP and NAT-PMP.
+const PCP: &str = "enable_upnp=no\nenable_natpmp=yes";
+
 /// The router and the program that opens its ports.
 struct Router {
     namespace: Arc<Namespace>,
@@ -94,11 +99,11 @@ fn answers(from: &Namespace) -> bool {
     inside(from, || TcpStream::connect_timeout(&to, Duration::from_millis(500))).is_ok()
 }
 
-/// Alice asks with these lines; bob, outside, knows only the router's address.
-fn meet(lines: &[&str], kind: Kind) -> (Lab, Router, [Daemon; 2]) {
+/// Alice asks with these lines a router with these settings; bob, outside, knows only its address.
+fn meet(settings: &str, lines: &[&str], kind: Kind) -> (Lab, Router, [Daemon; 2]) {
     let lab = Lab::new();
     let (home, wan) = (Segment::new("home"), Segment::new("wan"));
-    let router = Router::new(&lab, &home, (&wan, "192.0.2.1/24"), "enable_upnp=yes\nenable_natpmp=no");
+    let router = Router::new(&lab, &home, (&wan, "192.0.2.1/24"), settings);
     let inner = home.host_behind("node", "192.168.1.100/24", "192.168.1.1");
     let outer = wan.host("node", &["192.0.2.2/24"]);
     let [alice, bob] = [mesh::node(&lab, 1, Kind::Ours, &inner), mesh::node(&lab, 2, kind, &outer)];
@@ -112,7 +117,7 @@ fn meet(lines: &[&str], kind: Kind) -> (Lab, Router, [Daemon; 2]) {
 
 #[test]
 fn the_router_opens_both_ports_keeps_them_open_and_closes_them_at_the_end() {
-    let (_lab, router, [mut alice, mut bob]) = meet(&["UPnP = yes", "UPnPRefreshPeriod = 3"], Kind::Tinc11);
+    let (_lab, router, [mut alice, mut bob]) = meet(UPNP, &["UPnP = yes", "UPnPRefreshPeriod = 3"], Kind::Tinc11);
     bob.start();
     assert!(!answers(&bob.namespace), "the router is closed");
     alice.start();
@@ -133,7 +138,7 @@ fn the_router_opens_both_ports_keeps_them_open_and_closes_them_at_the_end() {
 
 #[test]
 fn udponly_opens_only_the_udp_port() {
-    let (_lab, router, [mut alice, _bob]) = meet(&["UPnP = UDPOnly"], Kind::Ours);
+    let (_lab, router, [mut alice, _bob]) = meet(UPNP, &["UPnP = UDPOnly"], Kind::Ours);
     alice.start();
 
     wait_until(secs(10), "the router passes the port on", || router.opened().contains("dnat"));
@@ -141,6 +146,21 @@ fn udponly_opens_only_the_udp_port() {
     let opened = router.opened();
     // nft shows the protocol as miniupnpd wrote it: a byte of the header, 17 for UDP.
     assert!(opened.contains("0x11 th dport 655") && opened.matches("dnat").count() == 1, "{opened}");
+}
+
+#[test]
+fn a_router_that_grants_less_than_was_asked_for_is_asked_again_before_that_ends() {
+    let settings = format!("{PCP}\nmax_lifetime=4");
+    let (_lab, router, [mut alice, _bob]) = meet(&settings, &["UPnP = UDPOnly"], Kind::Ours);
+    alice.start();
+    let opened = || router.opened().contains("dnat");
+    wait_until(secs(10), "the router passes the port on", opened);
+
+    std::thread::sleep(secs(12));
+
+    assert!(opened());
+    alice.kill();
+    wait_until(secs(12), "the router closes what nobody renews", || !opened());
 }
 
 #[test]
@@ -215,10 +235,10 @@ fn the_port_is_used(settings: &str, says: &str) {
 
 #[test]
 fn others_write_to_the_port_that_a_router_opened_by_pcp() {
-    the_port_is_used("enable_upnp=no\nenable_natpmp=yes", "[pcp] The router at 192.168.1.1 passes UDP port 655 on");
+    the_port_is_used(PCP, "[pcp] The router at 192.168.1.1 passes UDP port 655 on");
 }
 
 #[test]
 fn others_write_to_the_port_that_a_router_opened_by_upnp() {
-    the_port_is_used("enable_upnp=yes\nenable_natpmp=no", "[upnp] The router at 192.168.1.1:");
+    the_port_is_used(UPNP, "[upnp] The router at 192.168.1.1:");
 }

@@ -8,13 +8,13 @@ use crab_nat::{
     GATEWAY_PORT, GatewayAddress, InternetProtocol, PortMapping, PortMappingOptions, PortMappingType, TimeoutConfig,
     natpmp, pcp,
 };
-use tinmesh_core::wire::mapped::Mapped;
 use tinmesh_os::{netlink, udp};
 use tokio::time::timeout;
 use tracing::debug;
 
 use crate::daemon::log::PROTOCOL;
-use crate::daemon::ports::{Granted, Protocol, Work, lock, outside};
+use crate::daemon::ports::lease::{By, Lease};
+use crate::daemon::ports::{Granted, Protocol, Work, lock};
 
 /// A question is repeated twice: after so long, and twice that.
 const TIMES: TimeoutConfig =
@@ -28,15 +28,15 @@ struct Way {
 }
 
 /// Asks for all that is wanted; `None`: the router does not pass the UDP port on.
-pub(super) async fn ask(work: &Work) -> Option<Mapped> {
+pub(super) async fn ask(work: &Work) -> Option<Lease> {
     let way = find()?;
-    let mut mapped = None;
+    let mut mapped: Option<Lease> = None;
     for (protocol, port) in work.wanted(way.local) {
         let asked = timeout(work.settings.discover_wait, ask_for(work, way, protocol, port)).await;
-        match asked.unwrap_or_else(|_| Err("no answer".to_owned())) {
-            Ok((ip, outer)) if protocol == Protocol::Udp => mapped = mapped.or(Some((ip, outer))),
-            Ok(_) => {}
-            Err(reason) => {
+        match (asked.unwrap_or_else(|_| Err("no answer".to_owned())), &mut mapped) {
+            (Ok(lease), Some(first)) => first.term = first.term.min(lease.term),
+            (Ok(lease), None) => mapped = Some(lease).filter(|_| protocol == Protocol::Udp),
+            (Err(reason), _) => {
                 let router = IpAddr::from(way.gateway);
                 debug!(target: PROTOCOL, "[pcp] The router at {router} does not pass {protocol} port {port} on: {reason}");
                 if protocol == Protocol::Udp {
@@ -45,7 +45,7 @@ pub(super) async fn ask(work: &Work) -> Option<Mapped> {
             }
         }
     }
-    mapped.map(|(ip, port)| outside(ip, port).unwrap_or_default())
+    mapped
 }
 
 /// The default route's next router.
@@ -57,22 +57,24 @@ fn find() -> Option<Way> {
     Some(Way { gateway: gateway.into(), local })
 }
 
-/// Gets or renews a port; where it is outside.
-async fn ask_for(work: &Work, way: Way, protocol: Protocol, port: NonZeroU16) -> Result<(IpAddr, u16), String> {
+/// Gets or renews a port.
+async fn ask_for(work: &Work, way: Way, protocol: Protocol, port: NonZeroU16) -> Result<Lease, String> {
     let before = known(work, way, protocol, port);
     let (mapping, ip) = request(work, way, protocol, port, before.as_ref()).await?;
-    let outer = mapping.external_port();
-    if mapping.lifetime() == 0 {
+    let outer = SocketAddr::new(ip, mapping.external_port().get());
+    let (router, by) = (IpAddr::from(way.gateway), by(&mapping));
+    let term = Duration::from_secs(mapping.lifetime().into());
+    if term.is_zero() {
         return Err("it is closed at once".to_owned());
     }
     if before.is_none() {
-        let (router, kind) = (IpAddr::from(way.gateway), name(&mapping));
-        debug!(target: PROTOCOL, "[pcp] The router at {router} passes {protocol} port {port} on from {ip} port {outer} ({kind})");
+        let (ip, outer, name) = (outer.ip(), outer.port(), by.name());
+        debug!(target: PROTOCOL, "[pcp] The router at {router} passes {protocol} port {port} on from {ip} port {outer} ({name})");
     }
     let mut granted = lock(&work.granted);
     granted.retain(|granted| !is(granted, way, protocol, port));
     granted.push(Granted::Pcp(mapping));
-    Ok((ip, outer.get()))
+    Ok(Lease { by, router, local: way.local, outer, term })
 }
 
 async fn request(
@@ -136,10 +138,10 @@ const fn internet_protocol(protocol: Protocol) -> InternetProtocol {
     }
 }
 
-fn name(mapping: &PortMapping) -> &'static str {
+fn by(mapping: &PortMapping) -> By {
     match mapping.mapping_type() {
-        PortMappingType::NatPmp => "NAT-PMP",
-        PortMappingType::Pcp { .. } => "PCP",
+        PortMappingType::NatPmp => By::NatPmp,
+        PortMappingType::Pcp { .. } => By::Pcp,
     }
 }
 

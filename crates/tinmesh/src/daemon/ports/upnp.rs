@@ -1,16 +1,17 @@
 //! The UPnP Internet Gateway Device protocol, with the first router that answers.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use igd_next::aio::Gateway;
 use igd_next::aio::tokio::{Tokio, search_gateway};
 use igd_next::{GatewayIpVersion, PortMappingProtocol, SearchOptions};
-use tinmesh_core::wire::mapped::Mapped;
 use tinmesh_os::udp;
 use tracing::debug;
 
 use crate::daemon::log::PROTOCOL;
-use crate::daemon::ports::{Granted, Protocol, Work, lock, outside};
+use crate::daemon::ports::lease::{By, Lease};
+use crate::daemon::ports::{Granted, Protocol, Work, lock};
 
 /// A port that was granted.
 #[derive(Clone, Debug)]
@@ -21,7 +22,7 @@ pub(super) struct Port {
 }
 
 /// Asks for all that is wanted; `None`: the router does not pass the UDP port on, or does not tell where.
-pub(super) async fn ask(work: &Work) -> Option<Mapped> {
+pub(super) async fn ask(work: &Work) -> Option<Lease> {
     let (gateway, local) = find(work)
         .await
         .inspect_err(|reason| debug!(target: PROTOCOL, "[upnp] Unable to find a router that opens ports: {reason}"))
@@ -33,8 +34,10 @@ pub(super) async fn ask(work: &Work) -> Option<Mapped> {
             opened = opened.or_else(|| Some(port.get()));
         }
     }
-    let ip = gateway.get_external_ip().await.ok()?;
-    outside(ip, opened?)
+    let outer = SocketAddr::new(gateway.get_external_ip().await.ok()?, opened?);
+    // The router does not tell whether it shortens the lease.
+    let term = Duration::from_secs(work.lease().into());
+    Some(Lease { by: By::Upnp, router: gateway.addr.ip(), local, outer, term })
 }
 
 /// A router, and this machine's address towards it.

@@ -252,7 +252,9 @@ impl Bench {
                 Output::Close { conn, .. } => {
                     self.wires.values_mut().filter(|wire| wire.conn == conn).for_each(|wire| wire.closed = true);
                 }
-                Output::Transmit { target, packet } | Output::Ask { target, packet } => self.sent.push((target.to, packet.payload().to_vec())),
+                Output::Transmit { target, packet } | Output::Ask { target, packet } => {
+                    self.sent.push((target.to, packet.payload().to_vec()))
+                }
                 Output::Deliver(packet) => self.delivered.push(packet.payload().to_vec()),
                 Output::PathMtu(to) => self.node.handle(self.now, Input::PathMtu { to, mtu: Some(self.path_mtu) }),
                 Output::Persist(persist) => self.kept.push(persist),

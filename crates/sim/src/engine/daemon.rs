@@ -84,7 +84,7 @@ impl Engine {
             match feedback {
                 Feedback::TooBig { to, datagram, missed } => {
                     self.feed(host, Input::TooBig { to, datagram: datagram.payload(), missed });
-                },
+                }
                 Feedback::PathMtu { to, mtu } => self.feed(host, Input::PathMtu { to, mtu: Some(mtu) }),
                 Feedback::Opened { socket, port } => self.feed(host, Input::SocketOpened { socket, port }),
                 Feedback::Queued { conn, bytes } => self.feed(host, Input::Queued { conn, bytes }),

@@ -170,7 +170,8 @@ fn no_packet_is_lost_when_the_system_learns_that_the_path_is_narrow() {
 
     alice.namespace.shell("ip route change default via 198.51.100.254 mtu 1300");
 
-    let took = wait_until(secs(5), "the new size is known", || alice.sees("bob", |node| (1..1_300).contains(&node.mtu)));
+    let took =
+        wait_until(secs(5), "the new size is known", || alice.sees("bob", |node| (1..1_300).contains(&node.mtu)));
     std::thread::sleep(secs(2));
     let (sent, answered) = flow.stop();
     eprintln!("size known after {:.2} s; {answered} of {sent} answered", took.as_secs_f64());

@@ -33,6 +33,7 @@ mod pieces;
 mod publish;
 mod punching;
 mod reach;
+mod refused;
 mod relaying;
 mod statements;
 mod stations;
@@ -289,7 +290,7 @@ impl Node {
             Input::Stuck { conn } => self.on_stuck(conn),
             Input::Punt { punt, payload } => self.on_punt(punt, payload),
             Input::Learnt(mac) => self.on_learnt(mac),
-            Input::TooBig { to, len } => self.on_too_big(to, len),
+            Input::TooBig { to, datagram, missed } => self.on_too_big(to, datagram, missed),
             Input::PathMtu { to, mtu } => self.on_path_mtu(to, mtu),
             Input::Activity(peers) => self.on_activity(peers),
             Input::Command { id, command } => self.on_command(id, command),

@@ -41,13 +41,13 @@ use tinmesh_core::wire::options::Options;
 use tinmesh_core::wire::pcp::{self, Map};
 use tinmesh_core::wire::probe::{self, Probe};
 use tinmesh_core::wire::request::Request;
-use tinmesh_core::wire::{address_cache, datagram, health, punch, reflect};
+use tinmesh_core::wire::{address_cache, datagram, health, punch, reflect, relay};
 
 /// A target's body.
 pub(crate) type Target = fn(&[u8]);
 
 /// All targets of this module by name; `fuzz/corpus/NAME` holds the corpus of each.
-pub(crate) const TARGETS: [(&str, Target); 20] = [
+pub(crate) const TARGETS: [(&str, Target); 21] = [
     ("requests", requests),
     ("subnets", subnets),
     ("signed_files", signed_files),
@@ -66,6 +66,7 @@ pub(crate) const TARGETS: [(&str, Target); 20] = [
     ("health_messages", health_messages),
     ("punch_messages", punch_messages),
     ("router_answers", router_answers),
+    ("relay_messages", relay_messages),
     ("pieces", pieces),
     ("large_packets", large_packets),
 ];
@@ -93,6 +94,14 @@ fn health_messages(data: &[u8]) {
     let Some((kind, payload)) = data.split_first() else { return };
     if let Some(message) = health::Message::parse(*kind, payload) {
         assert_eq!(message.encode(), data);
+    }
+}
+
+/// A message about relays is read or not; what was read and written again means the same.
+fn relay_messages(data: &[u8]) {
+    let Some((kind, payload)) = data.split_first() else { return };
+    if let Some(message) = relay::Message::parse(*kind, payload) {
+        assert_eq!(relay::Message::parse(*kind, &message.encode()[1..]), Some(message));
     }
 }
 
@@ -513,6 +522,7 @@ pub(crate) fn fib() -> (Fib, Arc<Session>) {
         legacy: Arc::from([]),
         station: Arc::default(),
         learnt: Arc::default(),
+        relay_pace: None,
         gate: None,
     };
     (fib, theirs.session().expect("established"))
@@ -527,6 +537,7 @@ fn entry(peer: PeerId, name: NodeName, session: Option<Arc<Session>>) -> PeerEnt
         reachable: true,
         nexthop: if peer == PeerId::ME { peer } else { PeerId(1) },
         via: peer,
+        relay: None,
         options: Options(0x0700_000c),
         neighbour: peer == PeerId(1),
         udp: (peer != PeerId::ME).then_some(UdpTarget { to, socket: 0 }),

@@ -22,6 +22,7 @@ mod ndp;
 pub mod offload;
 mod outbound;
 pub(crate) mod record;
+pub mod relaying;
 pub(crate) mod route;
 pub mod scratch;
 pub mod session;

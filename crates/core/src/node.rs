@@ -33,6 +33,8 @@ mod pieces;
 mod publish;
 mod punching;
 mod reach;
+mod refused;
+mod relaying;
 mod statements;
 mod stations;
 mod timers;
@@ -50,6 +52,7 @@ use crate::crypto::keys::SecretKey;
 use crate::crypto::rng::Rng;
 use crate::dataplane::ethernet::{Mac, Station};
 use crate::dataplane::fib::{Fib, Frames};
+use crate::dataplane::gate::Pace;
 use crate::dataplane::scratch::Scratch;
 use crate::dataplane::stats::Counters;
 use crate::graph::{Graph, Routes};
@@ -102,6 +105,8 @@ pub struct Node {
     timers: Timers,
     dirty: Dirty,
     fib: Arc<Fib>,
+    /// How fast packets of others are passed on, if that is limited.
+    relay_pace: Option<Arc<Pace>>,
     /// Stations of our own wire, and when each was seen, in microseconds.
     learnt: Arc<BTreeMap<Mac, Arc<AtomicU64>>>,
     scratch: Scratch,
@@ -162,6 +167,7 @@ impl Node {
             Frames::Ethernet { rewrite: Some(mac) } => mac,
             Frames::Ethernet { rewrite: None } | Frames::Ip => Mac::default(),
         };
+        let relay_pace = config.policy.relaying.pace();
         let fib = Arc::new(Fib {
             policy: Arc::new(config.policy.clone()),
             subnets: Arc::clone(&subnets),
@@ -173,6 +179,7 @@ impl Node {
             legacy: Arc::from([]),
             station: Arc::new(Station::new(station)),
             learnt: Arc::default(),
+            relay_pace: relay_pace.clone(),
             gate: None,
         });
         let trust = Trust::new(config.trust.clone(), &key.public());
@@ -202,6 +209,7 @@ impl Node {
             timers: Timers::default(),
             dirty: Dirty::default(),
             fib,
+            relay_pace,
             learnt: Arc::default(),
             scratch: Scratch::new(),
             outputs: VecDeque::new(),
@@ -282,7 +290,7 @@ impl Node {
             Input::Stuck { conn } => self.on_stuck(conn),
             Input::Punt { punt, payload } => self.on_punt(punt, payload),
             Input::Learnt(mac) => self.on_learnt(mac),
-            Input::TooBig { to, len } => self.on_too_big(to, len),
+            Input::TooBig { to, datagram, missed } => self.on_too_big(to, datagram, missed),
             Input::PathMtu { to, mtu } => self.on_path_mtu(to, mtu),
             Input::Activity(peers) => self.on_activity(peers),
             Input::Command { id, command } => self.on_command(id, command),

@@ -5,6 +5,7 @@ pub mod asked;
 pub mod health;
 pub mod pieces;
 pub mod pmtu;
+pub mod relay;
 pub mod tunnel;
 pub mod watch;
 

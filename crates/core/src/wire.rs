@@ -13,4 +13,5 @@ pub mod pcp;
 pub mod probe;
 pub mod punch;
 pub mod reflect;
+pub mod relay;
 pub mod request;

@@ -111,6 +111,23 @@ fn a_path_that_becomes_narrow_is_measured_anew() {
     assert_eq!(world.report(flow).arrived, 1200);
 }
 
+/// The router loses the first packet of each direction and says so; after that the system refuses what is too long.
+#[test]
+fn packets_that_the_system_refuses_are_not_lost() {
+    let world = World::new(9);
+    let bob = world.node("bob");
+    let alice = world.node("alice").knows(bob);
+    world.settle(secs(5));
+    let flow = world.flow(alice, bob, 1_300, millis(100), 100);
+    world.run_for(secs(5));
+    assert_eq!(measured(bob, alice).0, frame(1_500));
+
+    bob.set_link_mtu(1_280, true);
+    world.run_for(secs(8));
+
+    assert_eq!((world.report(flow).arrived, world.replies(flow)), (99, 98));
+}
+
 /// A router that keeps quiet about it would lose them inside long segments of TCP as well.
 #[test]
 fn packets_that_a_path_does_not_take_whole_any_more_go_straight_in_two_pieces() {

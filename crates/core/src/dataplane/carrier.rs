@@ -57,7 +57,7 @@ impl Fib {
 
     /// Chooses the carrier for a datagram of `origin` with `data` bytes of record data.
     pub(super) fn carrier(&self, origin: PeerId, to: &PeerEntry, data: usize) -> Option<Carrier> {
-        let hop = self.hop(to, data)?;
+        let hop = self.hop(origin, to, data)?;
         let origin = self.peer(origin)?;
         let direct = origin.peer == PeerId::ME && hop.peer == to.peer;
         let fits = hop.udp_confirmed && data <= usize::from(hop.min_mtu);
@@ -71,10 +71,19 @@ impl Fib {
     }
 
     /// The node that a datagram is physically sent to: static relay or destination if the datagram
-    /// is known to arrive there, else the neighbour on the way.
-    fn hop(&self, to: &PeerEntry, data: usize) -> Option<&PeerEntry> {
+    /// is known to arrive there, else the relay that was chosen for packets of this node, else the neighbour on the way.
+    fn hop(&self, origin: PeerId, to: &PeerEntry, data: usize) -> Option<&PeerEntry> {
         let via = self.peer(to.via).filter(|via| via.peer != PeerId::ME && data <= usize::from(via.min_mtu));
-        let hop = via.or_else(|| self.peer(to.nexthop))?;
+        let via = via.map(AsRef::as_ref);
+        let hop = via.or_else(|| self.chosen(origin, to, data)).or_else(|| self.peer(to.nexthop).map(AsRef::as_ref))?;
         (hop.peer == to.peer || self.may_relay(hop.peer)).then_some(hop)
+    }
+
+    /// The relay that was chosen, if it takes the datagram now. Only this node's own take it, so that nothing goes in circles.
+    fn chosen(&self, origin: PeerId, to: &PeerEntry, data: usize) -> Option<&PeerEntry> {
+        let relay = to.relay.filter(|relay| origin == PeerId::ME && data <= usize::from(relay.size))?;
+        let hop = self.peer(relay.node)?;
+        let works = hop.udp_confirmed && hop.relays_for_us && !hop.by_tcp && data <= usize::from(hop.min_mtu);
+        (works && self.may_relay(hop.peer)).then_some(hop)
     }
 }

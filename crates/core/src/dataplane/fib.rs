@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crate::dataplane::ethernet::{Mac, Station};
-use crate::dataplane::gate::Gate;
+use crate::dataplane::gate::{Gate, Pace};
+use crate::dataplane::relaying::Relaying;
 use crate::dataplane::session::Session;
 use crate::dataplane::stats::PeerStats;
 use crate::legacy;
@@ -24,6 +25,15 @@ pub struct UdpTarget {
     pub to: SocketAddr,
     /// Index into the node's list of UDP sockets; those that were opened later come after them.
     pub socket: u16,
+}
+
+/// A relay that was chosen by measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChosenRelay {
+    /// The node.
+    pub node: PeerId,
+    /// Largest frame that is known to arrive from there, in bytes from the Ethernet header.
+    pub size: u16,
 }
 
 /// What the packet path knows of one node (also of this one, at [`PeerId::ME`]).
@@ -41,6 +51,8 @@ pub struct PeerEntry {
     pub nexthop: PeerId,
     /// The static relay, or the node itself, or [`PeerId::ME`] (spec: datagrams 1).
     pub via: PeerId,
+    /// The relay that this node's own packets take while there is no straight way.
+    pub relay: Option<ChosenRelay>,
     /// Options of the last edge on the path; its top byte is the protocol minor.
     pub options: Options,
     /// Whether there is an active meta connection to it.
@@ -92,6 +104,8 @@ pub struct Policy {
     pub tcp_only: bool,
     /// Where broadcast packets are sent.
     pub broadcast: Broadcast,
+    /// Whether packets of others are passed on (variable `Relay`).
+    pub relaying: Relaying,
     /// Whether the outer packet has the inner one's type of service (variable `PriorityInheritance`).
     pub priority_inheritance: bool,
 }
@@ -108,6 +122,7 @@ impl Default for Policy {
             compression: 0,
             tcp_only: false,
             broadcast: Broadcast::default(),
+            relaying: Relaying::default(),
             priority_inheritance: false,
         }
     }
@@ -186,6 +201,8 @@ pub struct Fib {
     pub station: Arc<Station>,
     /// Stations of our own wire that were learnt, and when each was seen, in microseconds.
     pub learnt: Arc<BTreeMap<Mac, Arc<AtomicU64>>>,
+    /// How fast packets of others are passed on, if that is limited.
+    pub relay_pace: Option<Arc<Pace>>,
     /// What members may send; `None`: everything.
     pub gate: Option<Arc<Gate>>,
 }

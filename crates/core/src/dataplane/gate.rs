@@ -190,6 +190,7 @@ impl Fib {
 
     /// Whether a datagram may be carried, and is charged to its sender.
     pub(super) fn carry(&self, carried: &Carried, scratch: &Scratch) -> Result<(), DropReason> {
+        self.wants_to_carry(carried.len, scratch)?;
         let Some(gate) = self.gate.as_deref() else { return Ok(()) };
         let Carried { sender, origin, hop, destination, len } = *carried;
         if !gate.may_relay(origin) || hop != destination && !gate.may_relay(hop) {
@@ -204,6 +205,7 @@ impl Fib {
 
     /// Whether a plain packet of another node may be passed on to a third; its rate is counted by [`Self::admit`].
     pub(super) fn pass_on(&self, source: PeerId, len: usize, scratch: &Scratch) -> Result<(), DropReason> {
+        self.wants_to_carry(len, scratch)?;
         let Some(gate) = self.gate.as_deref() else { return Ok(()) };
         gate.count(gate.relaying(source)?, len, scratch)
     }

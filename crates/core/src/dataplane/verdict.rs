@@ -139,6 +139,8 @@ drop_reasons! {
     OverRate => "over_rate",
     /// To be relayed for, by or through a node that may not relay.
     RelayDenied => "relay_denied",
+    /// More than this node relays: variable `Relay`.
+    OverRelayRate => "over_relay_rate",
     /// More than is relayed in one day for whoever sent it.
     OverVolume => "over_volume",
     /// Begins what whoever sent it may not begin with this node.

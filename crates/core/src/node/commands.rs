@@ -101,7 +101,12 @@ impl Node {
             me,
             status: self.node_status(peer),
             options: if me { self.own_options() } else { self.options_of(peer) },
-            nexthop: route.map(|route| route.nexthop).or(own).and_then(name),
+            nexthop: self
+                .chosen_relay(peer)
+                .map(|relay| relay.node)
+                .or_else(|| route.map(|route| route.nexthop))
+                .or(own)
+                .and_then(name),
             via: route.map(|route| route.via).or(own).and_then(name),
             distance: if me { 0 } else { route.map_or(-1, |route| route.distance) },
             mtu: (if me { MAX_FRAME as u16 } else { self.mtu_of(peer) }, known.min_mtu(), max),
@@ -221,6 +226,7 @@ impl Node {
             .map(|(name, _)| name.clone())
             .chain(self.nodes_without_host_file())
             .collect();
+        self.change_relaying(old.policy.relaying);
         self.change_trust();
         self.adopt_hosts();
         self.forget_stations_unless_switching();

@@ -27,6 +27,7 @@ use crate::wire::hello::{Bond, Feature, Features, Hello};
 use crate::wire::mapped::MAPPED;
 use crate::wire::options::Options;
 use crate::wire::punch;
+use crate::wire::relay;
 use crate::wire::request::{KeyRequest, Request};
 
 /// Hellos that come faster than this are not looked at: each costs a signature.
@@ -112,6 +113,7 @@ impl Node {
             self.event(Event::Note(format!("{name} and this node agreed on: {features}")));
         }
         self.prepare_reflecting(peer);
+        self.on_agreed_to_relay(peer);
         self.on_agreed(peer);
         self.tell_mapped(peer);
     }
@@ -154,6 +156,7 @@ impl Node {
             kind if gossip::KINDS.contains(&kind) => self.on_statements_message(origin, kind, message),
             kind if punch::KINDS.contains(&kind) => self.on_punch_message(origin, kind, message),
             MAPPED => self.on_mapped_message(origin, message),
+            kind if relay::KINDS.contains(&kind) => self.on_relay_message(origin, kind, message),
             kind if health::KINDS.contains(&kind) => self.on_health_message(origin, kind, message),
             _ => {}
         }

@@ -80,8 +80,10 @@ pub enum Input<'a> {
     TooBig {
         /// Where it should have gone.
         to: SocketAddr,
-        /// Its UDP payload in bytes.
-        len: usize,
+        /// Its UDP payload.
+        datagram: &'a [u8],
+        /// Whether somebody would miss it, so that it is to go another way: not if it came as [`Output::Ask`].
+        missed: bool,
     },
     /// What the system believes to be the MTU of the way to an address; answers [`Output::PathMtu`].
     PathMtu {
@@ -185,8 +187,15 @@ pub enum Output {
         /// Whether to keep the socket open, unread, to slow down a stranger.
         tarpit: bool,
     },
-    /// Send a datagram of the node's own.
+    /// Send a datagram with a packet, or a part of one.
     Transmit {
+        /// Where to.
+        target: UdpTarget,
+        /// The UDP payload.
+        packet: Packet,
+    },
+    /// Send a datagram that asks or answers something about the path: if the system refuses it, nothing is lost.
+    Ask {
         /// Where to.
         target: UdpTarget,
         /// The UDP payload.
@@ -379,7 +388,7 @@ pub struct NodeInfo {
     pub status: u32,
     /// Options of the path.
     pub options: Options,
-    /// Next neighbour on the path.
+    /// Next node on the path of packets: a neighbour, or the relay that was chosen.
     pub nexthop: Option<NodeName>,
     /// Static relay or the node itself.
     pub via: Option<NodeName>,

@@ -36,6 +36,7 @@ impl Node {
             legacy: legacy_senders(&peers),
             station: Arc::clone(&self.fib.station),
             learnt: Arc::clone(&self.learnt),
+            relay_pace: self.relay_pace.clone(),
             gate: self.gating.gate.clone(),
             peers,
         };
@@ -74,6 +75,7 @@ impl Node {
             reachable: me || route.is_some(),
             nexthop: route.map_or(peer, |route| route.nexthop),
             via: route.map_or(peer, |route| route.via),
+            relay: self.chosen_relay(peer),
             options,
             neighbour: known.conn.is_some(),
             udp: known.udp,
@@ -95,7 +97,7 @@ impl Node {
     /// What is measured, else what others or the operator told.
     pub(super) fn mtu_of(&self, peer: PeerId) -> u16 {
         let Some(known) = self.peer(peer) else { return MAX_FRAME as u16 };
-        known.fixed_mtu().unwrap_or(known.mtu)
+        known.fixed_mtu().or_else(|| self.relayed_mtu(peer)).unwrap_or(known.mtu)
     }
 
     pub(super) fn own_options(&self) -> Options {

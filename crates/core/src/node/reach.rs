@@ -87,9 +87,9 @@ impl Node {
         self.timers.cancel(Wake::Routes);
         self.mesh.routed = Some(self.now);
         let before = std::mem::replace(&mut self.mesh.routes, self.mesh.graph.routes());
-        let detours = Some(&self.gating.avoided)
+        let detours = Some(self.avoided_relays())
             .filter(|avoided| !avoided.is_empty())
-            .map(|avoided| self.mesh.graph.routes_around(avoided, &self.mesh.routes));
+            .map(|avoided| self.mesh.graph.routes_around(&avoided, &self.mesh.routes));
         let old_detours = std::mem::replace(&mut self.mesh.detours, detours);
         for peer in self.mesh.graph.ids() {
             let old = old_detours.as_ref().unwrap_or(&before).get(peer);

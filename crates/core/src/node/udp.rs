@@ -44,6 +44,9 @@ impl Node {
             if let Some(tunnel) = self.tunnel_mut(peer) {
                 tunnel.probing.max_recent_len = tunnel.probing.max_recent_len.max(activity.max_recent_len);
             }
+            if activity.sent {
+                self.note_talk(peer);
+            }
             if activity.sent || activity.relayed {
                 self.watch(peer);
                 self.use_tunnel(peer);
@@ -124,6 +127,9 @@ impl Node {
         if !confirmed && nexthop != peer && self.options_of(nexthop).has_ids() {
             self.use_relay(nexthop, with_mtu);
         }
+        if with_mtu {
+            self.consider_relays(peer);
+        }
     }
 
     /// At most once at a time: forged edges may make two nodes each other's relay.
@@ -154,7 +160,7 @@ impl Node {
             probing.reply_sent = Some(now);
             reply = Some(std::mem::take(&mut probing.max_recent_len)).filter(|&len| len != 0);
         }
-        let interval = tunnel.probe_interval(timing.udp_interval, timing.udp_keepalive);
+        let interval = tunnel.probe_interval(now, timing.udp_interval, timing.udp_keepalive);
         let due = tunnel.probing.sent.is_none_or(|sent| now.since(sent) >= interval);
         let crossed = tunnel.probing.source.is_some() && tunnel.probing.unanswered > 0;
         if due {
@@ -237,7 +243,7 @@ impl Node {
         if let Some(keys) = tunnel.legacy.as_deref().filter(|_| self.is_legacy(peer)) {
             let session = std::sync::Arc::clone(&keys.session);
             if seal_legacy(&session, &mut packet, &mut self.scratch) {
-                self.emit(Output::Transmit { target, packet });
+                self.emit(Output::Ask { target, packet });
             }
             return;
         }
@@ -257,7 +263,7 @@ impl Node {
                 return;
             }
         }
-        self.emit(Output::Transmit { target, packet });
+        self.emit(Output::Ask { target, packet });
     }
 
     /// A probe came in (spec: datagrams 12.3).
@@ -479,7 +485,7 @@ impl Node {
     }
 
     /// Largest frame to `peer` that fits so many bytes of UDP payload.
-    fn frame_in(&self, peer: PeerId, len: usize) -> usize {
+    pub(super) fn frame_in(&self, peer: PeerId, len: usize) -> usize {
         if let Some(frame) = self.legacy_frame_in(peer, len) {
             return frame;
         }
@@ -502,21 +508,9 @@ impl Node {
         }
     }
 
-    fn peers_at(&self, address: SocketAddr) -> Vec<PeerId> {
+    pub(super) fn peers_at(&self, address: SocketAddr) -> Vec<PeerId> {
         let at =
             |peer: &PeerId| self.peer(*peer).is_some_and(|known| known.udp.is_some_and(|target| target.to == address));
         self.mesh.graph.ids().into_iter().filter(at).collect()
-    }
-
-    /// The system refused a datagram as too long: the path is narrower than we thought.
-    pub(super) fn on_too_big(&mut self, to: SocketAddr, len: usize) {
-        for peer in self.peers_at(to) {
-            let frame = self.frame_in(peer, len).min(MAX_FRAME);
-            let Some(tunnel) = self.tunnel_mut(peer) else { continue };
-            tunnel.pmtu.on_too_big(u16::try_from(frame).unwrap_or(u16::MAX));
-            self.touch(peer);
-            self.emit(Output::PathMtu(to));
-            self.attend_soon(peer);
-        }
     }
 }

@@ -108,6 +108,15 @@ impl Health {
         matches!(self.way, Way::Tcp { .. })
     }
 
+    /// How many of a thousand datagrams are lost, as far as enough went lately; else 0.
+    pub fn loss(&self) -> u16 {
+        let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else { return 0 };
+        let sent = last.sent - first.sent;
+        let lost = sent.saturating_sub(last.came - first.came);
+        let share = (1_000 * lost).checked_div(sent).filter(|_| sent >= ENOUGH).unwrap_or(0);
+        u16::try_from(share).unwrap_or(1_000)
+    }
+
     /// Whether reports come in quick succession.
     pub fn is_tense(&self, now: Instant) -> bool {
         let on_trial = matches!(self.way, Way::Datagrams { trial: Some(_) } | Way::Tcp { before: Some(_), .. });

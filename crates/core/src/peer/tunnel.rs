@@ -19,6 +19,7 @@ use crate::peer::asked::Asked;
 use crate::peer::health::Health;
 use crate::peer::pieces::Pieces;
 use crate::peer::pmtu::Pmtu;
+use crate::peer::relay::RelayChoice;
 use crate::peer::watch::Watch;
 use crate::punch::retries::Retries;
 use crate::time::Instant;
@@ -33,6 +34,8 @@ const WAITING_PACKETS: usize = 16;
 const RECENT: Duration = Duration::from_secs(2);
 /// Probes sent in quick succession before the slow rhythm begins.
 const EAGER_PROBES: u32 = 6;
+/// A round-trip time that was asked for is measured for so long.
+const WANTED: Duration = Duration::from_secs(5);
 /// Distance of these probes.
 const EAGER_INTERVAL: Duration = Duration::from_millis(300);
 
@@ -100,6 +103,8 @@ pub struct Tunnel {
     pub health: Health,
     /// How attempts to get through NATs went.
     pub retries: Retries,
+    /// Which relay packets take that cannot go straight.
+    pub relay: RelayChoice,
     /// Packets that go or come in two records.
     pub pieces: Pieces,
     /// Compression level that the peer wants.
@@ -139,6 +144,8 @@ pub struct Probing {
     pub heard: Option<Instant>,
     /// When the peer's own request was last answered, so that UDP works both ways as it sees it.
     pub answered: Option<Instant>,
+    /// When somebody last wanted to know the round-trip time.
+    pub wanted: Option<Instant>,
     /// Round-trip time.
     pub rtt: Option<Duration>,
     /// Longest frame received lately, in bytes.
@@ -168,6 +175,7 @@ impl Tunnel {
             watch: Watch::default(),
             health: Health::default(),
             retries: Retries::default(),
+            relay: RelayChoice::default(),
             pieces: Pieces::default(),
             compression: 0,
             used: None,
@@ -263,8 +271,10 @@ impl Tunnel {
     }
 
     /// How long to wait between probes.
-    pub fn probe_interval(&self, slow: Duration, keepalive: Duration) -> Duration {
-        if self.confirmed {
+    pub fn probe_interval(&self, now: Instant, slow: Duration, keepalive: Duration) -> Duration {
+        if self.confirmed && self.probing.wanted.is_some_and(|at| now.since(at) < WANTED) {
+            slow.min(keepalive)
+        } else if self.confirmed {
             keepalive
         } else if self.is_eager() {
             EAGER_INTERVAL

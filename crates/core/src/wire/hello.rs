@@ -35,12 +35,14 @@ pub enum Feature {
     Punch,
     /// Nodes tell which ports their routers pass on.
     Mapped,
+    /// Relays are chosen by what they measure.
+    Relay,
 }
 
 impl Feature {
     /// All features.
-    pub const ALL: [Self; 6] =
-        [Self::Aes256Gcm, Self::Statements, Self::Health, Self::Split, Self::Punch, Self::Mapped];
+    pub const ALL: [Self; 7] =
+        [Self::Aes256Gcm, Self::Statements, Self::Health, Self::Split, Self::Punch, Self::Mapped, Self::Relay];
 
     /// Its name, in hellos and in the variable `Extensions`.
     pub const fn name(self) -> &'static str {
@@ -51,6 +53,7 @@ impl Feature {
             Self::Split => "split",
             Self::Punch => "punch",
             Self::Mapped => "mapped",
+            Self::Relay => "relay",
         }
     }
 }
@@ -245,10 +248,10 @@ mod tests {
     #[test]
     fn names_that_nobody_knows_and_other_versions_are_ignored() {
         assert_eq!(
-            Features::parse("tea aead-aes256gcm biscuits statements health split punch mapped"),
+            Features::parse("tea aead-aes256gcm biscuits statements health split punch mapped relay"),
             Features::all()
         );
-        assert_eq!(Features::all().to_string(), "aead-aes256gcm statements health split punch mapped");
+        assert_eq!(Features::all().to_string(), "aead-aes256gcm statements health split punch mapped relay");
         assert!(Features::parse("").is_empty() && Features::NONE.to_string().is_empty());
 
         let two = Two::new();

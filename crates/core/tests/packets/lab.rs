@@ -55,6 +55,7 @@ impl Lab {
             fib: Fib {
                 policy: Arc::new(policy),
                 subnets: Arc::new(subnets()),
+                relay_pace: None,
                 by_id: Arc::default(),
                 by_addr: Arc::default(),
                 tree: Arc::from([]),
@@ -179,6 +180,7 @@ fn entry(peer: PeerId) -> PeerEntry {
         neighbour: false,
         udp: Some(target(peer)).filter(|_| !me),
         udp_confirmed: !me,
+        relay: None,
         source: None,
         relays_for_us: !me,
         by_tcp: false,

@@ -19,7 +19,7 @@ use tinmesh_core::crypto::sptps::{Params, Role, meta_label, udp_label};
 use tinmesh_core::dataplane::fib::{PeerEntry, Policy};
 use tinmesh_core::dataplane::scratch::Scratch;
 use tinmesh_core::dataplane::session::Session;
-use tinmesh_core::dataplane::verdict::Verdict;
+use tinmesh_core::dataplane::verdict::{DropReason, Verdict};
 use tinmesh_core::name::{ConnId, NodeName};
 use tinmesh_core::node::Node;
 use tinmesh_core::node::config::{Config, HostConfig, LinkPolicy, MeshPolicy, Timing};
@@ -252,7 +252,9 @@ impl Bench {
                 Output::Close { conn, .. } => {
                     self.wires.values_mut().filter(|wire| wire.conn == conn).for_each(|wire| wire.closed = true);
                 }
-                Output::Transmit { target, packet } => self.sent.push((target.to, packet.payload().to_vec())),
+                Output::Transmit { target, packet } | Output::Ask { target, packet } => {
+                    self.sent.push((target.to, packet.payload().to_vec()))
+                }
                 Output::Deliver(packet) => self.delivered.push(packet.payload().to_vec()),
                 Output::PathMtu(to) => self.node.handle(self.now, Input::PathMtu { to, mtu: Some(self.path_mtu) }),
                 Output::Persist(persist) => self.kept.push(persist),
@@ -323,6 +325,11 @@ impl Bench {
 
     pub(crate) fn is_closed(&self, of: &str) -> bool {
         self.wires[of].closed
+    }
+
+    /// How many packets the node has dropped for `reason`.
+    pub(crate) fn dropped(&self, reason: DropReason) -> u64 {
+        self.node.counters().dropped(reason)
     }
 
     pub(crate) fn info(&mut self, of: &str) -> NodeInfo {

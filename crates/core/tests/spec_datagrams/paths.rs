@@ -132,10 +132,38 @@ fn s7_6_a_size_that_the_system_refuses_is_not_used_again() {
 
     bench.path_mtu = 1400;
 
-    bench.handle(Input::TooBig { to: address("bob"), len: 1472 });
+    bench.handle(Input::TooBig { to: address("bob"), datagram: &[0; 1472], missed: false });
 
     let mtu = bench.info("bob").mtu;
     assert!(mtu.1 == 0 && mtu.2 <= FULL - 100, "what the path takes now is looked for: {mtu:?}");
+}
+
+#[test]
+fn a_datagram_that_the_system_refuses_goes_over_tcp_if_it_is_missed() {
+    let mut bench = Bench::new().neighbour("bob", USUAL).neighbour("dave", USUAL);
+    let session = measured(&mut bench);
+    let own = |session: &_, to| Bench::sealed(session, to, "me", 0, &[0x45; 40]);
+    let relayed = Bench::sealed(&session, Some("bob"), "dave", 0, &[0x45; 40]);
+    for (datagram, missed) in [(own(&session, None), true), (relayed, true), (own(&session, None), false)] {
+        bench.forget();
+        bench.handle(Input::TooBig { to: address("bob"), datagram: &datagram, missed });
+
+        let over_tcp = [&name("bob").id().0, &datagram[6..]].concat();
+        assert_eq!(bench.raw, vec![over_tcp; usize::from(missed)], "{missed}");
+    }
+}
+
+#[test]
+fn refused_datagrams_that_nobody_can_be_sent_are_counted() {
+    let mut bench = Bench::new().neighbour("bob", USUAL);
+    measured(&mut bench);
+    bench.forget();
+    let strange = [&name("nobody").id().0[..], &[7; 60]].concat();
+    for (to, datagram) in [(address("bob"), &strange[..]), (address("bob"), &[1; 5]), (address("dave"), &[1; 60])] {
+        bench.handle(Input::TooBig { to, datagram, missed: true });
+    }
+    assert!(bench.raw.is_empty());
+    assert_eq!(bench.dropped(DropReason::SendFailed), 3);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tinmesh_core::name::{ConnId, NodeName};
 use tinmesh_core::node::config::HostConfig;
 use tinmesh_core::node::io::{Command, Input, Output, Persist, Reply};
+use tinmesh_core::packet::Packet;
 
 use crate::engine::Engine;
 use crate::internet::HostId;
@@ -22,7 +23,8 @@ const LOOK_UP_PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) enum Feedback {
     TooBig {
         to: SocketAddr,
-        len: usize,
+        datagram: Packet,
+        missed: bool,
     },
     PathMtu {
         to: SocketAddr,
@@ -80,7 +82,9 @@ impl Engine {
     pub(crate) fn settle(&mut self) {
         while let Some((host, feedback)) = self.pending.pop_front() {
             match feedback {
-                Feedback::TooBig { to, len } => self.feed(host, Input::TooBig { to, len }),
+                Feedback::TooBig { to, datagram, missed } => {
+                    self.feed(host, Input::TooBig { to, datagram: datagram.payload(), missed });
+                }
                 Feedback::PathMtu { to, mtu } => self.feed(host, Input::PathMtu { to, mtu: Some(mtu) }),
                 Feedback::Opened { socket, port } => self.feed(host, Input::SocketOpened { socket, port }),
                 Feedback::Queued { conn, bytes } => self.feed(host, Input::Queued { conn, bytes }),
@@ -103,7 +107,8 @@ impl Engine {
             Output::Connect { conn, to, .. } => self.call(host, conn, to),
             Output::Send { conn, bytes } => self.write(host, conn, &bytes),
             Output::Close { conn, tarpit } => self.hang_up(host, conn, tarpit),
-            Output::Transmit { target, packet } => self.transmit(host, target, packet),
+            Output::Transmit { target, packet } => self.transmit(host, target, packet, true),
+            Output::Ask { target, packet } => self.transmit(host, target, packet, false),
             Output::OpenSocket { socket, .. } => {
                 let port = self.machine_mut(host).open_socket(socket);
                 self.pending.push_back((host, Feedback::Opened { socket, port }));

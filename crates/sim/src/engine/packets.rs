@@ -33,7 +33,7 @@ impl Engine {
     fn finish(&mut self, host: HostId, verdict: Verdict, packet: Packet) {
         self.plan_sample(host);
         match verdict {
-            Verdict::Transmit(target) => self.transmit(host, target, packet),
+            Verdict::Transmit(target) => self.transmit(host, target, packet, true),
             Verdict::Deliver => self.deliver(host, packet.payload()),
             Verdict::Punt(punt) => self.feed(host, Input::Punt { punt, payload: packet.payload() }),
             Verdict::Drop(_) => {}
@@ -47,7 +47,8 @@ impl Engine {
         }
     }
 
-    pub(super) fn transmit(&mut self, host: HostId, target: UdpTarget, packet: Packet) {
+    /// Sends a datagram of `host`; one that is refused may be missed.
+    pub(super) fn transmit(&mut self, host: HostId, target: UdpTarget, packet: Packet, missed: bool) {
         let machine = self.machine_mut(host);
         machine.work.datagrams += 1;
         let Some(port) = machine.port_of(target.socket) else { return };
@@ -62,7 +63,7 @@ impl Engine {
             let clear = traffic::is_clear(datagram.packet.payload());
             assert!(!clear, "a test packet is readable in a datagram of {host:?}");
         }
-        self.send(datagram);
+        self.send(datagram, missed);
     }
 
     fn is_id(&self, id: &[u8]) -> bool {
@@ -80,13 +81,12 @@ impl Engine {
         relays
     }
 
-    fn send(&mut self, mut datagram: Datagram) {
+    fn send(&mut self, mut datagram: Datagram, missed: bool) {
         let (origin, to) = (datagram.parcel.origin, datagram.parcel.sent_to);
         let fate = self.net.depart(self.now, &mut datagram.parcel, &mut self.dice);
         match fate {
             Fate::TooBig => {
-                let len = datagram.packet.len();
-                self.pending.push_back((origin, Feedback::TooBig { to, len }));
+                self.pending.push_back((origin, Feedback::TooBig { to, datagram: datagram.packet, missed }));
             }
             Fate::Lost => {}
             Fate::Bounced { .. } => self.bounce(origin, to.ip(), &fate),

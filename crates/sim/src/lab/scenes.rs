@@ -64,6 +64,7 @@ pub const SCENES: &[Scene] = &[
             (alice, bob)
         })
     }),
+    scene("G3", "the best of three relays dies under traffic: longest silence", SECONDS, Mark::AtMost(5.0), relay_dies),
     scene("G6", "UDP cut under traffic: longest silence", SECONDS, Mark::AtMost(5.0), |seed| cut_and_back(seed).0),
     scene("G6", "UDP returns: time until the path is direct", SECONDS, Mark::AtMost(60.0), |seed| cut_and_back(seed).1),
     scene("G6", "UDP dies between two nodes only: longest silence", SECONDS, Mark::AtMost(5.0), |seed| {
@@ -179,6 +180,21 @@ fn first_answer(seed: u64, place: impl for<'w> Fn(Host<'w>, Host<'w>) -> (Host<'
     let flow = world.flow(alice, bob, 200, millis(20), 500);
     world.run_for(secs(10));
     world.first_reply(flow).map_or(10.0, |at| seconds(at.since(start)))
+}
+
+/// The longest silence after the nearest relay of two symmetric NATs lost its power.
+fn relay_dies(seed: u64) -> f64 {
+    let world = World::new(seed);
+    let [far, middle, near] = [("far", 60), ("middle", 25), ("near", 5)]
+        .map(|(name, latency)| world.node(name).link(|link| link.latency = millis(latency)));
+    let near = near.knows(far);
+    let _middle = middle.knows(far);
+    let [alice, bob] = ["alice", "bob"].map(|name| world.node(name).behind(Nat::symmetric()).knows(far));
+    let flow = flowing(&world, alice, bob, 200, millis(20));
+    let since = world.now();
+    near.power_off();
+    world.run_for(secs(60));
+    seconds(world.silence_since(flow, since))
 }
 
 /// A flow that has run for ten seconds.

@@ -34,6 +34,8 @@ pub enum Kind {
     Interface,
     /// `SUBNET [GATEWAY]`.
     Route,
+    /// `yes`, `no`, or a rate.
+    Share,
     /// 43 characters.
     Key,
     /// Anything.
@@ -58,6 +60,9 @@ impl Kind {
             Self::Endpoint => Endpoint::parse(value).map(|endpoint| endpoint.to_string()),
             Self::Interface => range(value).map(|range| print_range(&range)),
             Self::Route => route(value).map(|(range, gateway)| print_route(&range, gateway)),
+            Self::Share => {
+                bool(value).is_some().then(|| value.to_ascii_lowercase()).or_else(|| rate(value).map(print_rate))
+            }
             Self::Key => PublicKey::from_base64(value).ok().map(|key| key.to_base64()),
             Self::Text => (!value.contains(char::is_control)).then(|| value.to_owned()),
         }
@@ -71,6 +76,20 @@ pub fn bool(value: &str) -> Option<bool> {
         () if value.eq_ignore_ascii_case("no") => Some(false),
         () => None,
     }
+}
+
+/// Units of rates, in kilobits a second.
+const RATES: [(&str, u64); 4] = [("kbit", 1), ("mbit", 1_000), ("gbit", 1_000_000), ("", 1)];
+
+/// Reads a rate in kilobits, of 1,000 bits, a second: `2000`, `2000kbit`, `2mbit`, `1gbit`.
+pub fn rate(value: &str) -> Option<u64> {
+    let (number, factor) = RATES.iter().find_map(|(unit, factor)| Some((value.strip_suffix(unit)?, factor)))?;
+    let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+    number.parse::<u64>().ok().filter(|_| digits)?.checked_mul(*factor)
+}
+
+fn print_rate(kbit: u64) -> String {
+    format!("{kbit}kbit")
 }
 
 /// Reads a number as C does: what follows the digits does not count. Too large ones become the largest.
@@ -229,6 +248,10 @@ mod tests {
             (Kind::Route, "10.44.0.0/16 10.9.0.2", Some("10.44.0.0/16 10.9.0.2")),
             (Kind::Route, "10.44.0.0/16 fd00::2", None),
             (Kind::Route, "10.44.0.0/16; reboot", None),
+            (Kind::Share, "NO", Some("no")),
+            (Kind::Share, "2mbit", Some("2000kbit")),
+            (Kind::Share, "-2mbit", None),
+            (Kind::Share, "99999999999999gbit", None),
             (Kind::Node, "bob", Some("bob")),
             (Kind::Node, "../bob", None),
             (Kind::Text, "a\u{7}b", None),

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tinmesh_core::dataplane::fib::{Broadcast, Forwarding, Frames, Mode, Policy};
+use tinmesh_core::dataplane::relaying::Relaying;
 use tinmesh_core::name::NodeName;
 use tinmesh_core::node::config::{Config, LinkPolicy, MeshPolicy, Timing};
 use tinmesh_core::trust::TrustConfig;
 use tinmesh_core::wire::hello::Features;
 
 use super::ConfigError;
+use super::kind;
 use super::reader::{self, Reader};
 
 /// PingInterval when it is switched off: a day.
@@ -69,9 +71,23 @@ fn policy(tcp_only: bool, reader: &mut Reader<'_>) -> Result<Policy, ConfigError
             Some("direct") => Broadcast::Direct,
             Some(_) | None => Broadcast::Mst,
         },
+        relaying: relaying(reader)?,
         priority_inheritance: reader.bool("PriorityInheritance").unwrap_or(false),
         frames: Frames::Ip,
     })
+}
+
+fn relaying(reader: &Reader<'_>) -> Result<Relaying, ConfigError> {
+    let Some(setting) = reader.setting("Relay") else { return Ok(Relaying::Yes) };
+    match (kind::bool(&setting.value), kind::rate(&setting.value)) {
+        (Some(true), _) => Ok(Relaying::Yes),
+        (Some(false), _) | (None, Some(0)) => Ok(Relaying::No),
+        (None, Some(kbit)) => Ok(Relaying::UpTo(kbit)),
+        (None, None) => {
+            let right = "it is yes, no, or a rate such as 2000 (kbit/s), 2mbit or 1gbit".to_owned();
+            Err(reader.invalid("Relay", format!("`{}' is no rate!", setting.value), right))
+        }
+    }
 }
 
 fn mode(reader: &Reader<'_>) -> Result<Mode, ConfigError> {

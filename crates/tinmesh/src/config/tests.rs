@@ -4,6 +4,7 @@ use std::fs;
 
 use tempfile::TempDir;
 use tinmesh_core::dataplane::fib::Forwarding;
+use tinmesh_core::dataplane::relaying::Relaying;
 use tinmesh_core::name::NodeName;
 use tinmesh_core::wire::address_cache;
 
@@ -73,7 +74,7 @@ fn settings_reach_node_and_daemon() {
         "ConnectTo = bob\nConnectTo = me\nConnectTo = bob\nForwarding = OFF\nPingInterval = 10\nPingTimeout = 20\n\
          Ifconfig = 10.9.0.1/16\nRoute = 10.10.0.0/16 10.9.0.2\nInterfaceMTU = 1400\nHostsFile = yes\n\
          ListenAddress = 127.0.0.1 700\nBindToAddress = 127.0.0.1\nAddressFamily = ipv4\nProcessPriority = low\n\
-         ScriptsInterpreter = /bin/sh -e\nTunnelServer = yes\nReplayWindow = 64",
+         ScriptsInterpreter = /bin/sh -e\nTunnelServer = yes\nReplayWindow = 64\nRelay = 2mbit",
         "Port = 0\nSubnet = 10.9.0.1\nTCPOnly = yes\nCompression = 12\n",
     )
     .load();
@@ -82,6 +83,7 @@ fn settings_reach_node_and_daemon() {
     let node = loaded.node;
     assert_eq!(node.connect_to, [name("bob")]);
     assert_eq!((node.policy.forwarding, node.policy.compression), (Forwarding::Off, 12));
+    assert_eq!(node.policy.relaying, Relaying::UpTo(2_000));
     assert_eq!(node.timing.ping_timeout, node.timing.ping_interval);
     assert_eq!(node.subnets.first().map(ToString::to_string).as_deref(), Some("10.9.0.1"));
     assert!(node.link.tcp_only && node.link.indirect && !node.link.pmtu_discovery && node.policy.tcp_only);
@@ -196,6 +198,7 @@ fn values_that_make_no_sense_stop_the_start_with_tincs_words() {
     let cases = [
         ("Mode = bridge", "Invalid routing mode!"),
         ("Forwarding = x", "Invalid forwarding mode!"),
+        ("Relay = fast", "`fast' is no rate!"),
         ("Broadcast = x", "Invalid broadcast mode!"),
         ("AddressFamily = x", "Invalid address family!"),
         ("ProcessPriority = x", "Invalid priority `x`!"),

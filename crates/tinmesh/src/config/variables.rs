@@ -251,6 +251,7 @@ pub static VARIABLES: &[Variable] = &[
     server("Lease", Kind::Bool, "no", "Whether members are let in for a day at a time.").safe().ours().live(),
     server("Quorum", Kind::Int, "", "Voices that it takes to let somebody join.").safe().ours().live(),
     server("ReceiveOffload", Kind::Bool, "yes", "Whether several UDP packets are received as one.").ours(),
+    server("Relay", Kind::Share, "yes", "Whether packets of others are passed on: yes, no, or how fast, for example 2mbit.").safe().ours().live(),
     server("Route", Kind::Route, "", "Addresses behind the interface, and a gateway if there is one.").multiple().safe().ours(),
     server("SendOffload", Kind::Bool, "yes", "Whether several UDP packets are sent as one.").ours(),
 ];

@@ -133,7 +133,8 @@ pub struct Times {
 pub(super) enum Pending {
     Meta(MetaEvent),
     PathMtu(std::net::SocketAddr),
-    TooBig(std::net::SocketAddr, usize),
+    /// Where a datagram should have gone, the datagram, whether somebody misses it.
+    TooBig(std::net::SocketAddr, Packet, bool),
     Opened(u16, u16),
     Invitation(ConnId, Option<Vec<u8>>),
 }
@@ -461,7 +462,9 @@ impl ControlLoop {
             Pending::Meta(MetaEvent::Queued { conn, bytes }) => self.node.handle(time, Input::Queued { conn, bytes }),
             Pending::Meta(MetaEvent::Closed { conn }) => self.node.handle(time, Input::Closed { conn }),
             Pending::PathMtu(to) => self.node.handle(time, Input::PathMtu { to, mtu: udp::path_mtu(to).ok() }),
-            Pending::TooBig(to, len) => self.node.handle(time, Input::TooBig { to, len }),
+            Pending::TooBig(to, packet, missed) => {
+                self.node.handle(time, Input::TooBig { to, datagram: packet.payload(), missed });
+            }
             Pending::Opened(socket, port) => self.node.handle(time, Input::SocketOpened { socket, port }),
             Pending::Invitation(conn, file) => self.node.handle(time, Input::Invitation { conn, file }),
         }
@@ -478,7 +481,8 @@ impl ControlLoop {
                 self.proxying.is_wanted(conn);
                 self.meta.close(conn, tarpit, &self.poller);
             }
-            Output::Transmit { target, packet } => self.transmit(target, &packet, pending),
+            Output::Transmit { target, packet } => pending.extend(self.transmit(target, packet, true)),
+            Output::Ask { target, packet } => pending.extend(self.transmit(target, packet, false)),
             Output::OpenSocket { socket, beside } => pending.extend(self.open_socket(socket, beside)),
             Output::CloseSocket(socket) => self.shared.extra.close(socket),
             Output::Deliver(packet) => {
@@ -504,12 +508,10 @@ impl ControlLoop {
         }
     }
 
-    fn transmit(&self, target: UdpTarget, packet: &Packet, pending: &mut VecDeque<Pending>) {
-        if let Err(cause) = self.shared.transmit(target, packet)
-            && is_too_big(&cause)
-        {
-            pending.push_back(Pending::TooBig(target.to, packet.len()));
-        }
+    /// Sends a datagram; one that is too long comes back.
+    fn transmit(&self, target: UdpTarget, packet: Packet, missed: bool) -> Option<Pending> {
+        let cause = self.shared.transmit(target, &packet).err()?;
+        is_too_big(&cause).then_some(Pending::TooBig(target.to, packet, missed))
     }
 
     fn on_event(&mut self, event: &Event) {

@@ -42,8 +42,8 @@ pub enum FromWorker {
     TooBig {
         /// Where it should have gone.
         to: SocketAddr,
-        /// Its UDP payload in bytes.
-        len: usize,
+        /// Its UDP payload.
+        datagram: Box<[u8]>,
     },
     /// A frame of the device came from a station that nobody knows.
     Learnt(Mac),

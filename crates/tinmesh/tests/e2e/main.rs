@@ -32,6 +32,7 @@ mod offloads;
 mod paths;
 mod proxies;
 mod relaying;
+mod relays;
 mod reloads;
 mod restarts;
 mod roaming;

@@ -160,6 +160,24 @@ fn a_path_that_shrinks_under_traffic_without_a_word_is_measured_anew() {
     eprintln!("flows after {:.2} s, size known {:.2} s later", flows.as_secs_f64(), known.as_secs_f64());
 }
 
+/// The first one that does not fit any more is refused by the system of its own machine.
+#[test]
+fn no_packet_is_lost_when_the_system_learns_that_the_path_is_narrow() {
+    let lab = Lab::alone();
+    let ([alice, _bob], _router) = behind_router(&lab);
+    let flow = Pinging::start_of(&lab, &alice.namespace, &v4(2), 1_400);
+    std::thread::sleep(secs(2));
+
+    alice.namespace.shell("ip route change default via 198.51.100.254 mtu 1300");
+
+    let took =
+        wait_until(secs(5), "the new size is known", || alice.sees("bob", |node| (1..1_300).contains(&node.mtu)));
+    std::thread::sleep(secs(2));
+    let (sent, answered) = flow.stop();
+    eprintln!("size known after {:.2} s; {answered} of {sent} answered", took.as_secs_f64());
+    assert!(sent > 30 && answered == sent, "{answered} of {sent}");
+}
+
 /// What is left takes neither the packets whole nor the segments of the connection between the nodes, and nothing says so.
 #[test]
 fn a_path_that_shrinks_to_560_bytes_without_a_word_is_survived() {

@@ -90,6 +90,7 @@ const OTHER: &[(&str, &str)] = &[
     ("ClockError", "5"),
     ("Founder", "Yt0e1Hcj3-xATjodLOy9DmPd-cXUUfZkunEue_-Guvw"),
     ("Quorum", "2"),
+    ("Relay", "2mbit"),
 ];
 
 /// Name, place, default and reload of each variable that is honoured, as the document tells them.

@@ -295,7 +295,9 @@ impl Net {
                         self.send(&other, Arrival::End { conn: theirs });
                     }
                 }
-                Output::Transmit { target, packet } => self.transmit(who, target.to, packet),
+                Output::Transmit { target, packet } | Output::Ask { target, packet } => {
+                    self.transmit(who, target.to, packet)
+                }
                 Output::Deliver(_) => self.node(who).delivered += 1,
                 Output::PathMtu(to) => self.tell(who, Input::PathMtu { to, mtu: Some(1500) }),
                 Output::Event(event) => self.node(who).events.push(event),

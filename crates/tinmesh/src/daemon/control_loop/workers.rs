@@ -41,7 +41,7 @@ impl ControlLoop {
         let input = match word {
             FromWorker::Punt { punt, payload } => Input::Punt { punt: *punt, payload },
             FromWorker::Learnt(mac) => Input::Learnt(*mac),
-            FromWorker::TooBig { to, len } => Input::TooBig { to: *to, len: *len },
+            FromWorker::TooBig { to, datagram } => Input::TooBig { to: *to, datagram, missed: true },
         };
         self.node.handle(now(), input);
     }

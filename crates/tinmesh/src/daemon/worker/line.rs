@@ -168,11 +168,12 @@ impl Line {
 
     fn on_refused(&self, at: usize, error: &io::Error) -> bool {
         let Some(target) = self.target(at) else { return false };
-        self.shared.count_drops(DropReason::SendFailed, 1);
         let too_big = is_too_big(error);
         if too_big {
-            let len = self.batch.packets()[at].len();
-            self.shared.tell(&self.queue, FromWorker::TooBig { to: target.to, len });
+            let datagram = self.batch.packets()[at].payload().into();
+            self.shared.tell(&self.queue, FromWorker::TooBig { to: target.to, datagram });
+        } else {
+            self.shared.count_drops(DropReason::SendFailed, 1);
         }
         too_big
     }

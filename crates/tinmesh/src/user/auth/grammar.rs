@@ -8,6 +8,7 @@ use tinmesh_core::trust::{reach, topics};
 
 use super::names::Names;
 use super::when;
+use crate::config::kind;
 
 /// The limits of each topic.
 const LIMITS: [(&str, &str); 2] = [(topics::RATE, "kbit"), (topics::RELAY, "mbday")];
@@ -116,13 +117,7 @@ fn rate(args: &[&str]) -> Result<Option<u64>> {
     let problem = |text: &str| anyhow!("`{text}' is no rate: write for example 2000 (kbit/s), 2mbit or 1gbit");
     match args {
         [] => Ok(None),
-        [text] => {
-            let units = [("kbit", 1), ("mbit", 1_000), ("gbit", 1_000_000), ("", 1)];
-            let found = units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)));
-            let (number, factor) = found.ok_or_else(|| problem(text))?;
-            let kbit = number.parse::<u64>().ok().and_then(|number| number.checked_mul(*factor));
-            kbit.map(Some).ok_or_else(|| problem(text))
-        }
+        [text] => kind::rate(text).map(Some).ok_or_else(|| problem(text)),
         several => Err(problem(&several.join(" "))),
     }
 }

@@ -1,0 +1,238 @@
+//! `RelayChoice`: which relay packets to a peer take that cannot be reached straight.
+//!
+//! While packets flow, some relays are asked once a second how far the peer is from them. A relay costs the sum of both
+//! round trips, and 10 ms for each datagram in a hundred that is lost on one of them. The first offer counts at once, as
+//! without any packets go by the next node of the graph's way; a better one only if it is a fifth and 10 ms better and the
+//! last change is 5 s ago.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::name::PeerId;
+use crate::time::Instant;
+use crate::wire::relay::Offer;
+
+/// Distance of questions.
+const ASK_INTERVAL: Duration = Duration::from_secs(1);
+/// Distance of changes from one relay to a better one.
+const CALM: Duration = Duration::from_secs(5);
+/// A better relay is better by this much, and by a fifth.
+const LEAST_GAIN: Duration = Duration::from_millis(10);
+/// An offer that was not repeated for so long does not count.
+const OFFER_LIFE: Duration = Duration::from_secs(4);
+/// What one lost datagram in a thousand costs.
+const LOSS_COST: Duration = Duration::from_millis(1);
+/// Relays asked at a time, at most.
+pub const MOST_ASKED: usize = 8;
+/// Questions of one node that are answered within a second, at most.
+const MOST_ANSWERS: u8 = 32;
+
+/// What is known here of the path to a relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Near {
+    /// Round-trip time.
+    pub rtt: Duration,
+    /// Datagrams that are lost, in a thousand.
+    pub loss: u16,
+}
+
+/// Who may relay to one peer, who does, and what the peer itself says of relaying.
+#[derive(Clone, Debug, Default)]
+pub struct RelayChoice {
+    /// When packets last went to the peer from this node.
+    pub talked: Option<Instant>,
+    /// Whether the peer has said that it does not relay.
+    pub refuses: bool,
+    asked_at: Option<Instant>,
+    rounds: u32,
+    offers: BTreeMap<PeerId, Option<(Offer, Instant)>>,
+    chosen: Option<PeerId>,
+    changed: Option<Instant>,
+    answered: Option<(Instant, u8)>,
+}
+
+impl RelayChoice {
+    /// The relay that packets take, and what it offered.
+    pub fn chosen(&self) -> Option<(PeerId, Offer)> {
+        let relay = self.chosen?;
+        self.offers.get(&relay).copied().flatten().map(|(offer, _)| (relay, offer))
+    }
+
+    /// Whether relays are to be asked now; if so, the how manieth time since there is no straight path.
+    pub fn ask_due(&mut self, now: Instant) -> Option<u32> {
+        if self.asked_at.is_some_and(|at| now.since(at) < ASK_INTERVAL) {
+            return None;
+        }
+        self.asked_at = Some(now);
+        self.rounds = self.rounds.saturating_add(1);
+        Some(self.rounds - 1)
+    }
+
+    /// These are asked, and nobody else's offers count.
+    pub fn note_asked(&mut self, relays: &[PeerId]) {
+        self.offers.retain(|relay, _| relays.contains(relay) || self.chosen == Some(*relay));
+        for &relay in relays {
+            self.offers.entry(relay).or_default();
+        }
+    }
+
+    /// What a relay that was asked says.
+    pub fn on_offer(&mut self, now: Instant, relay: PeerId, offer: Option<Offer>) {
+        if let Some(place) = self.offers.get_mut(&relay) {
+            *place = offer.map(|offer| (offer, now));
+        }
+    }
+
+    /// Chooses anew; `near` tells the path to a relay, if it can be used. Tells whether the choice is another.
+    pub fn choose(&mut self, now: Instant, near: impl Fn(PeerId) -> Option<Near>) -> bool {
+        let cost = |relay: PeerId, offer: &Offer| {
+            let near = near(relay)?;
+            Some(near.rtt + offer.rtt + LOSS_COST * u32::from(near.loss) + LOSS_COST * u32::from(offer.loss))
+        };
+        let fresh = self.offers.iter().filter_map(|(relay, known)| {
+            let (offer, _) = known.as_ref().filter(|(_, at)| now.since(*at) <= OFFER_LIFE)?;
+            Some((cost(*relay, offer)?, *relay))
+        });
+        let costs: Vec<(Duration, PeerId)> = fresh.collect();
+        let best = costs.iter().min().copied();
+        let current = costs.iter().find(|(_, relay)| Some(*relay) == self.chosen).copied();
+        let next = match (current, best) {
+            (Some((cost, relay)), Some((least, better))) => {
+                let gain = (cost / 5).max(LEAST_GAIN);
+                let calm = self.changed.is_none_or(|at| now.since(at) >= CALM);
+                Some(if calm && least + gain <= cost { better } else { relay })
+            }
+            (_, best) => best.map(|(_, relay)| relay),
+        };
+        let changes = next != self.chosen;
+        if changes {
+            (self.chosen, self.changed) = (next, Some(now));
+        }
+        changes
+    }
+
+    /// There is a straight path; tells whether that ends the use of a relay.
+    pub fn end(&mut self) -> bool {
+        self.offers.clear();
+        self.rounds = 0;
+        self.chosen.take().is_some()
+    }
+
+    /// Whether a question of the peer may be answered; notes that it is.
+    pub fn may_answer(&mut self, now: Instant) -> bool {
+        let (since, count) = self.answered.filter(|(since, _)| now.since(*since) < ASK_INTERVAL).unwrap_or((now, 0));
+        self.answered = Some((since, count.saturating_add(1)));
+        count < MOST_ANSWERS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LEFT: PeerId = PeerId(1);
+    const RIGHT: PeerId = PeerId(2);
+
+    fn offer(millis: u64) -> Option<Offer> {
+        Some(Offer { rtt: Duration::from_millis(millis), loss: 0, size: 1_400, settled: true })
+    }
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_micros(millis * 1_000)
+    }
+
+    fn near(_: PeerId) -> Option<Near> {
+        Some(Near { rtt: Duration::from_millis(20), loss: 0 })
+    }
+
+    fn chosen(choice: &RelayChoice) -> Option<PeerId> {
+        choice.chosen().map(|(relay, _)| relay)
+    }
+
+    fn offered(left: u64, right: u64) -> RelayChoice {
+        let mut choice = RelayChoice::default();
+        choice.note_asked(&[LEFT, RIGHT]);
+        choice.on_offer(at(0), LEFT, offer(left));
+        choice.on_offer(at(0), RIGHT, offer(right));
+        choice
+    }
+
+    #[test]
+    fn the_first_offer_counts_at_once_and_the_least_sum_wins() {
+        let mut choice = offered(80, 60);
+        assert!(choice.choose(at(0), near));
+        assert_eq!(chosen(&choice), Some(RIGHT));
+    }
+
+    #[test]
+    fn a_little_better_is_not_enough_and_five_seconds_pass() {
+        let mut choice = offered(60, 80);
+        choice.choose(at(0), near);
+        choice.on_offer(at(1_000), LEFT, offer(60));
+        choice.on_offer(at(1_000), RIGHT, offer(20));
+        assert!(!choice.choose(at(1_000), near), "too soon");
+        choice.on_offer(at(4_500), LEFT, offer(60));
+        choice.on_offer(at(4_500), RIGHT, offer(45));
+        assert!(!choice.choose(at(5_500), near), "15 ms of 80 are less than a fifth");
+        choice.on_offer(at(5_500), RIGHT, offer(44));
+        assert!(choice.choose(at(5_500), near));
+        assert_eq!(chosen(&choice), Some(RIGHT));
+    }
+
+    #[test]
+    fn a_relay_that_is_gone_is_left_at_once() {
+        let mut choice = offered(60, 80);
+        choice.choose(at(0), near);
+        choice.on_offer(at(100), LEFT, None);
+        assert!(choice.choose(at(100), near));
+        assert_eq!(chosen(&choice), Some(RIGHT));
+        assert!(choice.choose(at(200), |_| None));
+        assert_eq!(chosen(&choice), None);
+    }
+
+    #[test]
+    fn losses_cost_time() {
+        let mut choice = offered(60, 90);
+        let near = |relay| Some(Near { rtt: Duration::from_millis(20), loss: if relay == LEFT { 50 } else { 0 } });
+        choice.choose(at(0), near);
+        assert_eq!(chosen(&choice), Some(RIGHT), "5 % cost 50 ms");
+    }
+
+    #[test]
+    fn offers_of_nobody_who_was_asked_and_old_ones_do_not_count() {
+        let mut choice = offered(60, 80);
+        choice.on_offer(at(0), PeerId(9), offer(1));
+        choice.choose(at(0), near);
+        assert_eq!(chosen(&choice), Some(LEFT));
+        choice.choose(at(4_001), near);
+        assert_eq!(chosen(&choice), None);
+    }
+
+    #[test]
+    fn a_flood_of_questions_is_not_answered() {
+        let mut choice = RelayChoice::default();
+        let answered = (0..200).filter(|_| choice.may_answer(at(5))).count();
+        assert_eq!(answered, usize::from(MOST_ANSWERS));
+        assert!(choice.may_answer(at(1_005)));
+    }
+
+    proptest! {
+        #[test]
+        fn between_working_relays_changes_are_rare(costs in proptest::collection::vec((0..300_u64, 0..300_u64), 1..200)) {
+            let mut choice = RelayChoice::default();
+            choice.note_asked(&[LEFT, RIGHT]);
+            let mut changes = Vec::new();
+            for (second, (left, right)) in (0..).zip(costs) {
+                let now = at(second * 1_000);
+                choice.on_offer(now, LEFT, offer(left));
+                choice.on_offer(now, RIGHT, offer(right));
+                if choice.choose(now, near) {
+                    changes.push(now);
+                }
+            }
+            prop_assert!(changes.windows(2).all(|two| two[1].since(two[0]) >= CALM));
+        }
+    }
+}

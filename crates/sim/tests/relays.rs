@@ -1,0 +1,132 @@
+//! Relays between nodes that cannot reach each other straight.
+
+use tinmesh_core::dataplane::relaying::Relaying;
+use tinmesh_core::dataplane::verdict::DropReason;
+use tinmesh_sim::{Host, Nat, Path, World, millis, secs};
+
+/// Alice and bob, whose NATs cannot be opened, know only `far`; `near` and `middle` know `far` too. Numbers are
+/// the latency of each one's line, in ms: a packet takes the relay's twice.
+fn five(world: &World) -> [Host<'_>; 5] {
+    let place = |name: &str, latency: u64| world.node(name).link(|link| link.latency = millis(latency));
+    let far = place("far", 60);
+    let [near, middle] = [place("near", 5), place("middle", 25)].map(|relay| relay.knows(far));
+    let [alice, bob] = [place("alice", 10), place("bob", 10)].map(|end| end.behind(Nat::symmetric()).knows(far));
+    [alice, bob, near, middle, far]
+}
+
+fn by<'w>(relay: Host<'w>) -> Path<'w> {
+    Path::Relayed { via: relay }
+}
+
+#[test]
+fn the_first_packet_takes_any_relay_and_later_ones_the_nearest() {
+    let world = World::new(1);
+    let [alice, bob, near, ..] = five(&world);
+    world.run_for(secs(5));
+
+    let start = world.now();
+    let flow = world.flow(alice, bob, 200, millis(100), 300);
+    world.run_until(secs(2), |world| world.first_reply(flow).is_some());
+    let first = world.first_reply(flow).expect("an answer").since(start);
+    assert!(first <= millis(1_500), "{first:?}");
+    world.run_for(secs(10));
+
+    let silence = world.silence_since(flow, start);
+    assert!(silence < millis(1_500), "{silence:?}");
+    assert_eq!(world.path(alice, bob), by(near));
+    assert_eq!(world.path(bob, alice), by(near));
+}
+
+#[test]
+fn a_relay_that_dies_is_replaced_by_the_next_best() {
+    let world = World::new(2);
+    let [alice, bob, near, middle, _] = five(&world);
+    let flow = world.flow(alice, bob, 200, millis(100), 600);
+    world.run_for(secs(20));
+    assert_eq!(world.path(alice, bob), by(near));
+
+    let death = world.now();
+    near.power_off();
+    world.run_for(secs(20));
+
+    let silence = world.silence_since(flow, death);
+    assert!(silence < secs(5), "{silence:?}");
+    assert_eq!(world.path(alice, bob), by(middle));
+}
+
+#[test]
+fn a_relay_whose_line_gets_slow_is_left() {
+    let world = World::new(3);
+    let [alice, bob, near, middle, _] = five(&world);
+    world.flow(alice, bob, 200, millis(100), 900);
+    world.run_for(secs(20));
+    assert_eq!(world.path(alice, bob), by(near));
+
+    let _slow = near.link(|link| link.latency = millis(200));
+    world.run_for(secs(40));
+
+    assert_eq!(world.path(alice, bob), by(middle));
+}
+
+#[test]
+fn a_member_behind_a_nat_relays_too() {
+    let world = World::new(4);
+    let far = world.node("far").link(|link| link.latency = millis(60));
+    let home = world.node("home").behind(Nat::port_restricted_cone()).knows(far);
+    let ends = ["alice", "bob"].map(|name| world.node(name).behind(Nat::restricted_cone()).knows(far));
+    let [alice, bob] = ends;
+    world.settle(secs(5));
+    world.cut(alice, bob, Some(tinmesh_sim::Cut::Udp));
+
+    world.talk(alice, bob, secs(60));
+
+    assert_eq!(world.path(alice, bob), by(home));
+}
+
+#[test]
+fn whoever_does_not_want_to_relay_is_gone_around() {
+    let world = World::new(5);
+    let [alice, bob, near, middle, _] = five(&world);
+    let near = near.configure(|config| config.policy.relaying = Relaying::No);
+
+    world.talk(alice, bob, secs(20));
+    assert_eq!(world.path(alice, bob), by(middle));
+
+    near.reload(|config| config.policy.relaying = Relaying::Yes);
+    world.talk(alice, bob, secs(40));
+    assert_eq!(world.path(alice, bob), by(near));
+
+    near.reload(|config| config.policy.relaying = Relaying::No);
+    world.talk(alice, bob, secs(10));
+    assert_eq!(world.path(alice, bob), by(middle));
+    assert!(world.ping(alice, near).arrives(), "it is a member as before");
+}
+
+#[test]
+fn no_means_no_where_there_is_no_other_way() {
+    let world = World::new(6);
+    let relay = world.node("relay").configure(|config| config.policy.relaying = Relaying::No);
+    let [alice, bob] = ["alice", "bob"].map(|name| world.node(name).behind(Nat::symmetric()).knows(relay));
+    world.settle(secs(5));
+
+    assert!(!world.ping(alice, bob).arrives());
+    assert!(relay.dropped(DropReason::RelayDenied) > 0);
+    assert!(world.ping(alice, relay).arrives());
+}
+
+#[test]
+fn a_relay_carries_no_more_than_its_operator_lets_it() {
+    let world = World::new(7);
+    let relay = world.node("relay").configure(|config| config.policy.relaying = Relaying::UpTo(80));
+    let [alice, bob] = ["alice", "bob"].map(|name| world.node(name).behind(Nat::symmetric()).knows(relay));
+    world.settle(secs(5));
+    world.talk(alice, bob, secs(5));
+
+    // A thousand bytes every 10 ms, and as much back, are twenty times as much as 80 kbit/s.
+    let flow = world.flow(alice, bob, 1_000, millis(10), 3_000);
+    world.run_for(secs(32));
+
+    let arrived = world.report(flow).arrived;
+    assert!((130..=420).contains(&arrived), "{arrived}");
+    assert!(relay.dropped(DropReason::OverRelayRate) > 2_000);
+}

@@ -1,0 +1,85 @@
+//! Real daemons choose the better of two relays, in the laboratory's emulator.
+//!
+//! ```text
+//!  alice ─ NAT ─┐                  ┌─ NAT ─ carol      both NATs give chance ports
+//!               └───── Internet ───┘
+//!                │ 80 ms       │ 2 ms
+//!               bob           dave
+//! ```
+
+use std::time::Duration;
+
+use tinmesh_lab::{Underlay, UnderlayPlan};
+use tinmesh_sim::Nat;
+
+use crate::lab::mesh::{self, v4, wait_for_ping};
+use crate::lab::namespace::Namespace;
+use crate::lab::traffic::ping;
+use crate::lab::{Daemon, Kind, Lab, secs, wait_until};
+
+/// All three know only bob.
+fn two_relays(lab: &Lab, bob: Kind) -> (Underlay, [Daemon; 4]) {
+    let namespaces = ["alice", "bob", "carol", "dave"].map(Namespace::new);
+    let mut plan = UnderlayPlan::new(3);
+    let homes = [true, false, true, false].map(|home| home.then(|| plan.net().put_up(Nat::symmetric(), None)));
+    let hosts = [0, 1, 2, 3].map(|at| plan.plug(namespaces[at].name(), homes[at]).expect("a device can be made"));
+    plan.net().link_mut(hosts[1]).latency = Duration::from_millis(80);
+    plan.net().link_mut(hosts[3]).latency = Duration::from_millis(2);
+    let address = plan.net().address(hosts[1]).expect("has one").to_string();
+    let underlay = plan.start().expect("a thread can be made");
+    let kinds = [Kind::Ours, bob, Kind::Ours, Kind::Ours];
+    let mut nodes = [0, 1, 2, 3].map(|at| mesh::node(lab, at + 1, kinds[at], &namespaces[at]));
+    nodes[1].host(&format!("Address = {address}"));
+    for at in [0, 2, 3] {
+        nodes[at].config("ConnectTo = bob").knows(&nodes[1]);
+        nodes[1].knows(&nodes[at]);
+    }
+    mesh::start(&mut nodes);
+    (underlay, nodes)
+}
+
+/// Alice's packets to carol, which keep coming, take this relay.
+#[track_caller]
+fn wait_for_relay(alice: &Daemon, relay: &str) {
+    wait_until(secs(25), &format!("packets go by way of {relay}"), || {
+        ping(&alice.namespace, &v4(3));
+        alice.sees("carol", |node| node.nexthop == relay && !node.direct())
+    });
+}
+
+fn the_near_relay_carries(bob: Kind) {
+    let lab = Lab::new();
+    let (_underlay, [alice, _bob, _carol, mut dave]) = two_relays(&lab, bob);
+
+    wait_for_ping(&alice, &v4(3));
+    wait_for_relay(&alice, "dave");
+
+    assert!(dave.stop().success());
+    wait_for_relay(&alice, "bob");
+    wait_for_ping(&alice, &v4(3));
+}
+
+#[test]
+fn the_near_relay_carries_what_the_one_that_all_know_could() {
+    the_near_relay_carries(Kind::Ours);
+}
+
+#[test]
+fn the_near_relay_carries_though_all_that_the_ends_know_is_a_tinc() {
+    the_near_relay_carries(Kind::Tinc11);
+}
+
+#[test]
+fn a_relay_whose_operator_says_no_is_left() {
+    let lab = Lab::new();
+    let (_underlay, [alice, _bob, _carol, dave]) = two_relays(&lab, Kind::Ours);
+    wait_for_ping(&alice, &v4(3));
+    wait_for_relay(&alice, "dave");
+
+    dave.tinc(&["set", "Relay", "no"]);
+    dave.tinc(&["reload"]);
+
+    wait_for_relay(&alice, "bob");
+    wait_for_ping(&alice, &v4(3));
+    wait_for_ping(&alice, &v4(4));
+}

@@ -87,7 +87,8 @@ fn three_errors_go_out_in_a_second() {
 #[test]
 fn what_others_send_without_end_is_answered_as_rarely() {
     let mut lab = Lab::new();
-    let sent = (0..1_000).filter(|_| lab.accept(ALICE, 0, &v4(ALICE, NOBODY, 100)).0 == Verdict::Transmit(target(ALICE)));
+    let sent =
+        (0..1_000).filter(|_| lab.accept(ALICE, 0, &v4(ALICE, NOBODY, 100)).0 == Verdict::Transmit(target(ALICE)));
     assert_eq!(sent.count(), 3);
 }
 

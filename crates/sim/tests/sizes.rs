@@ -2,7 +2,7 @@
 
 use tinmesh_core::dataplane::fib::Forwarding;
 use tinmesh_core::wire::hello::Features;
-use tinmesh_sim::{Host, Path, World, millis, secs};
+use tinmesh_sim::{Cut, Host, Path, World, millis, secs};
 
 /// What a path of so many bytes of IPv4 packet leaves for a frame: headers of IP and UDP, number, type, tag, ids.
 const fn frame(ip: u16) -> u16 {
@@ -126,6 +126,34 @@ fn packets_that_the_system_refuses_are_not_lost() {
     world.run_for(secs(8));
 
     assert_eq!((world.report(flow).arrived, world.replies(flow)), (99, 98));
+}
+
+/// Alice and bob have no path of their own. Where routers say nothing, the relay finds out itself, sends what is too long over
+/// TCP, and tells alice with the next MTU_INFO.
+#[test]
+fn a_relay_whose_link_becomes_narrow_lowers_the_size() {
+    for (icmp, silence) in [(true, millis(250)), (false, secs(4))] {
+        let world = World::new(10);
+        let relay = world.node("relay");
+        let alice = world.node("alice").knows(relay);
+        let bob = world.node("bob").knows(relay);
+        world.cut(alice, bob, Some(Cut::All));
+        world.settle(secs(5));
+        let flow = world.flow(alice, bob, 1_300, millis(50), u32::MAX);
+        world.run_for(secs(10));
+        assert_eq!(measured(bob, relay).0, frame(1_500));
+
+        relay.set_link_mtu(1_280, icmp);
+        let since = world.now();
+        world.run_for(secs(10));
+
+        assert!(world.silence_since(flow, since) <= silence, "{icmp}: {:?}", world.silence_since(flow, since));
+        let (settled, end) = (since + secs(8), since + millis(9_500));
+        assert!(world.answered(flow, settled, end) >= 100.0, "{icmp}: {}", world.answered(flow, settled, end));
+        assert_eq!(measured(bob, alice).0, frame(1_280), "{icmp}");
+        assert_eq!(alice.told_too_big().last(), Some(&(frame(1_280) - 14)), "{icmp}");
+        assert_eq!(world.path(alice, bob), Path::Relayed { via: relay }, "{icmp}");
+    }
 }
 
 /// A router that keeps quiet about it would lose them inside long segments of TCP as well.

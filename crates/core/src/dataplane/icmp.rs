@@ -14,7 +14,7 @@ const HEADER: usize = 8;
 const CHECKSUM: usize = 2;
 /// No error is longer than this, in bytes from the IP header.
 const MAX_ERROR: usize = 576;
-/// Errors that may be sent in one second, both families together.
+/// Errors of a kind that may be sent in one second, both families together.
 const PER_SECOND: u32 = 3;
 /// Hops that an error may live.
 const HOPS: u8 = 255;
@@ -119,21 +119,28 @@ fn rewrite_v6(mut icmp: [u8; HEADER], packet: &mut Packet) -> bool {
 }
 
 /// How many errors may still be sent. Each worker has its own.
+///
+/// Those that tell a size are counted for themselves: who writes to addresses that do not exist cannot use them up.
 #[derive(Debug, Default)]
 pub(super) struct ErrorBudget {
     second: u64,
-    spent: u32,
+    sizes: u32,
+    others: u32,
 }
 
 impl ErrorBudget {
-    /// Whether an error may be sent now; if so, it is counted.
-    pub(super) fn take(&mut self, now: Instant) -> bool {
+    /// Whether this error may be sent now; if so, it is counted.
+    pub(super) fn take(&mut self, error: IcmpError, now: Instant) -> bool {
         let second = now.as_micros() / MICROS;
         if second != self.second {
-            *self = Self { second, spent: 0 };
+            *self = Self { second, ..Self::default() };
         }
-        let allowed = self.spent < PER_SECOND;
-        self.spent += u32::from(allowed);
+        let spent = match error {
+            IcmpError::TooBig { .. } => &mut self.sizes,
+            IcmpError::Unknown | IcmpError::Unreachable | IcmpError::Forbidden | IcmpError::Expired => &mut self.others,
+        };
+        let allowed = *spent < PER_SECOND;
+        *spent += u32::from(allowed);
         allowed
     }
 }
@@ -225,12 +232,18 @@ mod tests {
     }
 
     #[test]
-    fn three_errors_go_out_in_a_second() {
+    fn three_errors_of_a_kind_go_out_in_a_second() {
         let mut budget = ErrorBudget::default();
         let start = Instant::from_micros(5_000_000);
-        let taken: Vec<bool> = (0..5).map(|tenth| budget.take(start + Duration::from_millis(100 * tenth))).collect();
-        assert_eq!(taken, [true, true, true, false, false]);
-        assert!(!budget.take(Instant::from_micros(5_999_999)));
-        assert!(budget.take(Instant::from_micros(6_000_000)));
+        for (error, other) in [
+            (IcmpError::Unknown, IcmpError::Expired),
+            (IcmpError::TooBig { limit: 1_239 }, IcmpError::TooBig { limit: 1_439 }),
+        ] {
+            let at = |tenth: u64| start + Duration::from_millis(100 * tenth);
+            let taken: Vec<bool> = (0..5).map(|tenth| budget.take(error, at(tenth))).collect();
+            assert_eq!(taken, [true, true, true, false, false]);
+            assert!(!budget.take(other, Instant::from_micros(5_999_999)));
+        }
+        assert!(budget.take(IcmpError::Unreachable, Instant::from_micros(6_000_000)));
     }
 }

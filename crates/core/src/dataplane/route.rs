@@ -145,7 +145,7 @@ impl Fib {
         let via = self.peer(self.via(self.peer(owner)?))?;
         let mut error = packet.clone();
         match fit(via, family, packet.payload()) {
-            Err(Refusal::Icmp(refusal)) if scratch.errors.take(scratch.now) => {
+            Err(Refusal::Icmp(refusal)) if scratch.errors.take(refusal, scratch.now) => {
                 let verdict = self.tell(PeerId::ME, refusal, family, &mut error, scratch);
                 Some((verdict, error))
             }
@@ -208,7 +208,7 @@ impl Fib {
         packet: &mut Packet,
         scratch: &mut Scratch,
     ) -> Verdict {
-        if !scratch.errors.take(scratch.now) {
+        if !scratch.errors.take(error, scratch.now) {
             return Verdict::Drop(DropReason::IcmpLimited);
         }
         self.tell(source, error, family, packet, scratch)

@@ -115,7 +115,7 @@ impl Fib {
         let Some(Header { len, family: Some(family) }) = Header::of(packet.payload()) else {
             return Verdict::Drop(error.reason());
         };
-        if !scratch.errors.take(scratch.now) {
+        if !scratch.errors.take(error, scratch.now) {
             return Verdict::Drop(DropReason::IcmpLimited);
         }
         let mut header = [0; TAGGED_HEADER];

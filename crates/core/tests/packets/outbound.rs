@@ -212,23 +212,45 @@ fn a_packet_without_df_that_is_too_long_must_be_cut() {
     assert_eq!(lab.outbound(&packet).0, Verdict::Drop(DropReason::TooLong));
 }
 
-#[test]
-fn tcp_is_told_what_fits() {
-    let mut lab = Lab::new().with(ALICE, |alice| {
-        alice.clamp_mss = true;
-        alice.mtu = 1239;
-    });
+/// The start of a TCP connection between two nodes that announces segments of 1,460 bytes.
+fn syn(from: PeerId, to: PeerId) -> Vec<u8> {
     let mut syn = Vec::new();
-    etherparse::PacketBuilder::ipv4([10, 0, 0, 1], [10, 1, 0, 5], 64)
+    etherparse::PacketBuilder::ipv4([10, from.0 as u8, 0, 1], [10, to.0 as u8, 0, 5], 64)
         .tcp(1000, 80, 1, 1000)
         .syn()
         .options(&[etherparse::TcpOptionElement::MaximumSegmentSize(1460)])
         .unwrap()
         .write(&mut syn, &[])
         .unwrap();
+    syn
+}
 
-    let (_, sent) = lab.outbound(&syn);
+/// The largest segment that such a packet announces.
+fn announced(packet: &[u8]) -> u16 {
+    assert_eq!(packet[40..42], [2, 4]);
+    u16::from_be_bytes([packet[42], packet[43]])
+}
 
-    let (_, data) = lab.opened(ALICE, &sent.payload()[IDS..]);
-    assert_eq!(data[40..44], [2, 4, 0x04, 0xa1], "1185");
+#[test]
+fn tcp_is_told_what_fits_on_the_way_to_each_destination() {
+    let mut lab = Lab::new().with(ME, |me| me.clamp_mss = true);
+    for (peer, mtu) in [(ALICE, 1239), (BOB, 1439)] {
+        lab = lab.with(peer, |entry| (entry.clamp_mss, entry.mtu) = (true, mtu));
+    }
+
+    for (peer, fits) in [(ALICE, 1185), (BOB, 1385), (ALICE, 1185)] {
+        let (_, sent) = lab.outbound(&syn(ME, peer));
+        assert_eq!(announced(&lab.opened(peer, &sent.payload()[IDS..]).1), fits, "to {peer:?}");
+        let (verdict, received) = lab.accept(peer, 0, &syn(peer, ME));
+        assert_eq!((verdict, announced(received.payload())), (Verdict::Deliver, fits), "from {peer:?}");
+    }
+}
+
+#[test]
+fn tcp_is_told_what_fits_through_the_relay() {
+    let mut lab = Lab::new().with(ALICE, |alice| alice.via = BOB).with(BOB, |bob| {
+        (bob.clamp_mss, bob.mtu) = (true, 1239);
+    });
+    let (_, sent) = lab.outbound(&syn(ME, ALICE));
+    assert_eq!(announced(&lab.opened(ALICE, &sent.payload()[IDS..]).1), 1185);
 }

@@ -68,12 +68,28 @@ fn the_mtu_that_counts_is_that_of_the_relay() {
 
 #[test]
 fn three_errors_go_out_in_a_second() {
-    let mut lab = Lab::new();
-    let verdicts: Vec<Verdict> = (0..4).map(|_| lab.outbound(&v4_to([10, 9, 0, 1])).0).collect();
-    assert_eq!(verdicts[..3], [Verdict::Deliver; 3]);
-    assert_eq!(verdicts[3], Verdict::Drop(DropReason::IcmpLimited));
+    let mut lab = Lab::new().with(BOB, |bob| bob.reachable = false);
+    let nobody = v4_to([10, 9, 0, 1]);
+    let floods = [(nobody.clone(), 3), (v4(ME, BOB, 100), 0), (v4(ME, ALICE, 1500), 3), (v6(ME, ALICE, 1500), 0)];
+
+    for (packet, answered) in floods {
+        let verdicts: Vec<Verdict> = (0..1_000).map(|_| lab.outbound(&packet).0).collect();
+        let (told, rest) = verdicts.split_at(answered);
+        assert!(told.iter().all(|verdict| *verdict == Verdict::Deliver), "{told:?}");
+        assert!(rest.iter().all(|verdict| *verdict == Verdict::Drop(DropReason::IcmpLimited)), "{answered}");
+    }
+
+    assert_eq!(lab.scratch.counters.dropped(DropReason::IcmpLimited), 4_000 - 6);
     lab.scratch.now = Instant::from_micros(1_000_000);
-    assert_eq!(lab.outbound(&v4_to([10, 9, 0, 1])).0, Verdict::Deliver);
+    assert_eq!(lab.outbound(&nobody).0, Verdict::Deliver);
+}
+
+#[test]
+fn what_others_send_without_end_is_answered_as_rarely() {
+    let mut lab = Lab::new();
+    let sent =
+        (0..1_000).filter(|_| lab.accept(ALICE, 0, &v4(ALICE, NOBODY, 100)).0 == Verdict::Transmit(target(ALICE)));
+    assert_eq!(sent.count(), 3);
 }
 
 #[test]

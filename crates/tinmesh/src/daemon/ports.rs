@@ -26,7 +26,7 @@ use tinmesh_os::poll::Waker;
 use tinmesh_os::udp;
 use tokio::runtime::Runtime;
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
@@ -202,14 +202,19 @@ fn is_ours(lease: &Lease) -> bool {
     }
 }
 
+/// All at once: a router that is silent does not keep others from hearing it.
 async fn give_back(granted: Vec<Granted>) {
+    let mut tasks = JoinSet::new();
     for granted in granted {
-        match granted {
-            Granted::Pcp(mapping) => pcp::give_back(mapping).await,
-            Granted::Upnp(port) => port.give_back().await,
-            Granted::Pinhole(hole) => hole.give_back().await,
-        }
+        tasks.spawn(async {
+            match granted {
+                Granted::Pcp(mapping) => pcp::give_back(mapping).await,
+                Granted::Upnp(port) => port.give_back().await,
+                Granted::Pinhole(hole) => hole.give_back().await,
+            }
+        });
     }
+    tasks.join_all().await;
 }
 
 impl Work {

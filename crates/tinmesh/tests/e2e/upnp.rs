@@ -209,6 +209,27 @@ fn a_router_that_is_silent_for_a_while_costs_nothing_and_status_and_doctor_tell_
 }
 
 #[test]
+fn in_another_network_the_router_is_asked_at_once_though_it_was_silent() {
+    let (_lab, router, [mut alice, _bob]) = meet(PCP, &["UPnP = UDPOnly", "UPnPDiscoverWait = 1"], Kind::Ours);
+    // A program that was only halted would answer later what it was asked meanwhile.
+    router.namespace.shell(
+        "nft add table inet deaf
+         nft add chain inet deaf in '{ type filter hook input priority 0; }'
+         nft add rule inet deaf in udp dport 5351 drop",
+    );
+    alice.start();
+    wait_until(secs(10), "nobody answers", || alice.log().contains("[upnp] Unable to find a router that opens ports"));
+    std::thread::sleep(secs(3));
+    run(router.namespace.command("nft").args(["delete", "table", "inet", "deaf"]));
+    std::thread::sleep(secs(5));
+    assert!(!router.opened().contains("dnat"), "the next question comes after a minute");
+
+    alice.namespace.shell("ip addr add 192.168.1.101/24 dev eth0");
+
+    wait_until(secs(10), "the router passes the port on", || router.opened().contains("dnat"));
+}
+
+#[test]
 fn without_such_a_router_nothing_but_a_line_in_the_log_follows() {
     let lab = Lab::new();
     let host = Segment::new("home").host("node", &["192.168.1.100/24"]);

@@ -11,6 +11,7 @@ mod invite;
 mod join;
 mod json;
 mod list;
+mod mapping;
 pub mod outside;
 mod overview;
 mod place;

@@ -11,6 +11,7 @@ use rustix::net::RecvFlags;
 use tinmesh_os::process;
 use tinmesh_os::signals::Interrupts;
 
+use super::dump::ports::PortLine;
 use super::dump::{
     ConnectionLine, DumpError, EdgeLine, ExaminationLine, HindranceLine, Line, NodeLine, StatementLine, SubnetLine,
     TrafficLine,
@@ -261,6 +262,17 @@ impl Client {
     /// If the daemon does not answer.
     pub fn hindrances(&mut self) -> Result<Vec<HindranceLine>, ClientError> {
         self.list_if_known(&ControlRequest::Hindrances)
+    }
+
+    /// What routers pass on, by family of addresses; nothing if none is asked, `None` if the daemon does not know that.
+    ///
+    /// # Errors
+    /// If the daemon does not answer.
+    pub fn ports(&mut self) -> Result<Option<Vec<PortLine>>, ClientError> {
+        match self.list(&ControlRequest::Ports) {
+            Err(ClientError::Unexpected) => Ok(None),
+            list => list.map(Some),
+        }
     }
 
     /// What other nodes see of this one; nothing if the daemon does not know that.

@@ -15,6 +15,7 @@ use tinmesh_core::time::Instant;
 use tinmesh_core::wire::address::WireAddress;
 
 use super::dump::AES_256_GCM;
+use super::dump::ports::PortLine;
 use super::request::{CONTROL, kind};
 
 /// How an address and its port are shown.
@@ -138,6 +139,11 @@ pub fn hindrances(hindrances: &[(NodeName, Hindrance)]) -> String {
         };
         write!(out, "{name} {word} {one} {two}")
     })
+}
+
+/// The whole reply to [`Ports`](super::request::ControlRequest::Ports).
+pub fn ports(lines: &[PortLine]) -> String {
+    list(kind::PORTS, lines, |line, out| write!(out, "{line}"))
 }
 
 /// The whole reply to [`Examine`](super::request::ControlRequest::Examine): `seen NAME ADDRESS port PORT` for each answer, and

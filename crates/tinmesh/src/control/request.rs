@@ -41,6 +41,8 @@ pub mod kind {
     pub const EXAMINE: u32 = 66;
     /// List why paths are not direct; only tinmesh knows it.
     pub const HINDRANCES: u32 = 67;
+    /// List what routers pass on; only tinmesh knows it.
+    pub const PORTS: u32 = 68;
 }
 
 /// One line of a client.
@@ -90,6 +92,8 @@ pub enum ControlRequest {
     Examine,
     /// List why paths are not direct.
     Hindrances,
+    /// List what routers pass on.
+    Ports,
     /// Something that is not implemented; the reply is `18 -1`.
     Unknown,
 }
@@ -132,6 +136,7 @@ impl ControlRequest {
             kind::ACCEPT => Self::Accept(words.collect::<Vec<_>>().join(" ")),
             kind::EXAMINE => Self::Examine,
             kind::HINDRANCES => Self::Hindrances,
+            kind::PORTS => Self::Ports,
             _ => Self::Unknown,
         })
     }
@@ -156,6 +161,7 @@ impl ControlRequest {
             Self::Accept(_) => kind::ACCEPT,
             Self::Examine => kind::EXAMINE,
             Self::Hindrances => kind::HINDRANCES,
+            Self::Ports => kind::PORTS,
             Self::Greeting | Self::Unknown => return None,
         })
     }
@@ -185,6 +191,7 @@ impl fmt::Display for ControlRequest {
             | Self::Statements
             | Self::Examine
             | Self::Hindrances
+            | Self::Ports
             | Self::Unknown => Ok(()),
         }
     }
@@ -214,6 +221,7 @@ mod tests {
             ControlRequest::Statements,
             ControlRequest::Examine,
             ControlRequest::Hindrances,
+            ControlRequest::Ports,
             ControlRequest::Accept("fides1 KEY 1 2 - - revoke SIGNATURE".to_owned()),
             ControlRequest::Unknown,
         ];

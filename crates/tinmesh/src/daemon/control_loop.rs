@@ -357,6 +357,7 @@ impl ControlLoop {
                 Some(Err(_)) => return self.answer(client, encode::done(kind::DISCONNECT, -2).as_bytes()),
                 None => return self.answer(client, encode::done(kind::DISCONNECT, -1).as_bytes()),
             },
+            ControlRequest::Ports => return self.answer(client, encode::ports(&self.port_lines()).as_bytes()),
             ControlRequest::Greeting => return self.answer(client, self.greeting().as_bytes()),
             ControlRequest::Stop => return self.stopping = true,
             ControlRequest::Reload => return self.on_reload(client),

@@ -31,6 +31,7 @@ use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use crate::config;
+use crate::control::dump::ports::{HeldPort, PortLine};
 use lease::{CALM, Keeper, Lease, Standing};
 
 /// How long the router may take to close the ports again.
@@ -42,7 +43,7 @@ pub struct Ports {
     /// Says nothing, and ends with the thread.
     end: Receiver<()>,
     news: Receiver<(Family, Standing)>,
-    standings: [Standing; 2],
+    standings: Vec<(Family, Standing)>,
     network: watch::Sender<()>,
 }
 
@@ -95,9 +96,13 @@ impl Ports {
         let (until, end) = channel::<()>();
         let (tell, news) = channel();
         let (network, changes) = watch::channel(());
+        let sockets: Vec<SocketAddr> = sockets.iter().copied().filter(|socket| !socket.ip().is_loopback()).collect();
+        let mut families = vec![Family::V4, Family::V6];
+        families.retain(|family| sockets.iter().any(|socket| family.has(socket.ip())));
+        let standings = families.iter().map(|family| (*family, Standing::default())).collect();
         let work = Work {
             settings,
-            sockets: sockets.iter().copied().filter(|socket| !socket.ip().is_loopback()).collect(),
+            sockets,
             description: description.to_owned(),
             granted: Mutex::default(),
             news: tell,
@@ -105,21 +110,38 @@ impl Ports {
             network: changes,
         };
         let run = move || {
-            run(&runtime, &Arc::new(work), stopped);
+            run(&runtime, &Arc::new(work), &families, stopped);
             // A name that is being looked up must not hold up the daemon.
             runtime.shutdown_background();
             drop(until);
         };
         Builder::new().name("ports".to_owned()).spawn(run)?;
-        Ok(Self { stop, end, news, standings: Default::default(), network })
+        Ok(Self { stop, end, news, standings, network })
     }
 
     /// What the router passes on now, if it was asked since the last call.
     pub fn next(&mut self) -> Option<Mapped> {
         let (family, standing) = self.news.try_recv().ok()?;
-        self.standings[family as usize] = standing;
-        let told = self.standings.iter().filter_map(Standing::told);
+        let known = self.standings.iter_mut().find(|(known, _)| *known == family)?;
+        known.1 = standing;
+        let told = self.standings.iter().filter_map(|(_, standing)| standing.told());
         Some(told.fold(Mapped::default(), |mapped, address| mapped.with(address).unwrap_or(mapped)))
+    }
+
+    /// The same in lines for control clients, at this time in seconds since 1970.
+    pub fn lines(&self, unix_seconds: u64) -> Vec<PortLine> {
+        let now = Instant::now();
+        let line = |(family, standing): &(Family, Standing)| {
+            let held = standing.held.as_ref().map(|(lease, until)| HeldPort {
+                protocol: lease.by.name().to_owned(),
+                router: lease.router,
+                address: lease.outer,
+                until: unix_seconds + until.saturating_duration_since(now).as_secs(),
+                usable: lease.told().is_some(),
+            });
+            PortLine { family: family.name().to_owned(), held: held.ok_or(standing.failures) }
+        };
+        self.standings.iter().map(line).collect()
     }
 
     /// Asks at once: the network is another.
@@ -138,8 +160,8 @@ impl Ports {
 }
 
 /// Until it is told to stop; work goes on only while that is waited for.
-fn run(runtime: &Runtime, work: &Arc<Work>, stopped: oneshot::Receiver<()>) {
-    let tasks = [Family::V4, Family::V6].map(|family| runtime.spawn(refresh(Arc::clone(work), family)));
+fn run(runtime: &Runtime, work: &Arc<Work>, families: &[Family], stopped: oneshot::Receiver<()>) {
+    let tasks: Vec<_> = families.iter().map(|&family| runtime.spawn(refresh(Arc::clone(work), family))).collect();
     // An error means that the daemon is gone: the same.
     runtime.block_on(stopped).ok();
     tasks.iter().for_each(JoinHandle::abort);
@@ -154,7 +176,7 @@ fn lock(granted: &Mutex<Vec<Granted>>) -> MutexGuard<'_, Vec<Granted>> {
 async fn refresh(work: Arc<Work>, family: Family) {
     let mut keeper = Keeper::new(work.settings.refresh_period);
     let mut network = work.network.clone();
-    while work.sockets.iter().any(|socket| family.has(socket.ip())) {
+    loop {
         match work.ask(family).await {
             Some(lease) => keeper.on_granted(lease, Instant::now()),
             None => keeper.on_failed(Instant::now(), is_ours),
@@ -217,6 +239,13 @@ impl Work {
 }
 
 impl Family {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::V4 => "ipv4",
+            Self::V6 => "ipv6",
+        }
+    }
+
     const fn has(self, ip: IpAddr) -> bool {
         match self {
             Self::V4 => ip.is_ipv4(),

@@ -17,11 +17,11 @@ use serde::Serialize;
 use tinmesh_os::clock;
 use tinmesh_os::netlink::Link;
 
+use super::mapping::PortMapping;
 use super::place::Place;
 use super::reasons::reason;
 use super::status::{Path, Status};
 use crate::cli::tinmesh::commands::Form;
-use crate::config::edit;
 use crate::control::client::Client;
 use crate::control::dump::HindranceLine;
 use crate::tinc;
@@ -84,6 +84,8 @@ pub(super) struct Report {
     pub healthy: bool,
     /// What was looked at on this machine and its network.
     pub checks: Vec<Check>,
+    /// What routers pass on to this machine.
+    pub port_mappings: Vec<PortMapping>,
     /// The other nodes.
     pub peers: Vec<Peer>,
 }
@@ -111,20 +113,20 @@ pub(super) fn run(place: &Place, form: Form, out: &mut dyn Write) -> Result<u8> 
 
 fn examine(place: &Place) -> Result<Report> {
     let mut checks = vec![files(place), keys(place), clock(clock::unix_millis())];
-    let (mut node, mut peers) = (None, Vec::new());
+    let (mut node, mut peers, mut port_mappings) = (None, Vec::new(), Vec::new());
     match place.connect() {
         Err(error) => checks.push(Check::new("daemon", State::Bad, format!("{error:#}"))),
         Ok(mut client) => {
             let (status, hindrances) = Status::read_explained(&mut client, place.paths.netname.as_deref())?;
             checks.push(daemon(&status));
-            checks.extend(examine_network(place, &mut client, &status)?);
+            checks.extend(examine_network(&mut client, &status)?);
             peers = peers_of(&status, &hindrances);
-            node = Some(status.node);
+            (node, port_mappings) = (Some(status.node), status.port_mappings);
         }
     }
     let advised = peers.iter().any(|peer| peer.advice.is_some());
     let healthy = !advised && checks.iter().all(|check| check.state != State::Bad);
-    Ok(Report { node, healthy, checks, peers })
+    Ok(Report { node, healthy, checks, port_mappings, peers })
 }
 
 fn files(place: &Place) -> Check {
@@ -176,20 +178,19 @@ fn daemon(status: &Status) -> Check {
     }
 }
 
-fn examine_network(place: &Place, client: &mut Client, status: &Status) -> Result<Vec<Check>> {
+fn examine_network(client: &mut Client, status: &Status) -> Result<Vec<Check>> {
     let seen = network::Seen::of(&client.examine()?);
     let own: Vec<IpAddr> = Link::open()
         .and_then(|mut link| link.addresses())
         .map(|list| list.into_iter().map(|address| address.prefix.address).collect())
         .unwrap_or_default();
-    let settings = fs::read(place.paths.tinc_conf()).unwrap_or_default();
-    let upnp = edit::values(&settings, "UPnP").into_iter().next_back();
+    let asked = client.ports()?.map(|_| status.port_mappings.as_slice());
     Ok(vec![
         network::datagrams(status),
         network::nat(&seen, &own, &status.port),
         network::filter(&seen),
         network::lifetime(),
-        network::port_mapping(upnp.as_deref(), seen.is_translated(&own)),
+        network::port_mapping(asked, seen.is_translated(&own), &status.port, clock::unix_seconds()),
         network::path_mtu(status),
         network::icmp(),
     ])

@@ -99,8 +99,13 @@ mod tests {
 
     #[test]
     fn a_network_that_is_up_shows_the_way_on() {
-        let daemon =
-            FakeDaemon::answering(&["18 3\n", "18 5 10.9.0.1 alice\n18 5 fd00::1 alice\n18 5\n", "18 6\n", "18 67\n"]);
+        let daemon = FakeDaemon::answering(&[
+            "18 3\n",
+            "18 5 10.9.0.1 alice\n18 5 fd00::1 alice\n18 5\n",
+            "18 6\n",
+            "18 67\n",
+            "18 68\n",
+        ]);
         let text = printed(&place_in(&daemon.paths().confbase));
         assert!(text.starts_with("alice is up, with 10.9.0.1 and fd00::1. No other node is known yet.\n"), "{text}");
         assert!(text.contains("sudo tinmesh invite"), "{text}");

@@ -16,6 +16,7 @@ use crate::control::dump::{AES_256_GCM, ConnectionLine, HindranceLine, NodeLine,
 
 pub(super) use render::{Rates, render};
 
+use super::mapping::PortMapping;
 use super::reasons::reason;
 
 /// The state of this machine's node and of all others.
@@ -33,6 +34,8 @@ pub struct Status {
     pub addresses: Vec<IpAddr>,
     /// All ranges that this node owns.
     pub subnets: Vec<String>,
+    /// What routers pass on to this machine, for each family of addresses whose routers are asked.
+    pub port_mappings: Vec<PortMapping>,
     /// Meta connections (TCP) with other nodes.
     pub connections: Vec<Connection>,
     /// The other nodes: reachable ones first, each group by name.
@@ -155,12 +158,14 @@ impl Status {
             port: client.port.clone(),
             addresses: Vec::new(),
             subnets: Vec::new(),
+            port_mappings: Vec::new(),
             connections: Vec::new(),
             peers: Vec::new(),
         };
         let mut status = own.fill(lists);
         let hindrances = client.hindrances()?;
         status.explain(&hindrances);
+        status.port_mappings = client.ports()?.iter().flatten().map(PortMapping::from).collect();
         Ok((status, hindrances))
     }
 

@@ -10,6 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::lab::mesh::{self, v4, wait_for_ping};
 use crate::lab::namespace::Namespace;
 use crate::lab::topology::{Nat, Segment, nat, router};
@@ -172,6 +174,38 @@ fn a_router_that_grants_less_than_was_asked_for_is_asked_again_before_that_ends(
     assert!(opened());
     alice.kill();
     wait_until(secs(12), "the router closes what nobody renews", || !opened());
+}
+
+/// What a command of alice's prints with `--json`.
+fn told(lab: &Lab, alice: &Daemon, command: &str) -> Value {
+    let output = lab.tinmesh(alice, &format!("{command} --json")).output().expect("it starts");
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+#[test]
+fn a_router_that_is_silent_for_a_while_costs_nothing_and_status_and_doctor_tell_what_it_passes_on() {
+    let lines = ["UPnP = UDPOnly", "UPnPRefreshPeriod = 8", "UPnPDiscoverWait = 1", "AddressFamily = ipv4"];
+    let (lab, router, [mut alice, _bob]) = meet(PCP, &lines, Kind::Ours);
+    alice.start();
+    let mapping = || told(&lab, &alice, "status")["port_mappings"][0].clone();
+    wait_until(secs(10), "status tells it", || mapping()["address"] == "11.0.0.1:655");
+    let before = mapping();
+    assert!(before["protocol"] == "PCP" && before["router"] == "192.168.1.1" && before["usable"] == true, "{before:#}");
+
+    router.signal("STOP");
+    std::thread::sleep(secs(11));
+
+    // A renewal has failed, so the end is where it was.
+    let after = mapping();
+    assert_eq!((&after["address"], &after["usable"]), (&before["address"], &before["usable"]));
+    let until = |mapping: &Value| mapping["until"].as_u64().expect("a time");
+    assert!(until(&after) <= until(&before) + 1, "{before:#} {after:#}");
+    let checks = told(&lab, &alice, "doctor")["checks"].clone();
+    let check = checks.as_array().expect("a list").iter().find(|check| check["topic"] == "port mapping");
+    let says = check.and_then(|check| check["says"].as_str()).expect("text");
+    assert!(says.starts_with("11.0.0.1:655 by PCP from 192.168.1.1, for "), "{says}");
+    router.signal("CONT");
+    wait_until(secs(10), "it is renewed", || until(&mapping()) > until(&before) + 2);
 }
 
 #[test]

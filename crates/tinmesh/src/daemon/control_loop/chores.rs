@@ -8,6 +8,7 @@ use tinmesh_os::clock;
 use tracing::{debug, error, info, warn};
 
 use super::{ControlLoop, Pending};
+use crate::control::dump::ports::PortLine;
 use crate::control::server::greeting_reply;
 use crate::daemon::log::CONNECTIONS;
 use crate::daemon::ports::Ports;
@@ -44,6 +45,11 @@ impl ControlLoop {
         while let Some(mapped) = self.ports.as_mut().and_then(Ports::next) {
             self.tell(Input::Mapped(mapped));
         }
+    }
+
+    /// What the router passes on, for a control client.
+    pub(super) fn port_lines(&self) -> Vec<PortLine> {
+        self.ports.iter().flat_map(|ports| ports.lines(clock::unix_seconds())).collect()
     }
 
     /// The first line to a control client.

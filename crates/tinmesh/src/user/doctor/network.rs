@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{Check, State};
 use crate::control::dump::ExaminationLine;
+use crate::user::mapping::PortMapping;
 use crate::user::status::{Path, Status};
 
 /// What other nodes see of this one.
@@ -104,16 +105,29 @@ pub(super) fn lifetime() -> Check {
     Check::new("mapping lifetime", State::Unknown, says)
 }
 
-/// Whether the router is asked to pass a port on.
-pub(super) fn port_mapping(upnp: Option<&str>, translated: Option<bool>) -> Check {
-    let asks = upnp.is_some_and(|word| ["yes", "udponly"].contains(&word.to_ascii_lowercase().as_str()));
+/// What routers pass on; `asked` is empty if none is asked, `None` if the daemon does not tell.
+pub(super) fn port_mapping(asked: Option<&[PortMapping]>, translated: Option<bool>, port: &str, now: u64) -> Check {
     let topic = "port mapping";
-    match (asks, translated) {
-        (true, _) => {
-            Check::new(topic, State::Good, "the router is asked by UPnP (the log tells the answer)".to_owned())
+    let Some(asked) = asked else {
+        return Check::new(topic, State::Unknown, "not known: the daemon does not tell".to_owned());
+    };
+    let says: Vec<String> = asked.iter().filter_map(|mapping| mapping.says(now)).collect();
+    let failures = asked.iter().map(|mapping| mapping.failures).max();
+    match (failures, translated) {
+        _ if asked.iter().any(|mapping| mapping.usable == Some(true)) => {
+            Check::new(topic, State::Good, says.join("; "))
         }
-        (false, Some(false)) => Check::new(topic, State::Good, "not needed".to_owned()),
-        (false, _) => Check::new(topic, State::Note, "the router is not asked".to_owned())
+        _ if !says.is_empty() => {
+            let says = format!("{}: that router is itself behind a NAT, so it is of no use", says.join("; "));
+            Check::new(topic, State::Note, says)
+        }
+        (Some(0), _) => Check::new(topic, State::Unknown, "routers were asked just now".to_owned()),
+        (_, Some(false)) => Check::new(topic, State::Good, "not needed".to_owned()),
+        (Some(times), _) => {
+            Check::new(topic, State::Note, format!("no router passes the port on (asked in vain: {times})"))
+                .advise(format!("let the router open ports (UPnP, NAT-PMP or PCP), or pass UDP port {port} on in it"))
+        }
+        (None, _) => Check::new(topic, State::Note, "the router is not asked".to_owned())
             .advise("sudo tinmesh set UPnP udponly, then down and up, if it is your router"),
     }
 }

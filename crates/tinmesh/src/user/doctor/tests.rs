@@ -3,6 +3,8 @@ use std::net::IpAddr;
 use super::network::{self, Seen};
 use super::*;
 use crate::cli::tinmesh::Network;
+use crate::control::dump::Line as _;
+use crate::control::dump::ports::PortLine;
 use crate::control::fake_daemon::FakeDaemon;
 
 const OWN: [IpAddr; 1] = [IpAddr::V4(std::net::Ipv4Addr::new(192, 168, 1, 2))];
@@ -44,10 +46,26 @@ fn a_clock_that_was_never_set_and_open_keys_are_to_be_changed() {
 }
 
 #[test]
-fn port_mapping_is_proposed_behind_a_nat_only() {
-    assert_eq!(network::port_mapping(Some("Yes"), Some(true)).state, State::Good);
-    assert_eq!(network::port_mapping(None, Some(false)).advice, None);
-    assert!(network::port_mapping(Some("no"), Some(true)).advice.is_some());
+fn port_mapping_is_what_the_daemon_tells_and_is_proposed_behind_a_nat_only() {
+    let check = |lines: Option<&[&str]>, translated| {
+        let asked = lines.map(|lines| lines.iter().map(|line| PortMapping::from(&PortLine::parse(line).unwrap())));
+        let asked: Option<Vec<PortMapping>> = asked.map(Iterator::collect);
+        let check = network::port_mapping(asked.as_deref(), translated, "655", 1_000);
+        (check.state, check.says, check.advice.is_some())
+    };
+    let held = "ipv4 held PCP 192.168.1.1 11.0.0.1 port 655 1095 1";
+    let says = "11.0.0.1:655 by PCP from 192.168.1.1, for 95 s".to_owned();
+    assert_eq!(check(Some(&[held, "ipv6 none 4"]), Some(true)), (State::Good, says, false));
+    let behind = check(Some(&["ipv4 held UPnP 192.168.1.1 10.0.0.1 port 655 1095 0"]), Some(true));
+    assert!(behind.0 == State::Note && behind.1.contains("itself behind a NAT"), "{behind:?}");
+    assert_eq!(check(Some(&["ipv4 none 0"]), None).0, State::Unknown);
+    let vain = check(Some(&["ipv4 none 3", "ipv6 none 4"]), Some(true));
+    assert_eq!(vain, (State::Note, "no router passes the port on (asked in vain: 4)".to_owned(), true));
+    for lines in [&["ipv4 none 3"][..], &[]] {
+        assert_eq!(check(Some(lines), Some(false)), (State::Good, "not needed".to_owned(), false));
+    }
+    assert_eq!(check(Some(&[]), Some(true)), (State::Note, "the router is not asked".to_owned(), true));
+    assert_eq!(check(None, Some(true)).0, State::Unknown);
 }
 
 fn place(daemon: &FakeDaemon) -> Place {
@@ -58,13 +76,15 @@ fn place(daemon: &FakeDaemon) -> Place {
 }
 
 /// What the daemon of alice says: bob is relayed by carol, because guesses failed; carol sees alice behind a NAT.
-const REPLIES: [&str; 5] = [
+const REPLIES: [&str; 7] = [
     "18 3 bob 000000000001 unknown port unknown 0 0 0 0 700010c 5a carol bob 2 1518 0 1518 0 -1 0 0 0 0\n\
      18 3 carol 000000000002 198.51.100.1 port 655 0 0 0 0 700010c da carol carol 1 1451 1451 1451 0 400 5 500 5 500\n18 3\n",
     "18 5\n",
     "18 6 carol 198.51.100.1 port 655 c 1 0\n18 6\n",
     "18 67 bob guessed 3 120\n18 67\n",
+    "18 68 ipv4 none 2\n18 68\n",
     "18 66 seen carol 203.0.113.9 port 4000\n18 66 seen carol 203.0.113.9 port 4001\n18 66 asked 2 0\n18 66\n",
+    "18 68 ipv4 none 2\n18 68\n",
 ];
 
 #[test]

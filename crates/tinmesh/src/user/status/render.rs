@@ -56,7 +56,7 @@ const LEGACY_NOTE: &str =
 
 /// The whole text. `now` is in seconds since 1970; with `rates`, traffic is shown per second.
 pub(crate) fn render(status: &Status, now: u64, rates: Option<&Rates>, colour: bool) -> String {
-    let mut text = head(status, colour);
+    let mut text = head(status, now, colour);
     if status.peers.is_empty() {
         text.push_str("\nNo other node is known yet: `sudo tinmesh invite` prints a line for another machine.\n");
         return text;
@@ -87,7 +87,7 @@ pub(crate) fn render(status: &Status, now: u64, rates: Option<&Rates>, colour: b
     text
 }
 
-fn head(status: &Status, colour: bool) -> String {
+fn head(status: &Status, now: u64, colour: bool) -> String {
     let network = status.network.as_ref().map(|network| format!(" in network {network}")).unwrap_or_default();
     let (reachable, all) = (status.reachable(), status.peers.len());
     let name = Colour::Strong.paint(&status.node, colour);
@@ -106,6 +106,7 @@ fn head(status: &Status, colour: bool) -> String {
         connection.address.as_ref().map_or_else(|| node.to_owned(), |address| format!("{node} at {address}"))
     });
     field("connections", connections.collect::<Vec<_>>().join(", "));
+    field("router", status.port_mappings.iter().filter_map(|mapping| mapping.says(now)).collect::<Vec<_>>().join("; "));
     field("daemon", format!("process {}, port {}", status.pid, status.port));
     text
 }

@@ -27,6 +27,7 @@ fn lists() -> Lists {
 
 fn empty() -> Status {
     Status {
+        port_mappings: Vec::new(),
         node: "alice".to_owned(),
         network: Some("vpn".to_owned()),
         pid: 4789,

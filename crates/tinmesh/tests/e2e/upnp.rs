@@ -352,7 +352,7 @@ fn a_node_behind_a_firewall_of_ipv6_is_reached_through_the_hole_that_it_asked_fo
     assert!(!enters(), "the firewall is closed");
     assert!(alice.stop().success());
 
-    alice.config("UPnP = yes").config("UPnPRefreshPeriod = 6");
+    alice.config("UPnP = yes").config("UPnPRefreshPeriod = 6").config("Sandbox = high");
     alice.start();
 
     wait_for_ping(&bob, &v4(1));

@@ -107,6 +107,8 @@ pub struct Node {
     fib: Arc<Fib>,
     /// How fast packets of others are passed on, if that is limited.
     relay_pace: Option<Arc<Pace>>,
+    /// When it was last seen to be strained.
+    relay_strained: Option<Instant>,
     /// Stations of our own wire, and when each was seen, in microseconds.
     learnt: Arc<BTreeMap<Mac, Arc<AtomicU64>>>,
     scratch: Scratch,
@@ -210,6 +212,7 @@ impl Node {
             dirty: Dirty::default(),
             fib,
             relay_pace,
+            relay_strained: None,
             learnt: Arc::default(),
             scratch: Scratch::new(),
             outputs: VecDeque::new(),

@@ -115,6 +115,22 @@ fn no_means_no_where_there_is_no_other_way() {
 }
 
 #[test]
+fn packets_go_around_a_relay_that_carries_all_that_its_operator_lets_it() {
+    let world = World::new(8);
+    let [alice, bob, near, middle, _] = five(&world);
+    let near = near.configure(|config| config.policy.relaying = Relaying::UpTo(80));
+    world.talk(alice, bob, secs(20));
+    assert_eq!(world.path(alice, bob), by(near));
+
+    let flow = world.flow(alice, bob, 1_000, millis(10), 2_000);
+    world.run_for(secs(22));
+
+    let arrived = world.report(flow).arrived;
+    assert!(arrived > 1_600, "{arrived}");
+    assert_eq!(world.path(alice, bob), by(middle));
+}
+
+#[test]
 fn a_relay_carries_no_more_than_its_operator_lets_it() {
     let world = World::new(7);
     let relay = world.node("relay").configure(|config| config.policy.relaying = Relaying::UpTo(80));

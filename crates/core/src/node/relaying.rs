@@ -25,6 +25,8 @@ use crate::wire::relay::{Message, Offer};
 const RECENT: Duration = Duration::from_secs(2);
 /// Nodes without a known path that are tried as relays at a time.
 const TRIED: usize = 2;
+/// A relay that has carried as much as its operator lets it offers itself to nobody for so long.
+const STRAIN: Duration = Duration::from_secs(30);
 /// They are tried in each of the first rounds, and then in one of so many.
 const EAGER_ROUNDS: u32 = 8;
 const LATER_ROUNDS: u32 = 16;
@@ -104,6 +106,7 @@ impl Node {
     /// Others may have a path to `peer` that nobody here knows of, its neighbours before all: opens tunnels to a few, others
     /// each time.
     fn try_others(&mut self, peer: PeerId, round: u32) {
+        let now = self.now;
         let neighbours: Vec<PeerId> = self.mesh.graph.edges(peer).map(|edge| edge.to).collect();
         let others = self.mesh.graph.ids().into_iter().filter(|other| !neighbours.contains(other));
         let unknown = |other: &PeerId| {
@@ -114,7 +117,12 @@ impl Node {
         let unknown: Vec<PeerId> = neighbours.iter().copied().chain(others).filter(unknown).collect();
         let first = (round as usize * TRIED).checked_rem(unknown.len()).unwrap_or(0);
         let tried: Vec<PeerId> = unknown.iter().cycle().skip(first).take(TRIED.min(unknown.len())).copied().collect();
-        tried.into_iter().for_each(|other| self.use_tunnel(other));
+        for other in tried {
+            self.use_tunnel(other);
+            if self.tunnel_mut(other).is_some_and(|tunnel| tunnel.health.relent(now)) {
+                self.touch(other);
+            }
+        }
     }
 
     /// The path to a node that may be used as a relay.
@@ -170,7 +178,11 @@ impl Node {
         if !self.tunnel_mut(origin).is_some_and(|tunnel| tunnel.relay.may_answer(now)) {
             return;
         }
-        let may = self.fib.may_relay(origin) && self.fib.may_relay(PeerId::ME) && self.relays();
+        if self.relay_pace.as_deref().is_some_and(|pace| pace.is_strained(now)) {
+            self.relay_strained = Some(now);
+        }
+        let has_room = self.relay_strained.is_none_or(|at| now.since(at) >= STRAIN);
+        let may = self.fib.may_relay(origin) && self.fib.may_relay(PeerId::ME) && self.relays() && has_room;
         let known = self.fib.by_id.get(&id).copied();
         let peer = known.filter(|&peer| may && peer != PeerId::ME && peer != origin && self.is_reachable(peer));
         let offer = peer.and_then(|peer| {
@@ -242,7 +254,7 @@ impl Node {
         if now == before {
             return;
         }
-        self.relay_pace = now.pace();
+        (self.relay_pace, self.relay_strained) = (now.pace(), None);
         let (was, is) = (before != Relaying::No, self.relays());
         if was != is {
             for peer in

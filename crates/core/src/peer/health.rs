@@ -11,6 +11,9 @@
 //!      └───────────────────────────────────────────────────────────┴────┘ all is well for a while
 //! ```
 //!
+//! A report may take a longer way than datagrams, so that some are counted that were sent after it: as long as packets flow, and no
+//! longer. So what is missing is taken for lost from the most that was ever missing, not from the last time.
+//!
 //! TCP that carries no more was not worth it: the network is full, or loses packets of all kinds. Then losses are no reason to
 //! try it again for a minute, and twice as long with each time.
 
@@ -54,6 +57,17 @@ struct Sample {
     sent: u64,
     came: u64,
     bytes: u64,
+    /// The most datagrams that were missing until then, from the start.
+    missing: i64,
+}
+
+impl Sample {
+    /// Datagrams that were sent since another sample, and how many of them were lost.
+    fn since(&self, first: &Self) -> (u64, u64) {
+        let sent = self.sent - first.sent;
+        let lost = u64::try_from(self.missing.saturating_sub(first.missing)).unwrap_or(0);
+        (sent, lost.min(sent))
+    }
 }
 
 /// How packets travel.
@@ -82,6 +96,8 @@ pub struct Health {
     number: u32,
     reported: Option<(Instant, u64)>,
     samples: VecDeque<Sample>,
+    /// The most datagrams that were missing, from the start.
+    missing: i64,
     way: Way,
     rest: Duration,
     rests_until: Option<Instant>,
@@ -94,6 +110,7 @@ impl Default for Health {
             number: 0,
             reported: None,
             samples: VecDeque::new(),
+            missing: i64::MIN,
             way: Way::Datagrams { trial: None },
             rest: FIRST_REST,
             rests_until: None,
@@ -111,8 +128,7 @@ impl Health {
     /// How many of a thousand datagrams are lost, as far as enough went lately; else 0.
     pub fn loss(&self) -> u16 {
         let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else { return 0 };
-        let sent = last.sent - first.sent;
-        let lost = sent.saturating_sub(last.came - first.came);
+        let (sent, lost) = last.since(first);
         let share = (1_000 * lost).checked_div(sent).filter(|_| sent >= ENOUGH).unwrap_or(0);
         u16::try_from(share).unwrap_or(1_000)
     }
@@ -123,9 +139,20 @@ impl Health {
         on_trial || self.doubted.is_some_and(|at| now.since(at) <= LONGEST)
     }
 
+    /// Whether datagrams, left for TCP, are on trial from now on, as nobody has looked for long how they would arrive.
+    pub fn relent(&mut self, now: Instant) -> bool {
+        let forgotten = self.reported.is_none_or(|(at, _)| now.since(at) >= RETRY);
+        let relents = self.shuns_datagrams() && forgotten;
+        if relents {
+            self.change(Way::Datagrams { trial: Some(now) });
+        }
+        relents
+    }
+
     /// The path is another one, or there is none.
     pub fn reset(&mut self) {
-        *self = Self { number: self.number, rest: self.rest, rests_until: self.rests_until, ..Self::default() };
+        let Self { number, missing, rest, rests_until, .. } = *self;
+        *self = Self { number, missing, rest, rests_until, ..Self::default() };
     }
 
     /// The number of the report that is due after `sent` datagrams.
@@ -142,15 +169,18 @@ impl Health {
     /// Takes the answer to the last report.
     pub fn on_answer(&mut self, answer: Answer) -> Verdict {
         let Some((at, sent)) = self.reported.filter(|_| answer.number == self.number) else { return Verdict::Well };
-        let sample = Sample { at, sent, came: answer.came, bytes: answer.bytes };
+        let missing = i64::try_from(sent).unwrap_or(i64::MAX).saturating_sub_unsigned(answer.came);
         let repeated = self.samples.back().is_some_and(|last| last.at == at);
-        let restarted = self.samples.back().is_some_and(|last| last.came > sample.came || last.sent > sent);
+        let restarted = self.samples.back().is_some_and(|last| last.came > answer.came || last.sent > sent);
         if restarted {
             self.samples.clear();
+            self.missing = i64::MIN;
         }
         if repeated {
             return Verdict::Well;
         }
+        self.missing = self.missing.max(missing);
+        let sample = Sample { at, sent, came: answer.came, bytes: answer.bytes, missing: self.missing };
         self.samples.retain(|old| at.since(old.at) <= LONGEST);
         self.samples.push_back(sample);
         match self.way {
@@ -161,13 +191,13 @@ impl Health {
 
     fn judge_datagrams(&mut self, last: Sample, trial: Option<Instant>) -> Verdict {
         let Some(&first) = self.samples.front() else { return Verdict::Well };
-        let (time, sent) = (last.at.since(first.at), last.sent - first.sent);
-        let came = (last.came - first.came).min(sent);
-        if time >= SHORTEST_ON_TRIAL && came == 0 && sent >= FEW && self.may_doubt(last.at) {
+        let time = last.at.since(first.at);
+        let (sent, lost) = last.since(&first);
+        if time >= SHORTEST_ON_TRIAL && last.came == first.came && sent >= FEW && self.may_doubt(last.at) {
             return Verdict::Doubtful;
         }
         let shortest = if self.is_tense(last.at) { SHORTEST_ON_TRIAL } else { SHORTEST };
-        if time >= shortest && sent >= ENOUGH && (sent - came) * LOSS > sent {
+        if time >= shortest && sent >= ENOUGH && lost * LOSS > sent {
             return self.on_loss(last, trial.is_some());
         }
         if trial.is_some_and(|since| last.at.since(since) >= TRIAL) {
@@ -239,6 +269,9 @@ mod tests {
         sent: u64,
         came: u64,
         bytes: u64,
+        /// Datagrams that arrive before a report that was sent before them, at the full rate.
+        late: u64,
+        told: u64,
         changes: Vec<(u64, bool)>,
         doubts: u32,
     }
@@ -246,7 +279,7 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             let health = Health::default();
-            Self { health, ms: 0, sent: 0, came: 0, bytes: 0, changes: Vec::new(), doubts: 0 }
+            Self { health, ms: 0, sent: 0, came: 0, bytes: 0, late: 0, told: 0, changes: Vec::new(), doubts: 0 }
         }
 
         fn run(&mut self, seconds: u64, offered: u64, taken: u64, by_tcp: u64) {
@@ -262,7 +295,8 @@ mod tests {
                 let Some(number) = self.health.report(Instant::from_micros(1_000 * self.ms), self.sent) else {
                     continue;
                 };
-                match self.health.on_answer(Answer { number, came: self.came, bytes: self.bytes }) {
+                self.told = self.told.max(self.came + self.late * taken.min(offered) / 1_000);
+                match self.health.on_answer(Answer { number, came: self.told, bytes: self.bytes }) {
                     Verdict::Well => {}
                     Verdict::Doubtful => self.doubts += 1,
                     Verdict::Changed => self.changes.push((self.ms, self.health.shuns_datagrams())),
@@ -294,6 +328,18 @@ mod tests {
     }
 
     #[test]
+    fn a_path_that_nobody_uses_is_not_left_for_ever() {
+        let mut bench = Bench::new();
+        bench.run(10, 1_000, 1_000, 900);
+        bench.run(5, 1_000, 100, 900);
+        assert!(bench.health.shuns_datagrams());
+        let after = |seconds: u64| Instant::from_micros(1_000 * bench.ms + 1_000_000 * seconds);
+        assert!(!bench.health.relent(after(20)));
+        assert!(bench.health.relent(after(31)));
+        assert!(!bench.health.shuns_datagrams());
+    }
+
+    #[test]
     fn a_full_network_on_which_tcp_carries_no_more_is_left_less_and_less() {
         let mut bench = Bench::new();
         bench.run(600, 1_000, 500, 500);
@@ -306,6 +352,24 @@ mod tests {
         let mut bench = Bench::new();
         bench.run(1, 1_000, 0, 900);
         assert_eq!((bench.doubts, bench.changes.len()), (1, 0));
+    }
+
+    /// Reports that take a longer way than datagrams find some that were sent after them.
+    #[test]
+    fn the_end_of_a_flow_is_no_loss_where_reports_are_slower_than_datagrams() {
+        for late in [20, 100, 300] {
+            let mut bench = Bench { late, ..Bench::new() };
+            bench.run(1, 10, 10, 900);
+            for _ in 0..3 {
+                bench.run(20, 1_000, 1_000, 900);
+                assert!(bench.health.loss() == 0);
+                bench.run(3, 100, 100, 900);
+                bench.run(10, 0, 0, 900);
+            }
+            assert_eq!(bench.changes, [], "{late} of them");
+            bench.run(20, 1_000, 700, 900);
+            assert!(matches!(bench.changes[0], (100_000..=106_000, true)), "{late}: {:?}", bench.changes);
+        }
     }
 
     #[test]

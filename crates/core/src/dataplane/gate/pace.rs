@@ -43,6 +43,11 @@ impl Pace {
         self.kbit
     }
 
+    /// Whether more than half of a burst is waiting: about as much comes as is granted, or more.
+    pub fn is_strained(&self, now: Instant) -> bool {
+        self.through.load(Relaxed) > nanos(now).saturating_add(self.burst / 2)
+    }
+
     /// Takes `len` bytes, if there is room for them now.
     pub fn take(&self, now: Instant, len: usize) -> bool {
         if self.kbit == 0 {
@@ -80,6 +85,20 @@ mod tests {
     fn taken(pace: &Pace, until: u64, step: u64, len: usize) -> u64 {
         let times = (0..until).step_by(step as usize);
         times.filter(|&micros| pace.take(Instant::from_micros(micros), len)).count() as u64 * len as u64
+    }
+
+    #[test]
+    fn a_pace_is_strained_while_more_comes_than_it_grants_and_not_by_less() {
+        let (pace, at) = (Pace::new(8_000), Instant::from_micros);
+        let offer = |from: u64, step: usize| {
+            (from..from + 1_000_000).step_by(step).for_each(|micros| {
+                pace.take(at(micros), 1_000);
+            });
+            pace.is_strained(at(from + 1_000_000))
+        };
+        assert!(!offer(0, 2_000), "half of the rate");
+        assert!(offer(1_000_000, 500), "twice the rate");
+        assert!(!pace.is_strained(at(3_000_000)), "a second later");
     }
 
     #[test]

@@ -148,6 +148,15 @@ impl Node {
         }
     }
 
+    /// The same to each node that agreed on a feature.
+    pub(super) fn send_sealed_to_all(&mut self, feature: Feature, message: &[u8]) {
+        for peer in self.mesh.graph.ids() {
+            if self.uses(peer, feature) {
+                self.send_sealed(peer, message);
+            }
+        }
+    }
+
     pub(super) fn on_sealed(&mut self, origin: PeerId, text: &str) {
         let Some(sealed) = base64::decode(text.as_bytes()) else { return };
         let message = self.control_mut(origin).and_then(|control| control.open(&sealed));

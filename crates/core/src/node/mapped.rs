@@ -13,11 +13,7 @@ impl Node {
         if std::mem::replace(&mut self.mapped, mapped) == mapped {
             return;
         }
-        for peer in self.mesh.graph.ids() {
-            if self.uses(peer, Feature::Mapped) {
-                self.send_sealed(peer, &mapped.encode());
-            }
-        }
+        self.send_sealed_to_all(Feature::Mapped, &mapped.encode());
     }
 
     /// A peer that has just agreed does not know it yet.

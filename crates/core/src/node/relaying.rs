@@ -54,12 +54,16 @@ impl Node {
         if tunnel.relay.talked.is_none_or(|at| now.since(at) > RECENT) {
             return;
         }
-        let is_free = self.packet_route(peer).is_some_and(|route| route.via == peer);
         let wanted = self.config.mesh.extensions.has(Feature::Relay) && !self.config.link.tcp_only;
-        if is_free && wanted {
+        if wanted && self.is_free(peer) {
             self.ask_relays(peer);
             self.choose_relay(peer);
         }
+    }
+
+    /// Whether no static relay stands before `peer`.
+    fn is_free(&self, peer: PeerId) -> bool {
+        self.packet_route(peer).is_some_and(|route| route.via == peer)
     }
 
     fn ask_relays(&mut self, peer: PeerId) {
@@ -90,15 +94,10 @@ impl Node {
 
     /// Nodes with a UDP path to here that may relay to `peer`, the nearest first.
     fn possible_relays(&self, peer: PeerId) -> Vec<PeerId> {
-        let mut relays: Vec<(Duration, PeerId)> = Vec::new();
-        for known in self.peers.iter().flatten() {
-            let Some(relay) = self.mesh.graph.find(&known.name).filter(|&relay| relay != peer) else { continue };
-            if self.uses(relay, Feature::Relay)
-                && let Some(near) = self.near(relay)
-            {
-                relays.push((near.rtt, relay));
-            }
-        }
+        let others =
+            self.mesh.graph.ids().into_iter().filter(|&relay| relay != peer && self.uses(relay, Feature::Relay));
+        let mut relays: Vec<(Duration, PeerId)> =
+            others.filter_map(|relay| Some((self.near(relay)?.rtt, relay))).collect();
         relays.sort_unstable();
         relays.into_iter().map(|(_, relay)| relay).take(MOST_ASKED).collect()
     }
@@ -127,14 +126,19 @@ impl Node {
 
     /// The path to a node that may be used as a relay.
     fn near(&self, relay: PeerId) -> Option<Near> {
-        let tunnel = self.tunnel(relay).filter(|tunnel| tunnel.confirmed && tunnel.probing.answered.is_some())?;
-        let may = self.fib.may_relay(relay) && !tunnel.relay.refuses && !tunnel.health.shuns_datagrams();
-        Some(Near { rtt: tunnel.probing.rtt?, loss: tunnel.health.loss() }).filter(|_| may)
+        self.measured(relay).filter(|_| self.fib.may_relay(relay) && !self.refuses(relay))
+    }
+
+    /// The path to a node that datagrams reach.
+    fn measured(&self, peer: PeerId) -> Option<Near> {
+        let tunnel = self.tunnel(peer).filter(|tunnel| tunnel.confirmed && tunnel.probing.answered.is_some())?;
+        let shuns = tunnel.health.shuns_datagrams();
+        Some(Near { rtt: tunnel.probing.rtt?, loss: tunnel.health.loss() }).filter(|_| !shuns)
     }
 
     fn choose_relay(&mut self, peer: PeerId) {
         let now = self.now;
-        let Some(mut choice) = self.tunnel(peer).map(|tunnel| tunnel.relay.clone()) else { return };
+        let Some(mut choice) = self.tunnel_mut(peer).map(|tunnel| std::mem::take(&mut tunnel.relay)) else { return };
         let before = choice.chosen();
         choice.choose(now, |relay| self.near(relay));
         let after = choice.chosen();
@@ -195,13 +199,8 @@ impl Node {
     /// What this node offers as a relay to `peer`.
     fn own_offer(&self, peer: PeerId) -> Option<Offer> {
         let known = self.peer(peer).filter(|known| known.min_mtu() > 0)?;
-        let is_free = self.packet_route(peer).is_some_and(|route| route.via == peer);
-        let tunnel = self.tunnel(peer).filter(|tunnel| is_free && tunnel.confirmed)?;
-        if tunnel.probing.answered.is_none() || tunnel.health.shuns_datagrams() {
-            return None;
-        }
-        let (loss, settled) = (tunnel.health.loss(), known.fixed_mtu().is_some());
-        Some(Offer { rtt: tunnel.probing.rtt?, loss, size: known.min_mtu(), settled })
+        let Near { rtt, loss } = self.measured(peer).filter(|_| self.is_free(peer))?;
+        Some(Offer { rtt, loss, size: known.min_mtu(), settled: known.fixed_mtu().is_some() })
     }
 
     fn on_relay_offer(&mut self, origin: PeerId, id: NodeId, offer: Option<Offer>) {
@@ -257,11 +256,7 @@ impl Node {
         (self.relay_pace, self.relay_strained) = (now.pace(), None);
         let (was, is) = (before != Relaying::No, self.relays());
         if was != is {
-            for peer in
-                self.mesh.graph.ids().into_iter().filter(|&peer| self.uses(peer, Feature::Relay)).collect::<Vec<_>>()
-            {
-                self.send_sealed(peer, &Message::Will(is).encode());
-            }
+            self.send_sealed_to_all(Feature::Relay, &Message::Will(is).encode());
         }
     }
 }

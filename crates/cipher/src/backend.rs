@@ -1,8 +1,8 @@
 //! Which instructions do the work.
 
-#[cfg(target_arch = "x86_64")]
-use crate::avx2;
 use crate::{Record, portable};
+#[cfg(target_arch = "x86_64")]
+use crate::{avx2::Avx2, avx512::Avx512, many};
 
 /// One implementation. A value exists only if this processor can run it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +12,9 @@ pub struct Backend(Kind);
 enum Kind {
     Portable,
     #[cfg(target_arch = "x86_64")]
-    Avx2,
+    Avx2(Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
 }
 
 impl std::fmt::Display for Backend {
@@ -20,7 +22,9 @@ impl std::fmt::Display for Backend {
         f.write_str(match self.0 {
             Kind::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => "AVX2",
+            Kind::Avx2(_) => "AVX2",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(_) => "AVX-512",
         })
     }
 }
@@ -32,7 +36,13 @@ impl Backend {
     /// The one with the instructions of AVX2 and BMI2, if this processor has them.
     #[cfg(target_arch = "x86_64")]
     pub fn avx2() -> Option<Self> {
-        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2")).then_some(Self(Kind::Avx2))
+        Avx2::new().map(|vectors| Self(Kind::Avx2(vectors)))
+    }
+
+    /// The one with the instructions of AVX-512 (F, BW, IFMA) and BMI2, if this processor has them.
+    #[cfg(target_arch = "x86_64")]
+    pub fn avx512() -> Option<Self> {
+        Avx512::new().map(|vectors| Self(Kind::Avx512(vectors)))
     }
 
     /// None: these are instructions of x86-64.
@@ -41,22 +51,29 @@ impl Backend {
         None
     }
 
+    /// None: these are instructions of x86-64.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub fn avx512() -> Option<Self> {
+        None
+    }
+
     /// The fastest on this processor.
     pub fn best() -> Self {
-        Self::avx2().unwrap_or(Self::PORTABLE)
+        Self::avx512().or_else(Self::avx2).unwrap_or(Self::PORTABLE)
     }
 
     /// All that this processor can run.
     pub fn all() -> impl Iterator<Item = Self> {
-        [Some(Self::PORTABLE), Self::avx2()].into_iter().flatten()
+        [Some(Self::PORTABLE), Self::avx2(), Self::avx512()].into_iter().flatten()
     }
 
     pub(crate) fn seal(self, records: &mut [Record<'_>]) {
         match self.0 {
             Kind::Portable => portable::seal(records),
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: there is such a value only on a processor with the instructions that `seal` needs.
-            Kind::Avx2 => unsafe { avx2::seal(records) },
+            Kind::Avx2(vectors) => many::seal(vectors, records),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(vectors) => many::seal(vectors, records),
         }
     }
 
@@ -64,8 +81,9 @@ impl Backend {
         match self.0 {
             Kind::Portable => portable::open(records),
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: there is such a value only on a processor with the instructions that `open` needs.
-            Kind::Avx2 => unsafe { avx2::open(records) },
+            Kind::Avx2(vectors) => many::open(vectors, records),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(vectors) => many::open(vectors, records),
         }
     }
 }

@@ -8,9 +8,11 @@
 //!        │
 //!     backend                  the instructions of this processor, asked for once
 //!     ┌──┴─────┐
-//!  portable   avx2             the same bytes from each (tests, and the fuzz target `batches`)
-//!     └──┬─────┘
-//!     poly1305                 one record's tag with 64-bit numbers
+//!     │       many             which blocks and tags go side by side
+//!     │     ┌──┴───┐
+//!  portable avx2 avx512        the same bytes from each (tests, and the fuzz target `batches`)
+//!     └─────┼──────┘
+//!       poly1305               one record's tag with 64-bit numbers
 //! ```
 //!
 //! Nothing here allocates, keeps state between calls, or knows what a packet is.
@@ -19,10 +21,16 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod backend;
 pub mod gcm;
+#[cfg(target_arch = "x86_64")]
+mod many;
 mod poly1305;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+mod runs;
 
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};

@@ -30,11 +30,11 @@ impl OneTimeKey {
         Self { r, r1_reduced: r[1] + (r[1] >> 2), pad: number([pad0, pad1]) }
     }
 
-    /// `r` in limbs of 26 bits.
+    /// `r` in limbs of so many bits.
     #[cfg(target_arch = "x86_64")]
-    pub(crate) fn limbs(&self) -> [u64; 5] {
+    pub(crate) fn limbs<const LIMBS: usize>(&self, bits: usize) -> [u64; LIMBS] {
         let r = number(self.r);
-        std::array::from_fn(|limb| (r >> (26 * limb)) as u64 & 0x3ff_ffff)
+        std::array::from_fn(|limb| (r >> (bits * limb)) as u64 & ((1 << bits) - 1))
     }
 
     /// The tag of `message`.

@@ -22,6 +22,21 @@ pub(super) fn store(bytes: &mut [u8; WIDTH], vector: __m256i) {
     unsafe { _mm256_storeu_si256(bytes.as_mut_ptr().cast(), vector) }
 }
 
+/// A block of a key stream, in halves.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn halves_of(block: &[u64; 8]) -> [__m256i; 2] {
+    // SAFETY: both are 64 bytes, and every pattern of bits is a vector.
+    unsafe { std::mem::transmute(*block) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn set_halves(block: &mut [u64; 8], halves: [__m256i; 2]) {
+    // SAFETY: both are 64 bytes, and every pattern of bits is a number.
+    *block = unsafe { std::mem::transmute::<[__m256i; 2], [u64; 8]>(halves) };
+}
+
 /// The four words of a vector.
 #[inline]
 #[target_feature(enable = "avx2")]

@@ -9,103 +9,48 @@ use std::arch::x86_64::{
 
 use zeroize::Zeroize;
 
-use super::lanes::{WIDTH, load, store, transposed, words};
+use super::LANES;
+use super::lanes::{WIDTH, halves_of, load, set_halves, store, transposed, words};
 use crate::Record;
+use crate::many::{BLOCK, Block, CONSTANTS, KeyStreams};
 
-/// Blocks of a pass.
-pub(super) const LANES: usize = 8;
-/// The first words of the state: "expand 32-byte k".
-const CONSTANTS: [i32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];
-
-/// One block of one record's key stream.
-#[derive(Clone, Copy)]
-pub(super) struct Block {
-    /// The place of the record among the others.
-    pub(super) record: usize,
-    /// Its position: 0 is the one-time key, the data begins at 1.
-    pub(super) number: u32,
-}
-
-/// The blocks that are to be made next.
-pub(super) struct Pass {
-    blocks: [Block; LANES],
-    used: usize,
-}
-
-impl Pass {
-    pub(super) fn new() -> Self {
-        Self { blocks: [Block { record: 0, number: 0 }; LANES], used: 0 }
+/// The key streams at up to eight blocks; the other lanes hold nothing of use.
+#[target_feature(enable = "avx2,bmi2")]
+pub(super) fn key_streams(blocks: &[Block], records: &[Record<'_>], streams: &mut KeyStreams) {
+    let zero = _mm256_setzero_si256();
+    let (mut keys, mut positions, mut nonces) = ([zero; LANES], [0; LANES], [0; LANES]);
+    for (lane, block) in blocks.iter().enumerate() {
+        keys[lane] = load(&records[block.record].key.0);
+        positions[lane] = block.number as i32;
+        nonces[lane] = records[block.record].number.swap_bytes() as i32;
     }
-
-    /// Adds a block; tells whether no other has room.
-    pub(super) fn push(&mut self, block: Block) -> bool {
-        self.blocks[self.used] = block;
-        self.used += 1;
-        self.used == LANES
+    let mut state = [zero; 16];
+    for (word, constant) in CONSTANTS.into_iter().enumerate() {
+        state[word] = _mm256_set1_epi32(constant);
     }
-
-    pub(super) fn blocks(&self) -> &[Block] {
-        &self.blocks[..self.used]
+    state[4..12].copy_from_slice(&transposed(keys));
+    state[12] = eight(positions);
+    state[15] = eight(nonces);
+    let mut words = state;
+    for _ in 0..10 {
+        double_round(&mut words);
     }
-
-    pub(super) fn clear(&mut self) {
-        self.used = 0;
+    for word in 0..16 {
+        words[word] = _mm256_add_epi32(words[word], state[word]);
+    }
+    let [a, b, c, d, e, f, g, h, rest @ ..] = words;
+    let (firsts, seconds) = (transposed([a, b, c, d, e, f, g, h]), transposed(rest));
+    for lane in 0..LANES {
+        set_halves(&mut streams.blocks[lane], [firsts[lane], seconds[lane]]);
     }
 }
 
-/// Eight blocks of key streams, in halves.
-pub(super) struct KeyStream([[__m256i; 2]; LANES]);
-
-impl KeyStream {
-    /// The key streams at up to eight blocks; the other lanes hold nothing of use.
-    #[target_feature(enable = "avx2,bmi2")]
-    pub(super) fn of(blocks: &[Block], records: &[Record<'_>]) -> Self {
-        let zero = _mm256_setzero_si256();
-        let (mut keys, mut positions, mut nonces) = ([zero; LANES], [0; LANES], [0; LANES]);
-        for (lane, block) in blocks.iter().enumerate() {
-            keys[lane] = load(&records[block.record].key.0);
-            positions[lane] = block.number as i32;
-            nonces[lane] = records[block.record].number.swap_bytes() as i32;
-        }
-        let mut state = [zero; 16];
-        for (word, constant) in CONSTANTS.into_iter().enumerate() {
-            state[word] = _mm256_set1_epi32(constant);
-        }
-        state[4..12].copy_from_slice(&transposed(keys));
-        state[12] = eight(positions);
-        state[15] = eight(nonces);
-        Self::from_state(state)
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2,bmi2")]
-    fn from_state(state: [__m256i; 16]) -> Self {
-        let mut words = state;
-        for _ in 0..10 {
-            double_round(&mut words);
-        }
-        for word in 0..16 {
-            words[word] = _mm256_add_epi32(words[word], state[word]);
-        }
-        let [a, b, c, d, e, f, g, h, rest @ ..] = words;
-        let (firsts, seconds) = (transposed([a, b, c, d, e, f, g, h]), transposed(rest));
-        let mut halves = [[_mm256_setzero_si256(); 2]; LANES];
-        for lane in 0..LANES {
-            halves[lane] = [firsts[lane], seconds[lane]];
-        }
-        Self(halves)
-    }
-
-    /// The one-time key, if that is what a lane holds.
-    #[target_feature(enable = "avx2,bmi2")]
-    pub(super) fn key(&self, lane: usize) -> __m256i {
-        self.0[lane][0]
-    }
-
-    /// Combines the first 64 bytes of `data`, or all if it is less, with the key stream of a lane.
-    #[target_feature(enable = "avx2,bmi2")]
-    pub(super) fn apply(&self, lane: usize, data: &mut [u8]) {
-        let [first, second] = self.0[lane];
+/// Combines the data at each block with its key stream.
+#[target_feature(enable = "avx2,bmi2")]
+pub(super) fn apply(blocks: &[Block], streams: &KeyStreams, records: &mut [Record<'_>]) {
+    for (block, stream) in blocks.iter().zip(&streams.blocks).filter(|(block, _)| block.number > 0) {
+        let data = &mut records[block.record].data[(block.number as usize - 1) * BLOCK..];
+        let [first, second] = halves_of(stream);
         let (halves, rest) = data.as_chunks_mut::<WIDTH>();
         match halves {
             [] => combine_part(rest, first),
@@ -118,12 +63,6 @@ impl KeyStream {
                 combine(other, second);
             }
         }
-    }
-}
-
-impl Drop for KeyStream {
-    fn drop(&mut self) {
-        self.0.zeroize();
     }
 }
 

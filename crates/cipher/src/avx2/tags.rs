@@ -9,39 +9,25 @@ use std::arch::x86_64::{
     _mm256_unpackhi_epi64, _mm256_unpacklo_epi64,
 };
 
+use super::TOGETHER;
 use super::lanes::words;
 use crate::TAG;
 use crate::poly1305::{BLOCK, OneTimeKey};
+use crate::runs::Runs;
 
-/// Tags made side by side.
-pub(super) const TOGETHER: usize = 4;
 /// A limb's bits.
 const LIMB: u64 = (1 << 26) - 1;
 
-/// The tags of four messages. Where lengths differ, the longest is finished alone.
+/// The tags of four messages.
 #[target_feature(enable = "avx2,bmi2")]
 pub(super) fn tags(keys: &[OneTimeKey; TOGETHER], messages: [&[u8]; TOGETHER]) -> [[u8; TAG]; TOGETHER] {
-    let mut blocks = messages.map(|message| message.as_chunks::<BLOCK>().0);
-    let (mut sums, mut lanes) = ([[0; 3]; TOGETHER], None);
-    while blocks.iter().filter(|blocks| !blocks.is_empty()).count() > 1 {
-        let busy = blocks.iter().filter(|blocks| !blocks.is_empty());
-        let Some(shortest) = busy.min_by_key(|blocks| blocks.len()) else { break };
-        let (count, stand_in) = (shortest.len(), *shortest);
-        let sources = blocks.map(|blocks| if blocks.is_empty() { stand_in } else { &blocks[..count] });
+    let (mut runs, mut lanes) = (Runs::of(messages), None);
+    while let Some(sources) = runs.next() {
         let lanes = lanes.get_or_insert_with(|| Lanes::new(keys));
         lanes.absorb(sources);
-        let now = lanes.sums();
-        for lane in (0..TOGETHER).filter(|lane| !blocks[*lane].is_empty()) {
-            sums[lane] = now[lane];
-        }
-        for blocks in &mut blocks {
-            *blocks = blocks.get(count..).unwrap_or_default();
-        }
+        runs.absorbed(lanes.sums());
     }
-    std::array::from_fn(|lane| {
-        let absorbed = messages[lane].len() / BLOCK - blocks[lane].len();
-        keys[lane].finish(sums[lane], messages[lane], absorbed)
-    })
+    runs.finish(keys)
 }
 
 /// Four accumulators and their factors.
@@ -56,7 +42,7 @@ impl Lanes {
     #[target_feature(enable = "avx2,bmi2")]
     fn new(keys: &[OneTimeKey; TOGETHER]) -> Self {
         let zero = _mm256_setzero_si256();
-        let limbs = [keys[0].limbs(), keys[1].limbs(), keys[2].limbs(), keys[3].limbs()];
+        let limbs: [[u64; 5]; TOGETHER] = [keys[0].limbs(26), keys[1].limbs(26), keys[2].limbs(26), keys[3].limbs(26)];
         let (mut r, mut wrapped) = ([zero; 5], [zero; 4]);
         for limb in 0..5 {
             r[limb] = four([limbs[0][limb], limbs[1][limb], limbs[2][limb], limbs[3][limb]]);

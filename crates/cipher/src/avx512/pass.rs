@@ -1,0 +1,144 @@
+//! Sixteen blocks of ChaCha20 at once, each of any key, record and position. Source: RFC 8439, section 2.3.
+//!
+//! A vector holds one word of the state for all sixteen: the state is 16 vectors, half of the registers.
+
+use std::arch::x86_64::{
+    __m256i, __m512i, _mm256_loadu_si256, _mm512_add_epi32, _mm512_castsi256_si512, _mm512_loadu_si512,
+    _mm512_mask_storeu_epi8, _mm512_maskz_loadu_epi8, _mm512_rol_epi32, _mm512_set1_epi32, _mm512_setzero_si512,
+    _mm512_shuffle_i64x2, _mm512_storeu_si512, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32,
+    _mm512_unpacklo_epi64, _mm512_xor_si512,
+};
+
+use super::LANES;
+use crate::Record;
+use crate::many::{BLOCK, Block, CONSTANTS, KeyStreams};
+
+/// The key streams at up to sixteen blocks; the other lanes hold nothing of use.
+#[target_feature(enable = "avx512f,avx512bw,bmi2")]
+pub(super) fn key_streams(blocks: &[Block], records: &[Record<'_>], streams: &mut KeyStreams) {
+    let mut state = [_mm512_setzero_si512(); LANES];
+    for (word, constant) in CONSTANTS.into_iter().enumerate() {
+        state[word] = _mm512_set1_epi32(constant);
+    }
+    let (mut positions, mut nonces) = ([0_u32; LANES], [0_u32; LANES]);
+    for (lane, block) in blocks.iter().enumerate() {
+        positions[lane] = block.number;
+        nonces[lane] = records[block.record].number.swap_bytes();
+    }
+    state[4..12].copy_from_slice(&keys_of(blocks, records));
+    (state[12], state[15]) = (vector(&positions), vector(&nonces));
+    let mut words = state;
+    for _ in 0..10 {
+        double_round(&mut words);
+    }
+    for word in 0..LANES {
+        words[word] = _mm512_add_epi32(words[word], state[word]);
+    }
+    for (block, stream) in streams.blocks.iter_mut().zip(transposed(words)) {
+        // SAFETY: the reference is good for writing 64 bytes, and the instruction takes any alignment.
+        unsafe { _mm512_storeu_si512(block.as_mut_ptr().cast(), stream) };
+    }
+}
+
+/// The words of the keys, each of all blocks.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn keys_of(blocks: &[Block], records: &[Record<'_>]) -> [__m512i; 8] {
+    let one = records[blocks[0].record].key;
+    if blocks.iter().all(|block| std::ptr::eq(records[block.record].key, one)) {
+        let (words, _) = one.0.as_chunks::<4>();
+        return std::array::from_fn(|word| _mm512_set1_epi32(i32::from_le_bytes(words[word])));
+    }
+    let mut rows = [_mm512_setzero_si512(); LANES];
+    for (row, block) in rows.iter_mut().zip(blocks) {
+        *row = _mm512_castsi256_si512(half(&records[block.record].key.0));
+    }
+    let [a, b, c, d, e, f, g, h, ..] = transposed(rows);
+    [a, b, c, d, e, f, g, h]
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn half(key: &[u8; 32]) -> __m256i {
+    // SAFETY: the reference is good for reading 32 bytes, and the instruction takes any alignment.
+    unsafe { _mm256_loadu_si256(key.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn vector(words: &[u32; LANES]) -> __m512i {
+    // SAFETY: the reference is good for reading 64 bytes, and the instruction takes any alignment.
+    unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
+}
+
+/// Combines the data at each block with its key stream.
+#[target_feature(enable = "avx512f,avx512bw,bmi2")]
+pub(super) fn apply(blocks: &[Block], streams: &KeyStreams, records: &mut [Record<'_>]) {
+    for (block, stream) in blocks.iter().zip(&streams.blocks).filter(|(block, _)| block.number > 0) {
+        let data = &mut records[block.record].data[(block.number as usize - 1) * BLOCK..];
+        let bytes = data.len().min(BLOCK);
+        let mask = u64::MAX >> (BLOCK - bytes);
+        // SAFETY: the stream is 64 bytes, of `data` only the bytes that it has are touched, and any alignment will do.
+        unsafe {
+            let stream = _mm512_loadu_si512(stream.as_ptr().cast());
+            let combined = _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, data.as_ptr().cast()), stream);
+            _mm512_mask_storeu_epi8(data.as_mut_ptr().cast(), mask, combined);
+        }
+    }
+}
+
+/// A round over the columns and one over the diagonals.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn double_round(x: &mut [__m512i; LANES]) {
+    quarter_round(x, [0, 4, 8, 12]);
+    quarter_round(x, [1, 5, 9, 13]);
+    quarter_round(x, [2, 6, 10, 14]);
+    quarter_round(x, [3, 7, 11, 15]);
+    quarter_round(x, [0, 5, 10, 15]);
+    quarter_round(x, [1, 6, 11, 12]);
+    quarter_round(x, [2, 7, 8, 13]);
+    quarter_round(x, [3, 4, 9, 14]);
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn quarter_round(x: &mut [__m512i; LANES], [a, b, c, d]: [usize; 4]) {
+    x[a] = _mm512_add_epi32(x[a], x[b]);
+    x[d] = _mm512_rol_epi32::<16>(_mm512_xor_si512(x[d], x[a]));
+    x[c] = _mm512_add_epi32(x[c], x[d]);
+    x[b] = _mm512_rol_epi32::<12>(_mm512_xor_si512(x[b], x[c]));
+    x[a] = _mm512_add_epi32(x[a], x[b]);
+    x[d] = _mm512_rol_epi32::<8>(_mm512_xor_si512(x[d], x[a]));
+    x[c] = _mm512_add_epi32(x[c], x[d]);
+    x[b] = _mm512_rol_epi32::<7>(_mm512_xor_si512(x[b], x[c]));
+}
+
+/// Turns sixteen rows of sixteen words into columns.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn transposed(rows: [__m512i; LANES]) -> [__m512i; LANES] {
+    let fours: [[__m512i; 4]; 4] = std::array::from_fn(|at| {
+        let [a, b, c, d] = std::array::from_fn(|row| rows[4 * at + row]);
+        let (e, f) = (_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+        let (g, h) = (_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+        [
+            _mm512_unpacklo_epi64(e, g),
+            _mm512_unpackhi_epi64(e, g),
+            _mm512_unpacklo_epi64(f, h),
+            _mm512_unpackhi_epi64(f, h),
+        ]
+    });
+    let mut columns = [_mm512_setzero_si512(); LANES];
+    for at in 0..4 {
+        let (a, b) = (fours[0][at], fours[1][at]);
+        let (c, d) = (fours[2][at], fours[3][at]);
+        let (low, high) = (_mm512_shuffle_i64x2::<0x88>(a, b), _mm512_shuffle_i64x2::<0xdd>(a, b));
+        let (more, most) = (_mm512_shuffle_i64x2::<0x88>(c, d), _mm512_shuffle_i64x2::<0xdd>(c, d));
+        columns[at] = _mm512_shuffle_i64x2::<0x88>(low, more);
+        columns[at + 4] = _mm512_shuffle_i64x2::<0x88>(high, most);
+        columns[at + 8] = _mm512_shuffle_i64x2::<0xdd>(low, more);
+        columns[at + 12] = _mm512_shuffle_i64x2::<0xdd>(high, most);
+    }
+    columns
+}

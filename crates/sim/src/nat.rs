@@ -140,8 +140,10 @@ impl Nat {
 /// What a NAT has done for one inside address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mappings {
-    /// Mappings made.
+    /// Entries made: one for each part of the other side's endpoint that counts.
     pub made: u64,
+    /// Outer ports taken. A NAT that keeps ports has many entries with one, so that nobody else goes without.
+    pub ports: u64,
     /// Mappings that it did not get, because of a limit or for want of ports.
     pub refused: u64,
 }

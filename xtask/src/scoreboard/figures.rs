@@ -17,7 +17,9 @@ pub(super) struct Cell {
     pub(super) probes: u64,
     /// Probes in the worst second.
     pub(super) peak: u64,
+    /// Outer ports that the worse-off router gave, and entries that it made.
     pub(super) mappings: u64,
+    pub(super) entries: u64,
 }
 
 impl Cell {
@@ -92,7 +94,7 @@ impl Figures {
 
     fn take(&mut self, words: &[&str]) -> Option<()> {
         match *words {
-            ["cell", a, b, class, first, direct, probes, peak, mappings] => self.cells.push(Cell {
+            ["cell", a, b, class, first, direct, probes, peak, mappings, entries] => self.cells.push(Cell {
                 nats: [a.to_owned(), b.to_owned()],
                 class: class.to_owned(),
                 first: seconds(first),
@@ -100,6 +102,7 @@ impl Figures {
                 probes: probes.parse().ok()?,
                 peak: peak.parse().ok()?,
                 mappings: mappings.parse().ok()?,
+                entries: entries.parse().ok()?,
             }),
             ["scene", group, title, unit, kind, limit, value] => {
                 let value = value.parse().ok()?;
@@ -160,8 +163,8 @@ impl Figures {
 
 #[cfg(test)]
 pub(super) const SAMPLE: &str = "\
-cell\tEIM/EIF kept\tAPDM/APDF random\tcertain\t321\t420\t4\t4\t2
-cell\tEIM/APDF kept\tAPDM/APDF +1\tone port: delta\t321\t-\t45\t11\t2
+cell\tEIM/EIF kept\tAPDM/APDF random\tcertain\t321\t420\t4\t4\t2\t9
+cell\tEIM/APDF kept\tAPDM/APDF +1\tone port: delta\t321\t-\t45\t11\t2\t9
 scene\tG6\tUDP cut\ts\tat-most\t5\t29.5
 scene\tG6\tUDP cut\ts\tat-most\t5\t3
 scene\tG8\tlong packets\t%\tat-least\t95\t100

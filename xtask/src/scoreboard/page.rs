@@ -23,7 +23,10 @@ const MARKS: &str = "
 
 Simulated. Pairs of NATs: two nodes, three members with public addresses. *Certain* needs no guess; *crossed ports* needs none
 either, but answers come from another port than the one written to; the others need one or two ports guessed, out of a
-sequence (delta), a block or the whole range. Scenes show the worst seed.
+sequence (delta), a block or the whole range. Scenes show the worst seed. Of a router two things are counted: *outer ports*, of
+which there are few, and *entries*, one for each endpoint where mappings depend on it. A router that keeps the port of the
+inside (Linux) makes entries, but gives one port for all of them. Who stands behind it and probes makes as many as it probes:
+of 64,512 ports 252 opened and 252 probed meet in 63 % of all attempts, 252 and 1,008 in 98 %.
 
 | mark | asked | measured | |
 | --- | --- | --- | --- |
@@ -33,10 +36,10 @@ const PAIRS: &str = "
 ## Pairs of NATs
 
 Simulated, over every allocation of ports. Direct and relayed in per cent of the runs; the rest are runs without an answer. Times
-in seconds; probes, mappings: of the worst run.
+in seconds; probes, ports, entries: of the worst run.
 
-| one | other | runs | direct | relayed | unreachable | slowest direct | probes | mappings |
-| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| one | other | runs | direct | relayed | unreachable | slowest direct | probes | ports | entries |
+| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 ";
 
 const REAL: &str = "
@@ -118,10 +121,11 @@ fn pairs(page: &mut String, cells: &[Cell]) {
         let slowest = slowest.map_or_else(|| "—".to_owned(), |time| format!("{time:.2}"));
         let probes = cells.iter().map(|cell| cell.probes).max().unwrap_or(0);
         let mappings = cells.iter().map(|cell| cell.mappings).max().unwrap_or(0);
+        let entries = cells.iter().map(|cell| cell.entries).max().unwrap_or(0);
         let runs = cells.len();
         let _ = writeln!(
             page,
-            "| {a} | {b} | {runs} | {direct} | {relayed} | {lost} | {slowest} | {probes} | {mappings} |"
+            "| {a} | {b} | {runs} | {direct} | {relayed} | {lost} | {slowest} | {probes} | {mappings} | {entries} |"
         );
     }
 }

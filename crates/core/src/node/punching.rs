@@ -222,7 +222,9 @@ impl Node {
         attempt.offered = Some(other);
         let (Some(own), peer, round) = (attempt.own, attempt.peer, attempt.round) else { return };
         let leads = self.leads(peer) ^ (round % 2 == 1);
-        let free = mappings::LIMIT.saturating_sub(self.punching.mappings.held(self.now));
+        // Plain probes took ports too.
+        let plain = u16::try_from(self.plain_targets(peer)).unwrap_or(u16::MAX);
+        let free = mappings::LIMIT.saturating_sub(self.punching.mappings.held(self.now)).saturating_sub(plain);
         let mut plan = Plan::new(own.side, other.side, leads, free, &mut self.rng);
         if !self.was_seen_at(peer, other.ip) {
             plan.first.truncate(UNSEEN);
@@ -257,6 +259,12 @@ impl Node {
     /// Whether ports are being guessed to reach `peer`.
     pub(super) fn is_guessing(&self, peer: PeerId) -> bool {
         self.punching.attempt.as_ref().is_some_and(|attempt| attempt.peer == peer)
+    }
+
+    /// Whether guessed ports of `peer` are being written to: plain probes would only cost more.
+    pub(super) fn is_firing(&self, peer: PeerId) -> bool {
+        let firing = |attempt: &Attempt| attempt.peer == peer && matches!(attempt.stage, Stage::Firing { .. });
+        self.punching.attempt.as_ref().is_some_and(firing)
     }
 
     pub(super) fn punch_at(&mut self, at: Instant) {

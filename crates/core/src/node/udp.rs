@@ -2,6 +2,7 @@
 //!
 //! Source: spec datagrams 7.5, 11 to 13, 16, 17.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -147,6 +148,7 @@ impl Node {
         }
         let (now, timing) = (self.now, self.config.timing);
         let minor = self.options_of(peer).minor();
+        let firing = self.is_firing(peer);
         let Some(tunnel) = self.tunnel_mut(peer) else { return };
         if !tunnel.has_keys() {
             return;
@@ -161,7 +163,7 @@ impl Node {
             reply = Some(std::mem::take(&mut probing.max_recent_len)).filter(|&len| len != 0);
         }
         let interval = tunnel.probe_interval(now, timing.udp_interval, timing.udp_keepalive);
-        let due = tunnel.probing.sent.is_none_or(|sent| now.since(sent) >= interval);
+        let due = !firing && tunnel.probing.sent.is_none_or(|sent| now.since(sent) >= interval);
         let crossed = tunnel.probing.source.is_some() && tunnel.probing.unanswered > 0;
         if due {
             tunnel.probing.sent = Some(now);
@@ -210,6 +212,15 @@ impl Node {
             }
         }
         targets
+    }
+
+    /// How many addresses plain probes to `peer` may go to, at most.
+    pub(super) fn plain_targets(&self, peer: PeerId) -> usize {
+        let mapped = self.tunnel(peer).map(|tunnel| tunnel.agreement.mapped).unwrap_or_default();
+        let local = self.mesh.graph.edges(peer).filter_map(|edge| edge.local.as_ref()?.ip());
+        let current = self.peer(peer).and_then(|known| known.udp).map(|target| target.to);
+        let all = self.announced_addresses(peer).into_iter().chain(mapped.addresses()).chain(local).chain(current);
+        all.filter(SocketAddr::is_ipv4).collect::<BTreeSet<_>>().len()
     }
 
     /// The socket that can reach `address`.

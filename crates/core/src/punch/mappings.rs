@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::time::Instant;
 
 /// Ports that all attempts may hold at a time. Some providers give a subscriber no more than 512.
-pub const LIMIT: u16 = 253;
+pub const LIMIT: u16 = 256;
 /// A router keeps a port that is not used for so long, or less (RFC 4787, REQ-5: at least two minutes).
 const LIFETIME: Duration = Duration::from_secs(150);
 

@@ -1,9 +1,10 @@
 //! The laboratory in virtual time; prints one line with tabs for each cell and scene. `cargo xtask lab` reads them.
 //!
-//! `lab [--quick] [--seeds N] [--only TEXT]`: fewer NATs; other seeds; cells and scenes whose title has this text.
+//! `lab [--quick] [--seeds N] [--only TEXT]`: fewer NATs; other seeds; cells and scenes whose title (of
+//! cells also the class) has this text.
 //!
 //! ```text
-//! cell   A  B  class  first(ms)  direct(ms)  probes  peak  mappings
+//! cell   A  B  class  first(ms)  direct(ms)  probes  peak  mappings  entries
 //! scene  group  title  unit  at-most|at-least  limit  value
 //! broken title
 //! ```
@@ -28,7 +29,7 @@ fn main() {
     }
     for (number, cell) in (0..).zip(cells::cells(options.quick)) {
         let title = format!("{}\t{}", label(&cell.a), label(&cell.b));
-        if wanted(&title) {
+        if wanted(&format!("{title}\t{}", cell.chance().class())) {
             (0..options.seeds).for_each(|seed| run(&cell, &title, 1_000 * number + seed));
         }
     }
@@ -69,12 +70,13 @@ fn run(cell: &Cell, title: &str, seed: u64) {
     let Some(outcome) = guarded(title, || cell.run(seed)) else { return };
     let millis = |time: Option<Duration>| time.map_or_else(|| "-".to_owned(), |time| time.as_millis().to_string());
     println!(
-        "cell\t{title}\t{}\t{}\t{}\t{}\t{}\t{}",
+        "cell\t{title}\t{}\t{}\t{}\t{}\t{}\t{}\t{}",
         cell.chance().class(),
         millis(outcome.first),
         millis(outcome.direct),
         outcome.probes,
         outcome.peak,
-        outcome.mappings
+        outcome.mappings,
+        outcome.entries
     );
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::chances::{self, Chance};
 use crate::host::Host;
-use crate::nat::{Dependence, Nat, Ports};
+use crate::nat::{Dependence, Mappings, Nat, Ports};
 use crate::world::{World, millis, secs};
 
 /// Every way to choose ports of which the marks speak.
@@ -46,8 +46,10 @@ pub struct Outcome {
     pub probes: u64,
     /// The most of them in a second.
     pub peak: u32,
-    /// Mappings that the worse-off router made since the first packet.
+    /// Outer ports that the worse-off router gave since the first packet.
     pub mappings: u64,
+    /// Entries that the worse-off router made since then; where a port is kept, many have the same.
+    pub entries: u64,
 }
 
 /// A NAT in a few letters: mapping, filtering, ports.
@@ -125,15 +127,16 @@ impl Cell {
 }
 
 fn observe(world: &World, alice: Host<'_>, bob: Host<'_>) -> Outcome {
-    let before = [alice, bob].map(|host| (host.mappings().made, host.probes().sent));
+    let counts = || [alice, bob].map(|host| (host.mappings(), host.probes().sent));
+    let before = counts();
     let start = world.now();
     let count = u32::try_from(PATIENCE.as_millis() / PACE.as_millis()).unwrap_or(u32::MAX);
     let flow = world.flow(alice, bob, LEN, PACE, count);
     while world.now() < start + PATIENCE && world.direct_since(flow, start).is_none() {
         world.run_for(STEP);
     }
-    let after = [alice, bob].map(|host| (host.mappings().made, host.probes().sent));
-    let most = |part: fn(&(u64, u64)) -> u64| {
+    let after = counts();
+    let most = |part: fn(&(Mappings, u64)) -> u64| {
         before.iter().zip(&after).map(|(before, after)| part(after) - part(before)).max().unwrap_or(0)
     };
     Outcome {
@@ -141,6 +144,7 @@ fn observe(world: &World, alice: Host<'_>, bob: Host<'_>) -> Outcome {
         direct: world.direct_since(flow, start).map(|at| at.since(start)),
         probes: most(|counts| counts.1),
         peak: alice.probes().peak.max(bob.probes().peak),
-        mappings: most(|counts| counts.0),
+        mappings: most(|counts| counts.0.ports),
+        entries: most(|counts| counts.0.made),
     }
 }

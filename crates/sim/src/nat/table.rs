@@ -153,12 +153,15 @@ impl NatTable {
             allocator.give(nat.ports, inside, dice, |port| self.is_free(nat, now, port, key))
         };
         self.allocator = allocator;
+        let own = |port| self.through(port).any(|(_, entry)| entry.inside == inside && entry.is_alive(nat, now));
+        let is_shared = port.is_some_and(own);
         let counts = self.counts.entry(inside.ip()).or_default();
         let Some(port) = port else {
             counts.refused += 1;
             return None;
         };
         counts.made += 1;
+        counts.ports += u64::from(!is_shared);
         if let Some(stale) = self.inward.remove(&(port, key)) {
             self.outward.remove(&(stale.inside, key));
         }

@@ -135,9 +135,22 @@ fn a_block_belongs_to_one_insider_and_is_all_that_it_gets() {
         assert_eq!(ports[ports.len() - 1] - ports[0], size - 1);
         let Bench { nat, table, dice, now } = &mut bench;
         assert_eq!(table.outbound(nat, *now, at(INSIDE), at(Y1), dice), None);
-        assert_eq!(table.mappings_of(at(INSIDE).ip()), Mappings { made: u64::from(size), refused: 1 });
+        assert_eq!(table.mappings_of(at(INSIDE).ip()), Mappings { made: size.into(), ports: size.into(), refused: 1 });
         let other = bench.out(OTHER, Y1);
         assert!(ports.binary_search(&other).is_err());
+    }
+}
+
+#[test]
+fn entries_of_one_insider_that_share_a_kept_port_take_one() {
+    for (ports, taken) in [(Ports::Preserving, 1), (Ports::Random, 3)] {
+        let mut bench = Bench::new(Nat::symmetric().with_ports(ports));
+        [X1, X2, Y1].map(|to| bench.out(INSIDE, to));
+        let counts = bench.table.mappings_of(at(INSIDE).ip());
+        assert_eq!((counts.made, counts.ports), (3, taken), "{ports:?}");
+        bench.now = bench.now + LIFETIME;
+        bench.out(INSIDE, X1);
+        assert_eq!(bench.table.mappings_of(at(INSIDE).ip()).ports, taken + 1);
     }
 }
 

@@ -45,6 +45,10 @@ const PATIENCE: Duration = Duration::from_millis(2_500);
 const GRACE: Duration = Duration::from_millis(1_500);
 /// Sockets of an attempt that succeeded are closed after so long, but for the one in use.
 const LINGER: Duration = Duration::from_secs(1);
+/// Ports that are left to such answers and to what else may happen meanwhile.
+const RESERVE: u16 = ANSWERED + 4;
+/// Answers to the peer's guesses that may take ports of the router, where the peer's own port is not known.
+const ANSWERED: u16 = 12;
 /// Probes to an address at which nobody has seen the peer: else a member could have us write to a stranger.
 const UNSEEN: usize = 16;
 
@@ -79,6 +83,8 @@ struct Attempt {
     offered: Option<Terms>,
     /// Extra sockets, in the order in which they were opened.
     extra: Vec<u16>,
+    /// Requests of the peer that were answered.
+    answered: u16,
 }
 
 #[derive(Debug)]
@@ -106,7 +112,7 @@ impl Node {
         if self.punching.attempt.is_some() || !self.uses(peer, Feature::Punch) || !self.wants_datagrams(peer) {
             return;
         }
-        if self.punching.mappings.held(now) > mappings::LIMIT / 2 {
+        if !self.router_is_rested() {
             return;
         }
         let Some(tunnel) = self.tunnel(peer) else { return };
@@ -115,6 +121,11 @@ impl Node {
             let round = u8::try_from(tunnel.retries.failures).unwrap_or(u8::MAX);
             self.begin_attempt(peer, round, None);
         }
+    }
+
+    /// Whether the router has ports enough for another attempt.
+    fn router_is_rested(&mut self) -> bool {
+        self.punching.mappings.held(self.now) <= mappings::LIMIT / 2
     }
 
     /// Whether the two may write to each other straight: neither wants TCP only, and no third stands between them by decision.
@@ -133,6 +144,7 @@ impl Node {
             own: None,
             offered,
             extra: Vec::new(),
+            answered: 0,
         };
         self.punching.attempt = Some(attempt);
         self.measure();
@@ -158,9 +170,9 @@ impl Node {
 
     fn on_offer(&mut self, origin: PeerId, terms: Terms) {
         let confirmed = self.peer(origin).is_some_and(crate::peer::Peer::is_confirmed);
-        let leads = self.leads(origin);
+        let (leads, rested) = (self.leads(origin), self.router_is_rested());
         match &mut self.punching.attempt {
-            None if confirmed => {}
+            None if confirmed || !rested => {}
             None => self.begin_attempt(origin, terms.round, Some(terms)),
             Some(attempt) if attempt.peer != origin => {}
             Some(attempt) => match attempt.stage {
@@ -224,7 +236,9 @@ impl Node {
         let leads = self.leads(peer) ^ (round % 2 == 1);
         // Plain probes took ports too.
         let plain = u16::try_from(self.plain_targets(peer)).unwrap_or(u16::MAX);
-        let free = mappings::LIMIT.saturating_sub(self.punching.mappings.held(self.now)).saturating_sub(plain);
+        let answers = if matches!(other.side.law, Law::Known { .. }) { 0 } else { RESERVE };
+        let taken = self.punching.mappings.held(self.now).saturating_add(plain).saturating_add(answers);
+        let free = mappings::LIMIT.saturating_sub(taken);
         let mut plan = Plan::new(own.side, other.side, leads, free, &mut self.rng);
         if !self.was_seen_at(peer, other.ip) {
             plan.first.truncate(UNSEEN);
@@ -265,6 +279,24 @@ impl Node {
     pub(super) fn is_firing(&self, peer: PeerId) -> bool {
         let firing = |attempt: &Attempt| attempt.peer == peer && matches!(attempt.stage, Stage::Firing { .. });
         self.punching.attempt.as_ref().is_some_and(firing)
+    }
+
+    /// Whether a request of `peer` is to be answered: each of its guesses that gets in comes from another port, and may cost
+    /// a port of the own router.
+    pub(super) fn may_answer_guess(&mut self, peer: PeerId) -> bool {
+        let confirmed = self.peer(peer).is_some_and(crate::peer::Peer::is_confirmed);
+        let attempt = self.punching.attempt.as_mut().filter(|attempt| attempt.peer == peer && !confirmed);
+        let Some(attempt) = attempt else { return true };
+        if attempt.own.is_none_or(|own| matches!(own.side.law, Law::Known { .. })) {
+            return true;
+        }
+        attempt.answered = attempt.answered.saturating_add(1);
+        let room = self.punching.mappings.held(self.now) < mappings::LIMIT;
+        let answers = attempt.answered == 1 || room && attempt.answered <= ANSWERED;
+        if answers {
+            self.punching.mappings.note(self.now);
+        }
+        answers
     }
 
     pub(super) fn punch_at(&mut self, at: Instant) {

@@ -41,7 +41,7 @@ pub(super) fn draw(results: &Results) -> String {
 /// Draws one group below `y`, and says where it ends.
 fn group(body: &mut String, results: &Results, (key, better): (&str, &str), y: f64) -> f64 {
     let Some(metric) = METRICS.iter().find(|metric| metric.key == key) else { return y };
-    let rows = results.rows.iter().filter(|(row, _)| !row.is_variant());
+    let rows = results.rows.iter().filter(|(row, _)| !row.variant);
     let rows = rows.filter_map(|(row, figures)| Some((row, figures.spread(key)?.median)));
     let rows: Vec<_> = rows.collect();
     let Some(most) = rows.iter().map(|(_, value)| *value).reduce(f64::max).filter(|most| *most > 0.0) else { return y };

@@ -57,9 +57,9 @@ impl Report {
     /// `offloads` is what the cables do.
     pub(super) fn new(options: &Options, results: &Results, offloads: &str) -> Result<Self> {
         let main = |metric: &Metric| metric.is_main;
-        let name = |row: &Row| row.name == "tinmesh" || row.is_variant();
+        let name = |row: &Row| row.name == "tinmesh" || row.variant;
         let mut rest = String::new();
-        if results.rows.iter().any(|(row, _)| row.is_variant()) {
+        if results.rows.iter().any(|(row, _)| row.variant) {
             rest += &format!("tinmesh with other settings:\n\n{}\n", table(results, main, name, median));
         }
         rest += &format!("Median, lowest and highest:\n\n{}\n", table(results, |_| true, |_| true, whole));
@@ -67,7 +67,7 @@ impl Report {
         rest += &format!("Programs:\n\n{}", programs(options, results));
         Ok(Self {
             machine: format!("{}.\n\n{}\n", machine()?, conditions(options, offloads)),
-            programs: table(results, main, |row| !row.is_variant(), median),
+            programs: table(results, main, |row| !row.variant, median),
             rest,
         })
     }

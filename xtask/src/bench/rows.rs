@@ -28,24 +28,34 @@ pub(super) struct Row {
     pub(super) ends: [Program; 2],
     /// Lines of `tinc.conf` of the ends that are tinmesh.
     pub(super) settings: &'static [&'static str],
+    /// Whether it shows what a part of tinmesh is worth, and is no program to compare with others.
+    pub(super) variant: bool,
 }
 
 const fn both(name: &'static str, program: Program) -> Row {
-    Row { name, title: name, ends: [program, program], settings: &[] }
+    Row { name, title: name, ends: [program, program], settings: &[], variant: false }
 }
 
 const fn with(name: &'static str, title: &'static str, settings: &'static [&'static str]) -> Row {
-    Row { name, title, ends: [Program::Tinmesh, Program::Tinmesh], settings }
+    Row { name, title, ends: [Program::Tinmesh, Program::Tinmesh], settings, variant: true }
 }
 
 /// All rows, in the order of the report and of each round.
 pub(super) const ROWS: &[Row] = &[
     both("tinmesh", Program::Tinmesh),
     Row {
+        name: "tinmesh-tinc-format",
+        title: "tinmesh, tinc’s wire format",
+        ends: [Program::Tinmesh, Program::Tinmesh],
+        settings: &["Extensions = no"],
+        variant: false,
+    },
+    Row {
         name: "tinmesh-tinc-1.1",
         title: "tinmesh – tinc 1.1",
         ends: [Program::Tinmesh, Program::Tinc11],
         settings: &[],
+        variant: false,
     },
     both("tinc-1.1", Program::Tinc11),
     both("tinc-1.0", Program::Tinc10),
@@ -63,11 +73,6 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 impl Row {
-    /// True if it is tinmesh with a setting that is not the default.
-    pub(super) const fn is_variant(&self) -> bool {
-        !self.settings.is_empty()
-    }
-
     /// Its programs, each once.
     pub(super) fn programs(&self) -> Vec<Program> {
         let mut programs = self.ends.to_vec();

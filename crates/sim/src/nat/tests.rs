@@ -145,7 +145,9 @@ fn a_block_belongs_to_one_insider_and_is_all_that_it_gets() {
 fn entries_of_one_insider_that_share_a_kept_port_take_one() {
     for (ports, taken) in [(Ports::Preserving, 1), (Ports::Random, 3)] {
         let mut bench = Bench::new(Nat::symmetric().with_ports(ports));
-        [X1, X2, Y1].map(|to| bench.out(INSIDE, to));
+        for to in [X1, X2, Y1] {
+            bench.out(INSIDE, to);
+        }
         let counts = bench.table.mappings_of(at(INSIDE).ip());
         assert_eq!((counts.made, counts.ports), (3, taken), "{ports:?}");
         bench.now = bench.now + LIFETIME;

@@ -1,8 +1,14 @@
 //! Which instructions do the work.
 
+use std::sync::OnceLock;
+
 use crate::{Record, portable};
 #[cfg(target_arch = "x86_64")]
 use crate::{avx2::Avx2, avx512::Avx512, many};
+
+/// The variable of the environment that names the backend to use, as it is written, in upper or lower case: to measure one
+/// on a processor that has a faster one.
+pub const LIMIT: &str = "TINMESH_CIPHER";
 
 /// One implementation. A value exists only if this processor can run it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,12 +63,19 @@ impl Backend {
         None
     }
 
-    /// The fastest on this processor.
+    /// The fastest on this processor, or the one that the environment names (see [`LIMIT`]).
     pub fn best() -> Self {
-        Self::avx512().or_else(Self::avx2).unwrap_or(Self::PORTABLE)
+        static BEST: OnceLock<Backend> = OnceLock::new();
+        *BEST.get_or_init(|| Self::limited(std::env::var(LIMIT).ok().as_deref()))
     }
 
-    /// All that this processor can run.
+    /// The one of this name, or the fastest if this processor has none of the name.
+    fn limited(name: Option<&str>) -> Self {
+        let named = Self::all().find(|backend| name.is_some_and(|name| backend.to_string().eq_ignore_ascii_case(name)));
+        named.or_else(|| Self::all().last()).unwrap_or(Self::PORTABLE)
+    }
+
+    /// All that this processor can run, the fastest last.
     pub fn all() -> impl Iterator<Item = Self> {
         [Some(Self::PORTABLE), Self::avx2(), Self::avx512()].into_iter().flatten()
     }
@@ -84,6 +97,20 @@ impl Backend {
             Kind::Avx2(vectors) => many::open(vectors, records),
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512(vectors) => many::open(vectors, records),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fastest_is_used_unless_another_is_named() {
+        let fastest = Backend::avx512().or_else(Backend::avx2).unwrap_or(Backend::PORTABLE);
+        assert_eq!((Backend::limited(None), Backend::limited(Some("abacus"))), (fastest, fastest));
+        for backend in Backend::all() {
+            assert_eq!(Backend::limited(Some(&backend.to_string().to_lowercase())), backend);
         }
     }
 }

@@ -35,7 +35,7 @@ mod runs;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-pub use crate::backend::Backend;
+pub use crate::backend::{Backend, LIMIT};
 
 /// Length of a tag, in bytes.
 pub const TAG: usize = 16;

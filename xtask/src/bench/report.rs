@@ -154,6 +154,7 @@ fn programs(options: &Options, results: &Results) -> String {
             versions.extend(row.programs().into_iter().map(|program| program.version(options.profile())));
         }
         versions.extend(row.settings.iter().map(|setting| format!("`{setting}`")));
+        versions.extend(row.environment.iter().map(|(name, value)| format!("`{name}={value}`")));
         text += &format!("- {}: {}\n", row.title, versions.join("; "));
         for failure in &figures.failures {
             text += &format!("  - missing: {}\n", failure.replace('\n', " "));

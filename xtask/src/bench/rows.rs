@@ -28,17 +28,30 @@ pub(super) struct Row {
     pub(super) ends: [Program; 2],
     /// Lines of `tinc.conf` of the ends that are tinmesh.
     pub(super) settings: &'static [&'static str],
+    /// Variables of the environment of its daemons.
+    pub(super) environment: &'static [(&'static str, &'static str)],
     /// Whether it shows what a part of tinmesh is worth, and is no program to compare with others.
     pub(super) variant: bool,
 }
 
 const fn both(name: &'static str, program: Program) -> Row {
-    Row { name, title: name, ends: [program, program], settings: &[], variant: false }
+    Row { name, title: name, ends: [program, program], settings: &[], environment: &[], variant: false }
 }
 
 const fn with(name: &'static str, title: &'static str, settings: &'static [&'static str]) -> Row {
-    Row { name, title, ends: [Program::Tinmesh, Program::Tinmesh], settings, variant: true }
+    Row { name, title, ends: [Program::Tinmesh, Program::Tinmesh], settings, environment: &[], variant: true }
 }
+
+/// tinc's wire format, with the instructions that the environment names.
+const fn with_cipher(
+    name: &'static str,
+    title: &'static str,
+    environment: &'static [(&'static str, &'static str)],
+) -> Row {
+    Row { environment, ..with(name, title, IN_TINC_FORMAT) }
+}
+
+const IN_TINC_FORMAT: &[&str] = &["Extensions = no"];
 
 /// All rows, in the order of the report and of each round.
 pub(super) const ROWS: &[Row] = &[
@@ -47,7 +60,8 @@ pub(super) const ROWS: &[Row] = &[
         name: "tinmesh-tinc-format",
         title: "tinmesh, tinc’s wire format",
         ends: [Program::Tinmesh, Program::Tinmesh],
-        settings: &["Extensions = no"],
+        settings: IN_TINC_FORMAT,
+        environment: &[],
         variant: false,
     },
     Row {
@@ -55,6 +69,7 @@ pub(super) const ROWS: &[Row] = &[
         title: "tinmesh – tinc 1.1",
         ends: [Program::Tinmesh, Program::Tinc11],
         settings: &[],
+        environment: &[],
         variant: false,
     },
     both("tinc-1.1", Program::Tinc11),
@@ -70,6 +85,8 @@ pub(super) const ROWS: &[Row] = &[
         "none of the three",
         &["DeviceOffload = no", "SendOffload = no", "ReceiveOffload = no"],
     ),
+    with_cipher("tinmesh-avx2", "tinc’s wire format with AVX2", &[("TINMESH_CIPHER", "AVX2")]),
+    with_cipher("tinmesh-portable", "tinc’s wire format, portable cipher", &[("TINMESH_CIPHER", "portable")]),
 ];
 
 impl Row {

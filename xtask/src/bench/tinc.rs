@@ -29,7 +29,7 @@ pub(super) fn prepare(place: &Place<'_>, row: &Row, wires: &Wires) -> Result<()>
 /// Starts one daemon on each machine, the one that is called first.
 pub(super) fn start(place: &Place<'_>, row: &Row, wires: &Wires) -> Result<Vec<Daemon>> {
     let order = wires.sites.iter().rev();
-    order.map(|site| start_one(place, program(row, site), site, &place.dir.join(site.name))).collect()
+    order.map(|site| start_one(place, row, site, &place.dir.join(site.name))).collect()
 }
 
 /// The first of the row's programs is on a, the second on all others.
@@ -91,13 +91,14 @@ fn tinmesh_as_tinc(place: &Place<'_>, tinmesh: &Path) -> Result<PathBuf> {
     Ok(dir.join("tinc"))
 }
 
-fn start_one(place: &Place<'_>, program: Program, site: &Site, base: &Path) -> Result<Daemon> {
+fn start_one(place: &Place<'_>, row: &Row, site: &Site, base: &Path) -> Result<Daemon> {
+    let program = program(row, site);
     let mut file = program.daemon(place.profile);
     if program == Program::Tinmesh {
         file = tinmesh_as_tinc(place, &file)?.with_file_name("tincd");
     }
     let mut command = site.namespace.command(file);
-    command.arg("-c").arg(base).arg("-D");
+    command.envs(row.environment.iter().copied()).arg("-c").arg(base).arg("-D");
     command.arg(format!("--pidfile={}", base.with_extension("pid").display()));
     Daemon::start(&mut command, &base.with_extension("log"))
 }

@@ -198,3 +198,22 @@ fn a_port_of_a_former_session_is_forgotten_with_it() {
     assert!(!world.events(bob).iter().any(|(_, event)| matches!(event, Event::NodeDown { .. })));
     assert_eq!(told(), 2, "it is news again");
 }
+
+#[test]
+fn a_connection_that_died_with_its_mapping_is_made_anew_before_anybody_misses_the_node() {
+    for seed in 0..6 {
+        let world = World::new(seed);
+        let relay = world.node("relay");
+        let nat = Nat::port_restricted_cone().with_ports(Ports::Random);
+        let alice = world.node("alice").behind(nat).knows(relay);
+        let bob = world.node("bob").knows(relay);
+        world.settle(secs(5));
+        let flow = world.flow(alice, bob, 200, tinmesh_sim::millis(20), 9_000);
+        world.run_for(secs(10));
+        let since = world.now();
+        alice.rebind_nat();
+        world.run_for(secs(150));
+        let silence = world.silence_since(flow, since);
+        assert!(silence <= tinmesh_sim::millis(240), "{seed}: {silence:?}");
+    }
+}

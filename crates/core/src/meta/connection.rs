@@ -106,6 +106,8 @@ pub struct Connection {
     pub last_ping: Instant,
     /// Whether a ping waits for its answer.
     pub pinged: bool,
+    /// Whether that answer takes long, so that whoever dialled makes another connection beside this one.
+    pub doubtful: bool,
     /// When our ID was sent; the start of the weight estimate.
     pub started: Instant,
     /// Our estimate of the weight in milliseconds.
@@ -135,6 +137,7 @@ impl Connection {
             options: Options::default(),
             last_ping: now,
             pinged: false,
+            doubtful: false,
             started: now,
             estimate: 0,
             backlog: Backlog::default(),

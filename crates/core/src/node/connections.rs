@@ -14,7 +14,9 @@ use crate::node::Node;
 use crate::node::io::{Event, Output};
 use crate::node::legacy::Handshake;
 use crate::node::timers::Wake;
+use crate::wire::hello::Feature;
 use crate::wire::options::Options;
+use crate::wire::probe;
 use crate::wire::request::Request;
 
 /// The protocol that we speak.
@@ -324,6 +326,7 @@ impl Node {
         let Some(conn) = self.connections.get_mut(&id) else { return };
         conn.last_ping = self.now;
         conn.pinged = false;
+        conn.doubtful = false;
         let next = self.now + self.config.timing.ping_interval + self.jitter();
         self.timers.set(Wake::Check(id), next);
     }
@@ -335,15 +338,42 @@ impl Node {
             self.terminate(id, &error);
             return;
         }
-        if conn.pinged {
+        if !conn.pinged {
+            conn.pinged = true;
+            conn.last_ping = self.now;
+            self.send(id, &Request::Ping);
+        } else if !conn.doubtful {
+            conn.doubtful = true;
+            self.dial_beside(id);
+        } else if !self.is_waited_for(id) {
             self.terminate(id, &PeerError::PingTimeout);
             return;
         }
-        conn.pinged = true;
-        conn.last_ping = self.now;
-        let deadline = self.now + self.config.timing.ping_timeout;
-        self.timers.set(Wake::Check(id), deadline);
-        self.send(id, &Request::Ping);
+        self.ask_beside(id);
+        let next = self.now + self.config.timing.ping_timeout / 2;
+        self.timers.set(Wake::Check(id), next);
+    }
+
+    /// Asks the other end of a connection that somebody else dialled by UDP whether it is there.
+    fn ask_beside(&mut self, id: ConnId) {
+        let Some(conn) = self.connections.get(&id).filter(|conn| conn.doubtful && !conn.is_outgoing()) else { return };
+        let Some(peer) = conn.peer.filter(|&peer| self.uses(peer, Feature::Health)) else { return };
+        let confirmed = self.peer(peer).filter(|known| known.is_confirmed());
+        if let Some(target) = confirmed.and_then(|known| known.udp) {
+            self.send_request(peer, target, probe::MIN_PROBE);
+        }
+    }
+
+    /// Whether a connection that somebody else dialled may have died alone, as with a mapping of a NAT: while its other end
+    /// answers by UDP it stays, so that nobody loses a neighbour, until that end has asked too and has dialled again.
+    fn is_waited_for(&self, id: ConnId) -> bool {
+        let timing = self.config.timing;
+        let Some(conn) = self.connections.get(&id).filter(|conn| !conn.is_outgoing()) else { return false };
+        let patient = self.now.since(conn.last_ping) < timing.ping_interval + timing.ping_timeout * 2;
+        let Some(peer) = conn.peer.filter(|&peer| patient && self.uses(peer, Feature::Health)) else { return false };
+        let asked = self.now.since(conn.last_ping).min(timing.ping_timeout / 2);
+        let heard = self.tunnel(peer).filter(|tunnel| tunnel.confirmed).and_then(|tunnel| tunnel.probing.heard);
+        heard.is_some_and(|at| self.now.since(at) <= asked)
     }
 
     pub(super) fn on_pong(&mut self, id: ConnId) {
@@ -351,6 +381,7 @@ impl Node {
         let (peer, remote, outgoing) = (conn.peer, conn.remote, conn.is_outgoing());
         self.schedule_check(id);
         if let Some(peer) = peer.filter(|_| outgoing) {
+            self.keep_dialled(peer, id);
             self.dialling_succeeded(peer, remote);
         }
     }

@@ -191,6 +191,28 @@ impl Node {
         self.emit(Output::Connect { conn: id, peer: name, to: address });
     }
 
+    /// Dials the other end of a connection that may have died once more: if it is there, the new one takes the old one's place.
+    pub(super) fn dial_beside(&mut self, id: ConnId) {
+        let Some(conn) = self.connections.get(&id) else { return };
+        let (Some(peer), Some(name), address) = (conn.peer, conn.name.clone(), conn.remote) else { return };
+        let ours = self.dialling.outgoing.get(&peer).is_some_and(|record| record.conn == Some(id));
+        if !ours || address.ip().is_unspecified() || self.gossip_is_shut(peer) || !self.is_member(&name) {
+            return;
+        }
+        if let Ok(prelude) = self.config.proxy.as_ref().map(|proxy| Prelude::new(proxy, address)).transpose() {
+            self.connect(peer, name, address, prelude);
+        }
+    }
+
+    /// The connection that this node dialled works after all: none is needed beside it.
+    pub(super) fn keep_dialled(&mut self, peer: PeerId, id: ConnId) {
+        let Some(record) = self.dialling.outgoing.get_mut(&peer) else { return };
+        let beside = record.conn.replace(id).filter(|&beside| beside != id);
+        if let Some(beside) = beside.filter(|beside| self.connections.contains_key(beside)) {
+            self.terminate(beside, &PeerError::Superfluous);
+        }
+    }
+
     /// Dials a node at once that is to be dialled, and was not let in until a moment ago.
     pub(super) fn redial(&mut self, peer: PeerId) {
         if let Some(record) = self.dialling.outgoing.get_mut(&peer) {

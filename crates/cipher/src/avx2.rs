@@ -24,12 +24,12 @@ impl Avx2 {
 }
 
 impl Vectors<LANES, TOGETHER> for Avx2 {
-    fn key_streams(self, blocks: &[Block], records: &[Record<'_>], streams: &mut KeyStreams) {
+    fn key_streams(self, blocks: &[Block], records: &[Record<'_>], streams: &mut KeyStreams<LANES>) {
         // SAFETY: there is such a value only on a processor with the instructions.
         unsafe { pass::key_streams(blocks, records, streams) }
     }
 
-    fn apply(self, blocks: &[Block], streams: &KeyStreams, records: &mut [Record<'_>]) {
+    fn apply(self, blocks: &[Block], streams: &KeyStreams<LANES>, records: &mut [Record<'_>]) {
         // SAFETY: as above.
         unsafe { pass::apply(blocks, streams, records) }
     }

@@ -1,5 +1,6 @@
 //! With the instructions of AVX-512: sixteen blocks of key streams in a pass, eight tags side by side.
 
+mod lanes;
 mod pass;
 mod tags;
 
@@ -27,12 +28,12 @@ impl Avx512 {
 }
 
 impl Vectors<LANES, TOGETHER> for Avx512 {
-    fn key_streams(self, blocks: &[Block], records: &[Record<'_>], streams: &mut KeyStreams) {
+    fn key_streams(self, blocks: &[Block], records: &[Record<'_>], streams: &mut KeyStreams<LANES>) {
         // SAFETY: there is such a value only on a processor with the instructions.
         unsafe { pass::key_streams(blocks, records, streams) }
     }
 
-    fn apply(self, blocks: &[Block], streams: &KeyStreams, records: &mut [Record<'_>]) {
+    fn apply(self, blocks: &[Block], streams: &KeyStreams<LANES>, records: &mut [Record<'_>]) {
         // SAFETY: as above.
         unsafe { pass::apply(blocks, streams, records) }
     }

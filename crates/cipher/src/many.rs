@@ -17,8 +17,6 @@ use crate::{Record, TAG, equal};
 pub(crate) const BLOCK: usize = 64;
 /// The first words of a state of ChaCha20: "expand 32-byte k".
 pub(crate) const CONSTANTS: [i32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];
-/// The most blocks of a pass.
-const MOST: usize = 16;
 /// One-time keys that wait for the end of their records: of those that a pass touches, and of incomplete groups.
 const WAITING: usize = 32;
 
@@ -27,10 +25,10 @@ const WAITING: usize = 32;
 /// A value exists only if this processor has them.
 pub(crate) trait Vectors<const LANES: usize, const TOGETHER: usize>: Copy {
     /// Makes the key streams at up to `LANES` blocks.
-    fn key_streams(self, blocks: &[Block], records: &[Record<'_>], streams: &mut KeyStreams);
+    fn key_streams(self, blocks: &[Block], records: &[Record<'_>], streams: &mut KeyStreams<LANES>);
 
     /// Combines the data at each block with its key stream; block 0 has no data.
-    fn apply(self, blocks: &[Block], streams: &KeyStreams, records: &mut [Record<'_>]);
+    fn apply(self, blocks: &[Block], streams: &KeyStreams<LANES>, records: &mut [Record<'_>]);
 
     /// The tags of as many messages.
     fn tags(self, keys: &[OneTimeKey; TOGETHER], messages: [&[u8]; TOGETHER]) -> [[u8; TAG]; TOGETHER];
@@ -47,27 +45,19 @@ pub(crate) struct Block {
 
 /// Key streams of a pass, wiped when dropped.
 #[repr(align(64))]
-pub(crate) struct KeyStreams {
-    pub(crate) blocks: [[u64; BLOCK / 8]; MOST],
-    /// Blocks that were ever written.
-    used: usize,
-}
+pub(crate) struct KeyStreams<const LANES: usize>(pub(crate) [[u64; BLOCK / 8]; LANES]);
 
-impl KeyStreams {
-    fn new() -> Self {
-        Self { blocks: [[0; BLOCK / 8]; MOST], used: 0 }
-    }
-
+impl<const LANES: usize> KeyStreams<LANES> {
     /// The one-time key, if that is what a lane holds.
     fn key(&self, lane: usize) -> [u64; 4] {
-        let [a, b, c, d, ..] = self.blocks[lane];
+        let [a, b, c, d, ..] = self.0[lane];
         [a, b, c, d]
     }
 }
 
-impl Drop for KeyStreams {
+impl<const LANES: usize> Drop for KeyStreams<LANES> {
     fn drop(&mut self) {
-        self.blocks[..self.used].as_flattened_mut().zeroize();
+        self.0.as_flattened_mut().zeroize();
     }
 }
 
@@ -76,12 +66,13 @@ struct Pass<V, const LANES: usize, const TOGETHER: usize> {
     vectors: V,
     blocks: [Block; LANES],
     used: usize,
-    streams: KeyStreams,
+    streams: KeyStreams<LANES>,
 }
 
 impl<V: Vectors<LANES, TOGETHER>, const LANES: usize, const TOGETHER: usize> Pass<V, LANES, TOGETHER> {
     fn new(vectors: V) -> Self {
-        Self { vectors, blocks: [Block { record: 0, number: 0 }; LANES], used: 0, streams: KeyStreams::new() }
+        let streams = KeyStreams([[0; BLOCK / 8]; LANES]);
+        Self { vectors, blocks: [Block { record: 0, number: 0 }; LANES], used: 0, streams }
     }
 
     /// Adds a block; tells whether no other has room.
@@ -97,11 +88,9 @@ impl<V: Vectors<LANES, TOGETHER>, const LANES: usize, const TOGETHER: usize> Pas
 
     /// Makes the key streams of the blocks.
     fn make(&mut self, records: &[Record<'_>]) {
-        if self.used == 0 {
-            return;
+        if self.used > 0 {
+            self.vectors.key_streams(&self.blocks[..self.used], records, &mut self.streams);
         }
-        self.vectors.key_streams(&self.blocks[..self.used], records, &mut self.streams);
-        self.streams.used = self.streams.used.max(self.used);
     }
 
     /// Combines the data with the key streams made, and begins anew.

@@ -16,7 +16,7 @@ use crate::many::{BLOCK, Block, CONSTANTS, KeyStreams};
 
 /// The key streams at up to eight blocks; the other lanes hold nothing of use.
 #[target_feature(enable = "avx2,bmi2")]
-pub(super) fn key_streams(blocks: &[Block], records: &[Record<'_>], streams: &mut KeyStreams) {
+pub(super) fn key_streams(blocks: &[Block], records: &[Record<'_>], streams: &mut KeyStreams<LANES>) {
     let zero = _mm256_setzero_si256();
     let (mut keys, mut positions, mut nonces) = ([zero; LANES], [0; LANES], [0; LANES]);
     for (lane, block) in blocks.iter().enumerate() {
@@ -41,14 +41,14 @@ pub(super) fn key_streams(blocks: &[Block], records: &[Record<'_>], streams: &mu
     let [a, b, c, d, e, f, g, h, rest @ ..] = words;
     let (firsts, seconds) = (transposed([a, b, c, d, e, f, g, h]), transposed(rest));
     for lane in 0..LANES {
-        set_halves(&mut streams.blocks[lane], [firsts[lane], seconds[lane]]);
+        set_halves(&mut streams.0[lane], [firsts[lane], seconds[lane]]);
     }
 }
 
 /// Combines the data at each block with its key stream.
 #[target_feature(enable = "avx2,bmi2")]
-pub(super) fn apply(blocks: &[Block], streams: &KeyStreams, records: &mut [Record<'_>]) {
-    for (block, stream) in blocks.iter().zip(&streams.blocks).filter(|(block, _)| block.number > 0) {
+pub(super) fn apply(blocks: &[Block], streams: &KeyStreams<LANES>, records: &mut [Record<'_>]) {
+    for (block, stream) in blocks.iter().zip(&streams.0).filter(|(block, _)| block.number > 0) {
         let data = &mut records[block.record].data[(block.number as usize - 1) * BLOCK..];
         let [first, second] = halves_of(stream);
         let (halves, rest) = data.as_chunks_mut::<WIDTH>();

@@ -13,7 +13,7 @@ use super::TOGETHER;
 use super::lanes::words;
 use crate::TAG;
 use crate::poly1305::{BLOCK, OneTimeKey};
-use crate::runs::Runs;
+use crate::runs;
 
 /// A limb's bits.
 const LIMB: u64 = (1 << 26) - 1;
@@ -21,13 +21,11 @@ const LIMB: u64 = (1 << 26) - 1;
 /// The tags of four messages.
 #[target_feature(enable = "avx2,bmi2")]
 pub(super) fn tags(keys: &[OneTimeKey; TOGETHER], messages: [&[u8]; TOGETHER]) -> [[u8; TAG]; TOGETHER] {
-    let (mut runs, mut lanes) = (Runs::of(messages), None);
-    while let Some(sources) = runs.next() {
-        let lanes = lanes.get_or_insert_with(|| Lanes::new(keys));
-        lanes.absorb(sources);
-        runs.absorbed(lanes.sums());
-    }
-    runs.finish(keys)
+    let absorb = |lanes: &mut Lanes, blocks: [&[[u8; BLOCK]]; TOGETHER]| {
+        lanes.absorb(blocks);
+        lanes.sums()
+    };
+    runs::tags(keys, messages, || Lanes::new(keys), absorb)
 }
 
 /// Four accumulators and their factors.

@@ -3,19 +3,19 @@
 //! A vector holds one word of the state for all sixteen: the state is 16 vectors, half of the registers.
 
 use std::arch::x86_64::{
-    __m256i, __m512i, _mm256_loadu_si256, _mm512_add_epi32, _mm512_castsi256_si512, _mm512_loadu_si512,
-    _mm512_mask_storeu_epi8, _mm512_maskz_loadu_epi8, _mm512_rol_epi32, _mm512_set1_epi32, _mm512_setzero_si512,
-    _mm512_shuffle_i64x2, _mm512_storeu_si512, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32,
-    _mm512_unpacklo_epi64, _mm512_xor_si512,
+    __m256i, __m512i, _mm256_loadu_si256, _mm512_add_epi32, _mm512_castsi256_si512, _mm512_mask_storeu_epi8,
+    _mm512_maskz_loadu_epi8, _mm512_rol_epi32, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_unpackhi_epi32,
+    _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64, _mm512_xor_si512,
 };
 
 use super::LANES;
+use super::lanes::{load, quarters_turned, store};
 use crate::Record;
 use crate::many::{BLOCK, Block, CONSTANTS, KeyStreams};
 
 /// The key streams at up to sixteen blocks; the other lanes hold nothing of use.
 #[target_feature(enable = "avx512f,avx512bw,bmi2")]
-pub(super) fn key_streams(blocks: &[Block], records: &[Record<'_>], streams: &mut KeyStreams) {
+pub(super) fn key_streams(blocks: &[Block], records: &[Record<'_>], streams: &mut KeyStreams<LANES>) {
     let mut state = [_mm512_setzero_si512(); LANES];
     for (word, constant) in CONSTANTS.into_iter().enumerate() {
         state[word] = _mm512_set1_epi32(constant);
@@ -26,7 +26,7 @@ pub(super) fn key_streams(blocks: &[Block], records: &[Record<'_>], streams: &mu
         nonces[lane] = records[block.record].number.swap_bytes();
     }
     state[4..12].copy_from_slice(&keys_of(blocks, records));
-    (state[12], state[15]) = (vector(&positions), vector(&nonces));
+    (state[12], state[15]) = (load(&positions), load(&nonces));
     let mut words = state;
     for _ in 0..10 {
         double_round(&mut words);
@@ -34,9 +34,8 @@ pub(super) fn key_streams(blocks: &[Block], records: &[Record<'_>], streams: &mu
     for word in 0..LANES {
         words[word] = _mm512_add_epi32(words[word], state[word]);
     }
-    for (block, stream) in streams.blocks.iter_mut().zip(transposed(words)) {
-        // SAFETY: the reference is good for writing 64 bytes, and the instruction takes any alignment.
-        unsafe { _mm512_storeu_si512(block.as_mut_ptr().cast(), stream) };
+    for (block, stream) in streams.0.iter_mut().zip(transposed(words)) {
+        store(block, stream);
     }
 }
 
@@ -64,24 +63,16 @@ fn half(key: &[u8; 32]) -> __m256i {
     unsafe { _mm256_loadu_si256(key.as_ptr().cast()) }
 }
 
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn vector(words: &[u32; LANES]) -> __m512i {
-    // SAFETY: the reference is good for reading 64 bytes, and the instruction takes any alignment.
-    unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
-}
-
 /// Combines the data at each block with its key stream.
 #[target_feature(enable = "avx512f,avx512bw,bmi2")]
-pub(super) fn apply(blocks: &[Block], streams: &KeyStreams, records: &mut [Record<'_>]) {
-    for (block, stream) in blocks.iter().zip(&streams.blocks).filter(|(block, _)| block.number > 0) {
+pub(super) fn apply(blocks: &[Block], streams: &KeyStreams<LANES>, records: &mut [Record<'_>]) {
+    for (block, stream) in blocks.iter().zip(&streams.0).filter(|(block, _)| block.number > 0) {
         let data = &mut records[block.record].data[(block.number as usize - 1) * BLOCK..];
         let bytes = data.len().min(BLOCK);
         let mask = u64::MAX >> (BLOCK - bytes);
-        // SAFETY: the stream is 64 bytes, of `data` only the bytes that it has are touched, and any alignment will do.
+        // SAFETY: of `data` only the bytes that it has are touched, and any alignment will do.
         unsafe {
-            let stream = _mm512_loadu_si512(stream.as_ptr().cast());
-            let combined = _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, data.as_ptr().cast()), stream);
+            let combined = _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, data.as_ptr().cast()), load(stream));
             _mm512_mask_storeu_epi8(data.as_mut_ptr().cast(), mask, combined);
         }
     }
@@ -131,14 +122,10 @@ fn transposed(rows: [__m512i; LANES]) -> [__m512i; LANES] {
     });
     let mut columns = [_mm512_setzero_si512(); LANES];
     for at in 0..4 {
-        let (a, b) = (fours[0][at], fours[1][at]);
-        let (c, d) = (fours[2][at], fours[3][at]);
-        let (low, high) = (_mm512_shuffle_i64x2::<0x88>(a, b), _mm512_shuffle_i64x2::<0xdd>(a, b));
-        let (more, most) = (_mm512_shuffle_i64x2::<0x88>(c, d), _mm512_shuffle_i64x2::<0xdd>(c, d));
-        columns[at] = _mm512_shuffle_i64x2::<0x88>(low, more);
-        columns[at + 4] = _mm512_shuffle_i64x2::<0x88>(high, most);
-        columns[at + 8] = _mm512_shuffle_i64x2::<0xdd>(low, more);
-        columns[at + 12] = _mm512_shuffle_i64x2::<0xdd>(high, most);
+        let turned = quarters_turned([fours[0][at], fours[1][at], fours[2][at], fours[3][at]]);
+        for (quarter, column) in turned.into_iter().enumerate() {
+            columns[at + 4 * quarter] = column;
+        }
     }
     columns
 }

@@ -5,15 +5,16 @@
 //! its own key, so no powers of it are needed.
 
 use std::arch::x86_64::{
-    __m512i, _mm512_add_epi64, _mm512_and_si512, _mm512_loadu_si512, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64,
-    _mm512_or_si512, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_shuffle_i64x2, _mm512_slli_epi64,
-    _mm512_srli_epi64, _mm512_storeu_si512, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64,
+    __m512i, _mm512_add_epi64, _mm512_and_si512, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_or_si512,
+    _mm512_set1_epi64, _mm512_setzero_si512, _mm512_slli_epi64, _mm512_srli_epi64, _mm512_unpackhi_epi64,
+    _mm512_unpacklo_epi64,
 };
 
 use super::TOGETHER;
+use super::lanes::{load, quarters_turned, store};
 use crate::TAG;
 use crate::poly1305::{BLOCK, OneTimeKey};
-use crate::runs::Runs;
+use crate::runs;
 
 /// A limb's bits, but for the highest.
 const BITS: u32 = 44;
@@ -26,13 +27,11 @@ const AT_ONCE: usize = 4;
 /// The tags of eight messages.
 #[target_feature(enable = "avx512f,avx512ifma,bmi2")]
 pub(super) fn tags(keys: &[OneTimeKey; TOGETHER], messages: [&[u8]; TOGETHER]) -> [[u8; TAG]; TOGETHER] {
-    let (mut runs, mut lanes) = (Runs::of(messages), None);
-    while let Some(sources) = runs.next() {
-        let lanes = lanes.get_or_insert_with(|| Lanes::new(keys));
-        lanes.absorb(sources);
-        runs.absorbed(lanes.sums());
-    }
-    runs.finish(keys)
+    let absorb = |lanes: &mut Lanes, blocks: [&[[u8; BLOCK]]; TOGETHER]| {
+        lanes.absorb(blocks);
+        lanes.sums()
+    };
+    runs::tags(keys, messages, || Lanes::new(keys), absorb)
 }
 
 /// Eight accumulators and their factors.
@@ -52,7 +51,7 @@ impl Lanes {
                 limbs[limb][lane] = bits;
             }
         }
-        let r = limbs.map(|limb| vector(&limb));
+        let r = limbs.map(|limb| load(&limb));
         let twenty = |x| add(_mm512_slli_epi64::<4>(x), _mm512_slli_epi64::<2>(x));
         Self { h: [_mm512_setzero_si512(); 3], r, wrapped: [twenty(r[1]), twenty(r[2])] }
     }
@@ -63,7 +62,7 @@ impl Lanes {
         let groups = messages.map(|message| message.as_chunks::<AT_ONCE>().0);
         let count = groups[0].len();
         for group in 0..count {
-            let words = transposed(groups.map(|groups| vector(groups[group].as_flattened())));
+            let words = transposed(groups.map(|groups| load(groups[group].as_flattened())));
             for [low, high] in [[words[0], words[1]], [words[2], words[3]], [words[4], words[5]], [words[6], words[7]]]
             {
                 self.absorb_block(low, high);
@@ -71,7 +70,7 @@ impl Lanes {
         }
         for block in count * AT_ONCE..messages[0].len() {
             let words = messages.map(|message| u128::from_le_bytes(message[block]));
-            self.absorb_block(vector(&words.map(|word| word as u64)), vector(&words.map(|word| (word >> 64) as u64)));
+            self.absorb_block(load(&words.map(|word| word as u64)), load(&words.map(|word| (word >> 64) as u64)));
         }
     }
 
@@ -142,31 +141,18 @@ fn transposed(rows: [__m512i; TOGETHER]) -> [__m512i; TOGETHER] {
     });
     let mut columns = [_mm512_setzero_si512(); TOGETHER];
     for at in 0..2 {
-        let (a, b, c, d) = (pairs[0][at], pairs[1][at], pairs[2][at], pairs[3][at]);
-        let (low, high) = (_mm512_shuffle_i64x2::<0x88>(a, b), _mm512_shuffle_i64x2::<0xdd>(a, b));
-        let (more, most) = (_mm512_shuffle_i64x2::<0x88>(c, d), _mm512_shuffle_i64x2::<0xdd>(c, d));
-        columns[at] = _mm512_shuffle_i64x2::<0x88>(low, more);
-        columns[at + 2] = _mm512_shuffle_i64x2::<0x88>(high, most);
-        columns[at + 4] = _mm512_shuffle_i64x2::<0xdd>(low, more);
-        columns[at + 6] = _mm512_shuffle_i64x2::<0xdd>(high, most);
+        let turned = quarters_turned([pairs[0][at], pairs[1][at], pairs[2][at], pairs[3][at]]);
+        for (quarter, column) in turned.into_iter().enumerate() {
+            columns[at + 2 * quarter] = column;
+        }
     }
     columns
-}
-
-/// The vector that these 64 bytes are.
-#[inline]
-#[target_feature(enable = "avx512f,avx512ifma,bmi2")]
-fn vector<T>(parts: &[T]) -> __m512i {
-    assert!(size_of_val(parts) == 64, "a vector is 64 bytes");
-    // SAFETY: the slice is good for reading 64 bytes, as was just seen, and the instruction takes any alignment.
-    unsafe { _mm512_loadu_si512(parts.as_ptr().cast()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma,bmi2")]
 fn words(vector: __m512i) -> [u64; TOGETHER] {
     let mut words = [0; TOGETHER];
-    // SAFETY: the array is good for writing 64 bytes, and the instruction takes any alignment.
-    unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), vector) };
+    store(&mut words, vector);
     words
 }

@@ -169,7 +169,7 @@ impl Node {
     }
 
     fn on_offer(&mut self, origin: PeerId, terms: Terms) {
-        let confirmed = self.peer(origin).is_some_and(crate::peer::Peer::is_confirmed);
+        let confirmed = self.is_confirmed(origin);
         let (leads, rested) = (self.leads(origin), self.router_is_rested());
         match &mut self.punching.attempt {
             None if confirmed || !rested => {}
@@ -284,7 +284,7 @@ impl Node {
     /// Whether a request of `peer` is to be answered: each of its guesses that gets in comes from another port, and may cost
     /// a port of the own router.
     pub(super) fn may_answer_guess(&mut self, peer: PeerId) -> bool {
-        let confirmed = self.peer(peer).is_some_and(crate::peer::Peer::is_confirmed);
+        let confirmed = self.is_confirmed(peer);
         let attempt = self.punching.attempt.as_mut().filter(|attempt| attempt.peer == peer && !confirmed);
         let Some(attempt) = attempt else { return true };
         if attempt.own.is_none_or(|own| matches!(own.side.law, Law::Known { .. })) {
@@ -307,7 +307,7 @@ impl Node {
         let now = self.now;
         let Some(attempt) = &self.punching.attempt else { return self.close_extra_sockets() };
         let (peer, due, leads) = (attempt.peer, attempt.until <= now, self.leads(attempt.peer));
-        let direct = self.peer(peer).is_some_and(crate::peer::Peer::is_confirmed);
+        let direct = self.is_confirmed(peer);
         if direct && !matches!(attempt.stage, Stage::Ending) {
             return self.end_soon(LINGER);
         }

@@ -43,7 +43,7 @@ impl Node {
     /// Looks for a relay to `peer` if packets go there and have to go through another.
     pub(super) fn consider_relays(&mut self, peer: PeerId) {
         let now = self.now;
-        let straight = self.peer(peer).is_some_and(crate::peer::Peer::is_confirmed) || self.is_neighbour(peer);
+        let straight = self.is_confirmed(peer) || self.is_neighbour(peer);
         let Some(tunnel) = self.tunnel_mut(peer) else { return };
         if straight {
             if tunnel.relay.end() {

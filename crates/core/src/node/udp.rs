@@ -124,7 +124,7 @@ impl Node {
         if with_mtu {
             self.probe_mtu(peer);
         }
-        let confirmed = self.peer(peer).is_some_and(crate::peer::Peer::is_confirmed);
+        let confirmed = self.is_confirmed(peer);
         if !confirmed && nexthop != peer && self.options_of(nexthop).has_ids() {
             self.use_relay(nexthop, with_mtu);
         }
@@ -212,6 +212,11 @@ impl Node {
             }
         }
         targets
+    }
+
+    /// Whether UDP works both ways with `peer`.
+    pub(super) fn is_confirmed(&self, peer: PeerId) -> bool {
+        self.peer(peer).is_some_and(crate::peer::Peer::is_confirmed)
     }
 
     /// How many addresses plain probes to `peer` may go to, at most.
@@ -448,7 +453,7 @@ impl Node {
     /// A peer's address as others see it; tried at once.
     pub(super) fn adopt_reflexive(&mut self, peer: PeerId, address: SocketAddr) {
         let Some(target) = self.target(address) else { return };
-        if self.peer(peer).is_some_and(crate::peer::Peer::is_confirmed) {
+        if self.is_confirmed(peer) {
             return;
         }
         self.adopt(peer, target);

@@ -7,7 +7,6 @@ use crate::dataplane::fib::UdpTarget;
 use crate::meta::error::PeerError;
 use crate::name::{ConnId, PeerId};
 use crate::node::Node;
-use crate::peer::Peer;
 use crate::peer::watch::Finding;
 use crate::wire::hello::Feature;
 use crate::wire::probe;
@@ -71,7 +70,7 @@ impl Node {
     /// A packet of a tinmesh node whose path worked came from another address: as when a NAT gives its ports anew. Packets
     /// follow there at once, and the doubts that begin end that soon if nothing there answers.
     pub(super) fn follow(&mut self, peer: PeerId, target: UdpTarget) -> bool {
-        if !self.uses(peer, Feature::Health) || !self.peer(peer).is_some_and(Peer::is_confirmed) {
+        if !self.uses(peer, Feature::Health) || !self.is_confirmed(peer) {
             return false;
         }
         if let Some(known) = self.peer_mut(peer) {

@@ -49,7 +49,7 @@ struct World {
 }
 
 fn device(host: &Arc<Namespace>, name: &str, offloads: bool) -> Device {
-    let options = DeviceOptions { path: None, name: Some(name.to_owned()), kind: Carries::Tun, offloads };
+    let options = DeviceOptions { path: None, name: Some(name.to_owned()), kind: Carries::Tun, offloads, queues: false };
     inside(host, || Device::open(&options)).expect("root may")
 }
 

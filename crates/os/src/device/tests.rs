@@ -152,7 +152,13 @@ fn a_name_that_is_taken_is_an_error() {
 
 #[test]
 fn a_missing_device_node_is_an_error() {
-    let options = DeviceOptions { path: Some("/nonexistent/tun".into()), name: None, kind: Kind::Tun, offloads: false, queues: false };
+    let options = DeviceOptions {
+        path: Some("/nonexistent/tun".into()),
+        name: None,
+        kind: Kind::Tun,
+        offloads: false,
+        queues: false,
+    };
     assert_eq!(Device::open(&options).unwrap_err().kind(), ErrorKind::NotFound);
 }
 

@@ -1,8 +1,8 @@
 //! Opens the device and the sockets, as the configuration says (spec: meta-protocol 2.1,
 //! datagrams 21, routing 2).
 
-use std::num::NonZeroUsize;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
 
 use anyhow::{Context, Result, bail};
 use rustix::io::Errno;

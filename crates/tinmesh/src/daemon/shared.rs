@@ -115,7 +115,7 @@ impl Link {
 /// What a worker has for itself, so that workers do not meet.
 #[derive(Debug, Default)]
 pub struct Lane {
-    /// A queue of the device. `None`: it writes to the first one, and only the first worker reads that.
+    /// A queue of the device. `None`: the first one is written to, and only the first worker reads that.
     pub queue: Option<Link>,
     /// The UDP sockets, by index: one of those that share an address.
     pub sockets: Vec<UdpSocket>,
@@ -161,7 +161,7 @@ impl Shared {
         }
     }
 
-    /// What worker `number` writes to.
+    /// The queue of the device of worker `number`, to be written to by any.
     pub fn outlet(&self, number: usize) -> &Link {
         self.lanes.get(number).and_then(|lane| lane.queue.as_ref()).unwrap_or(&self.link)
     }

@@ -56,3 +56,4 @@ mod upgrade;
 mod upnp;
 mod user_story;
 mod variables;
+mod workers;

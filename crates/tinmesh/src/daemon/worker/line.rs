@@ -99,7 +99,7 @@ impl Line {
                 Verdict::Drop(reason) => self.shared.count_drops(reason, 1),
             }
         }
-        let refused = self.delivery.send(self.shared.outlet(self.number), self.batch.packets_mut());
+        let refused = self.delivery.send(&self.shared, self.batch.packets_mut());
         if refused > 0 {
             self.shared.count_drops(DropReason::SendFailed, refused);
         }

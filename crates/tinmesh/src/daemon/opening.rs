@@ -97,7 +97,7 @@ impl Opened {
             }
         }
         if self.lanes.len() > 1 {
-            info!("{} workers carry packets", self.lanes.len());
+            debug!("{} workers carry packets", self.lanes.len());
         }
     }
 

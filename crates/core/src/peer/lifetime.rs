@@ -198,7 +198,7 @@ impl Lifetime {
     pub fn tick(&mut self, now: Instant, rng: &mut Rng) -> Step {
         let since = *self.since.get_or_insert(now);
         // Once all is known the longest is tried again, as routers are replaced.
-        let seconds = self.next().unwrap_or(self.stood.max(STEPS[0]));
+        let seconds = self.next().unwrap_or_else(|| self.stood.max(STEPS[0]));
         let Some(trial) = &mut self.trial else {
             let due = now.since(since) >= SETTLED && now >= self.not_before;
             return if due { Step::Open } else { Step::Nothing };
@@ -341,7 +341,7 @@ mod tests {
                 if let Some((due, silence, mark)) = self.late.filter(|&(due, ..)| due <= second) {
                     self.late = None;
                     self.answers += 1;
-                    if silence < self.forgets && self.answers % self.lossy != 0 {
+                    if silence < self.forgets && !self.answers.is_multiple_of(self.lossy) {
                         self.lifetime.on_answer(at(due), mark, target().to);
                     }
                 }

@@ -181,6 +181,13 @@ pub enum Output {
         /// The bytes.
         bytes: Vec<u8>,
     },
+    /// From now on the system should hold no more than so many bytes of a connection that are not on their way yet.
+    Room {
+        /// The connection.
+        conn: ConnId,
+        /// Bytes.
+        bytes: usize,
+    },
     /// End a connection, after what was sent before is written as far as the system takes it at once.
     Close {
         /// The connection.

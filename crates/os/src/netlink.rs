@@ -80,6 +80,22 @@ impl Link {
         Ok(link.header.index)
     }
 
+    /// The MTU of an interface, in bytes of IP packet.
+    pub fn mtu(&mut self, interface: u32) -> io::Result<u32> {
+        let doing = || format!("looking up interface {interface}");
+        let mut message = LinkMessage::default();
+        message.header.index = interface;
+        let reply = self.requests.ask(RouteNetlinkMessage::GetLink(message)).map_err(failed(doing))?;
+        let RouteNetlinkMessage::NewLink(link) = reply else {
+            return Err(failed(doing)(io::ErrorKind::InvalidData.into()));
+        };
+        let mtu = link.attributes.into_iter().find_map(|attribute| {
+            let LinkAttribute::Mtu(mtu) = attribute else { return None };
+            Some(mtu)
+        });
+        mtu.ok_or_else(|| failed(doing)(io::ErrorKind::InvalidData.into()))
+    }
+
     /// Brings an interface up, and sets its MTU if given.
     pub fn set_up(&mut self, name: &str, mtu: Option<u32>) -> io::Result<()> {
         let mut message = LinkMessage::default();

@@ -499,7 +499,7 @@ impl Node {
     }
 
     /// The largest frame that fits what the system says of the path (spec: datagrams 13.4).
-    fn initial_mtu(&self, peer: PeerId, target: UdpTarget) -> Option<u16> {
+    pub(super) fn initial_mtu(&self, peer: PeerId, target: UdpTarget) -> Option<u16> {
         let path = self.tunnel(peer)?.probing.path_mtu?;
         let ip = if target.to.is_ipv4() { 20 } else { 40 };
         let rest = self.frame_in(peer, usize::from(path).checked_sub(ip + 8)?);
@@ -518,7 +518,10 @@ impl Node {
     pub(super) fn on_path_mtu(&mut self, to: SocketAddr, mtu: Option<u16>) {
         for peer in self.peers_at(to) {
             let Some(tunnel) = self.tunnel_mut(peer) else { continue };
-            tunnel.probing.path_mtu = mtu;
+            let before = std::mem::replace(&mut tunnel.probing.path_mtu, mtu);
+            if before.zip(mtu).is_some_and(|(before, mtu)| mtu < before) {
+                tunnel.probing.narrowed += 1;
+            }
             self.attend_soon(peer);
             let Some(target) = self.peer(peer).and_then(|known| known.udp) else { continue };
             let limit = self.initial_mtu(peer, target);

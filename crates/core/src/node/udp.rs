@@ -430,8 +430,11 @@ impl Node {
     }
 
     pub(super) fn on_udp_silent(&mut self, peer: PeerId) {
+        let now = self.now;
         let Some(tunnel) = self.tunnel_mut(peer).filter(|tunnel| tunnel.confirmed) else { return };
+        let failed = tunnel.health.failed(now);
         tunnel.reset_path();
+        tunnel.health = failed.unwrap_or_else(|| std::mem::take(&mut tunnel.health));
         tunnel.probing.rtt = None;
         self.touch(peer);
         if let Some(name) = self.name_of(peer) {

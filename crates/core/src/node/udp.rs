@@ -306,7 +306,7 @@ impl Node {
                 let asked = self.tunnel_mut(peer).zip(probe::mark(data));
                 let target = asked.and_then(|(tunnel, mark)| tunnel.probing.asked.answer(mark));
                 match target {
-                    Some((target, _)) => self.on_probe_reply(peer, len, target, from.to),
+                    Some(target) => self.on_probe_reply(peer, len, target, from.to),
                     // That datagrams come from there says nothing of those that go elsewhere.
                     None if self.peer(peer).is_some_and(|known| known.is_source(from.to)) => {}
                     None => self.on_probe_reply(peer, len, from, from.to),

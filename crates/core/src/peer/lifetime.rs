@@ -41,6 +41,8 @@ const MISSES: u8 = 2;
 /// What was found is tried again after so long, and after so long what could not be tried.
 const AGAIN: Duration = Duration::from_secs(3_600);
 const LATER: Duration = Duration::from_secs(600);
+/// Where too many paths are tried at a time the others ask again after so long.
+const TURN: Duration = Duration::from_secs(15);
 
 /// What is known of one path, and the trial under way.
 #[derive(Debug, Default)]
@@ -175,6 +177,11 @@ impl Lifetime {
     pub fn give_up(&mut self, now: Instant) {
         self.trial = None;
         self.not_before = now + LATER;
+    }
+
+    /// Others are being tried.
+    pub fn wait(&mut self, now: Instant) {
+        self.not_before = now + TURN;
     }
 
     /// The socket is open.

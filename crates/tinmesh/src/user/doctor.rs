@@ -27,6 +27,7 @@ use crate::cli::tinmesh::commands::Form;
 use crate::control::client::Client;
 use crate::control::dump::HindranceLine;
 use crate::control::dump::paths::PathLine;
+use crate::files::keys::is_open;
 use crate::tinc;
 use crate::tinc_daemon::Tool;
 
@@ -170,7 +171,7 @@ fn files(place: &Place) -> Check {
 fn keys(place: &Place) -> Check {
     let readable = |name: &&&str| {
         let mode = fs::metadata(place.paths.confbase.join(**name)).map(|file| file.permissions().mode());
-        mode.is_ok_and(|mode| mode & 0o077 != 0)
+        mode.is_ok_and(is_open)
     };
     let open: Vec<&str> = SECRETS.iter().filter(readable).copied().collect();
     if open.is_empty() {

@@ -54,6 +54,8 @@ pub struct Route {
     pub gateway: Option<IpAddr>,
     /// The index of the interface; `None`: several next hops.
     pub interface: Option<u32>,
+    /// Of several for the same destinations the one with the least is used.
+    pub metric: u32,
 }
 
 /// A conversation with the kernel about interfaces. Every error says what was being done.
@@ -266,6 +268,7 @@ fn route_of(message: &RouteMessage) -> Option<Route> {
         destination: Prefix { address: everywhere, len: header.destination_prefix_length },
         gateway: None,
         interface: None,
+        metric: 0,
     };
     for attribute in &message.attributes {
         if let RouteAttribute::Destination(address) = attribute {
@@ -274,6 +277,8 @@ fn route_of(message: &RouteMessage) -> Option<Route> {
             route.gateway = ip(address);
         } else if let RouteAttribute::Oif(interface) = attribute {
             route.interface = Some(*interface);
+        } else if let RouteAttribute::Priority(metric) = attribute {
+            route.metric = *metric;
         }
     }
     Some(route)

@@ -24,6 +24,7 @@ mod hello;
 mod infos;
 mod invitations;
 pub mod io;
+mod keepalive;
 mod keys;
 mod legacy;
 mod mapped;
@@ -32,6 +33,7 @@ mod packets;
 mod pieces;
 mod publish;
 mod punching;
+mod queueing;
 mod reach;
 mod refused;
 mod relaying;
@@ -57,6 +59,7 @@ use crate::dataplane::scratch::Scratch;
 use crate::dataplane::stats::Counters;
 use crate::graph::{Graph, Routes};
 use crate::meta::connection::Connection;
+use crate::meta::queue::AtHand;
 use crate::meta::seen::Seen;
 use crate::meta::withdrawn::Withdrawn;
 use crate::name::{ConnId, PeerId};
@@ -112,6 +115,8 @@ pub struct Node {
     /// Stations of our own wire, and when each was seen, in microseconds.
     learnt: Arc<BTreeMap<Mac, Arc<AtomicU64>>>,
     scratch: Scratch,
+    /// The packet that is sealed for a connection.
+    at_hand: AtHand,
     outputs: VecDeque<Output>,
     /// Whether requests are told one by one.
     traced: bool,
@@ -215,6 +220,7 @@ impl Node {
             relay_strained: None,
             learnt: Arc::default(),
             scratch: Scratch::new(),
+            at_hand: AtHand::default(),
             outputs: VecDeque::new(),
             traced: false,
             config,
@@ -321,6 +327,7 @@ impl Node {
             Wake::KeyExpire => self.on_key_expire(),
             Wake::Attend(peer) => self.on_attend(peer),
             Wake::UdpSilent(peer) => self.on_udp_silent(peer),
+            Wake::Late(peer) => self.on_late_time(peer),
             Wake::Ageing => self.on_ageing(),
             Wake::Punch => self.on_punch_time(),
             Wake::Examined => self.finish_examination(),

@@ -15,6 +15,7 @@ use crate::legacy::session::Suite;
 use crate::name::{ConnId, NodeId, NodeName, PeerId};
 use crate::node::config::Config;
 use crate::packet::Packet;
+use crate::peer::lifetime::Known;
 use crate::subnet::Subnet;
 use crate::time::Instant;
 use crate::wire::address::WireAddress;
@@ -180,6 +181,13 @@ pub enum Output {
         /// The bytes.
         bytes: Vec<u8>,
     },
+    /// From now on the system should hold no more than so many bytes of a connection that are not on their way yet.
+    Room {
+        /// The connection.
+        conn: ConnId,
+        /// Bytes.
+        bytes: usize,
+    },
     /// End a connection, after what was sent before is written as far as the system takes it at once.
     Close {
         /// The connection.
@@ -298,6 +306,8 @@ pub enum Command {
     Statements,
     /// Why packets do not go straight by UDP, by node.
     Hindrances,
+    /// What is known of the paths to other nodes.
+    Paths,
     /// Ask others where they see this node; the reply comes within a second.
     Examine,
     /// Take in statements, a line each; two lines divided by a newline are evidence.
@@ -323,6 +333,8 @@ pub enum Reply {
     Statements(Vec<String>),
     /// In the order of ids; nodes with a direct path are left out.
     Hindrances(Vec<(NodeName, Hindrance)>),
+    /// In the order of ids; only nodes with a tunnel.
+    Paths(Vec<PathInfo>),
     /// What others see of this node.
     Examined(Examination),
     /// What became of each.
@@ -360,6 +372,36 @@ pub enum Hindrance {
     },
     /// UDP works, but TCP carries more.
     Lossy,
+}
+
+/// What is known of the path to a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathInfo {
+    /// To whom.
+    pub name: NodeName,
+    /// Whether UDP works both ways.
+    pub direct: bool,
+    /// How often it is kept alive.
+    pub keepalive: Duration,
+    /// What was learnt about that; `None`: nothing is learnt, as both must be able and neither may have been told.
+    pub lifetime: Option<Known>,
+    /// What sizes pass.
+    pub sizes: PathSizes,
+    /// By how many seconds its clock is ahead of this machine's, if it said what time it is.
+    pub clock_ahead: Option<i64>,
+}
+
+/// What sizes pass on a path, in bytes of IP packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PathSizes {
+    /// What the system says.
+    pub told: Option<u16>,
+    /// How often it said less than before.
+    pub narrowed: u32,
+    /// What was found to pass, once that is known.
+    pub found: Option<u16>,
+    /// Whether that is less than what the system says, so that no router told it.
+    pub untold: bool,
 }
 
 /// What others see of this node.

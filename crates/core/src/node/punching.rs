@@ -13,7 +13,7 @@
 mod measure;
 mod sockets;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -68,6 +68,8 @@ pub(super) struct Punching {
     reflecting: Option<u16>,
     /// Its port; 0: not known yet.
     other_port: u16,
+    /// Extra sockets on which silences are tried, and with whom.
+    trials: BTreeMap<u16, PeerId>,
 }
 
 #[derive(Debug)]
@@ -386,6 +388,7 @@ impl Node {
         for peer in self.mesh.graph.ids() {
             if let Some(tunnel) = self.tunnel_mut(peer) {
                 tunnel.retries = Retries::default();
+                tunnel.lifetime.forget_network();
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::node::io::{Activity, Event, Output};
 use crate::node::timers::Wake;
 use crate::packet::{MAX_FRAME, Packet};
 use crate::peer::pmtu::Pmtu;
-use crate::peer::tunnel::Tunnel;
+use crate::peer::tunnel::{Pace, Tunnel};
 use crate::time::Instant;
 use crate::wire::datagram::{self, IDS};
 use crate::wire::options::Options;
@@ -120,6 +120,7 @@ impl Node {
         if with_mtu {
             self.attend_health(peer);
         }
+        self.learn_keepalive(peer);
         self.probe_udp(peer);
         if with_mtu {
             self.probe_mtu(peer);
@@ -146,7 +147,8 @@ impl Node {
         if !self.config.mesh.udp_discovery {
             return;
         }
-        let (now, timing) = (self.now, self.config.timing);
+        let (now, slow) = (self.now, self.config.timing.udp_interval);
+        let (keepalive, base) = (self.keepalive(peer), self.keepalive_base());
         let minor = self.options_of(peer).minor();
         let firing = self.is_firing(peer);
         let Some(tunnel) = self.tunnel_mut(peer) else { return };
@@ -154,7 +156,7 @@ impl Node {
             return;
         }
         let probing = &mut tunnel.probing;
-        let lead = timing.udp_keepalive.saturating_sub(GRATUITOUS_LEAD);
+        let lead = keepalive.saturating_sub(GRATUITOUS_LEAD);
         let gratuitous =
             minor >= 3 && tunnel.confirmed && probing.reply_sent.is_none_or(|sent| now.since(sent) >= lead);
         let mut reply = None;
@@ -162,7 +164,7 @@ impl Node {
             probing.reply_sent = Some(now);
             reply = Some(std::mem::take(&mut probing.max_recent_len)).filter(|&len| len != 0);
         }
-        let interval = tunnel.probe_interval(now, timing.udp_interval, timing.udp_keepalive);
+        let interval = tunnel.probe_interval(now, Pace { slow, keepalive, base });
         let due = !firing && tunnel.probing.sent.is_none_or(|sent| now.since(sent) >= interval);
         let crossed = tunnel.probing.source.is_some() && tunnel.probing.unanswered > 0;
         if due {
@@ -304,7 +306,7 @@ impl Node {
                 let asked = self.tunnel_mut(peer).zip(probe::mark(data));
                 let target = asked.and_then(|(tunnel, mark)| tunnel.probing.asked.answer(mark));
                 match target {
-                    Some((target, _)) => self.on_probe_reply(peer, len, target, from.to),
+                    Some(target) => self.on_probe_reply(peer, len, target, from.to),
                     // That datagrams come from there says nothing of those that go elsewhere.
                     None if self.peer(peer).is_some_and(|known| known.is_source(from.to)) => {}
                     None => self.on_probe_reply(peer, len, from, from.to),
@@ -323,7 +325,7 @@ impl Node {
 
     /// A peer that has not asked for so long may have lost its path to us.
     fn forget_answered(&mut self, peer: PeerId) {
-        let (now, patience) = (self.now, self.config.timing.udp_timeout);
+        let (now, patience) = (self.now, self.longest_silence(peer));
         let Some(tunnel) = self.tunnel_mut(peer) else { return };
         if tunnel.probing.answered.take_if(|at| now.since(*at) > patience).is_some() {
             self.touch(peer);
@@ -360,7 +362,7 @@ impl Node {
 
     /// A reply came from `source` to a request that went to `target`.
     fn on_probe_reply(&mut self, peer: PeerId, len: u16, target: UdpTarget, source: SocketAddr) {
-        let (now, timing) = (self.now, self.config.timing);
+        let (now, keepalive, patience) = (self.now, self.keepalive(peer), self.longest_silence(peer));
         let Some(known) = self.peer_mut(peer) else { return };
         let straight = known.is_source(target.to) && source == target.to;
         if straight {
@@ -368,7 +370,7 @@ impl Node {
         }
         let current = known.udp == Some(target);
         let Some(tunnel) = known.tunnel.as_deref_mut() else { return };
-        let silent = tunnel.probing.heard.is_none_or(|heard| now.since(heard) > timing.udp_keepalive + PATIENCE);
+        let silent = tunnel.probing.heard.is_none_or(|heard| now.since(heard) > keepalive + PATIENCE);
         if !current && tunnel.confirmed && !silent {
             tunnel.probing.alternative = Some((target, now));
             return;
@@ -393,7 +395,7 @@ impl Node {
         tunnel.pmtu.on_reply(now, len);
         let changed = before != sizes(&tunnel.pmtu);
         if self.config.mesh.udp_discovery {
-            self.timers.set(Wake::UdpSilent(peer), now + timing.udp_timeout);
+            self.timers.set(Wake::UdpSilent(peer), now + patience);
         }
         if newly {
             self.punch_at(now);
@@ -428,8 +430,11 @@ impl Node {
     }
 
     pub(super) fn on_udp_silent(&mut self, peer: PeerId) {
+        let now = self.now;
         let Some(tunnel) = self.tunnel_mut(peer).filter(|tunnel| tunnel.confirmed) else { return };
+        let failed = tunnel.health.failed(now);
         tunnel.reset_path();
+        tunnel.health = failed.unwrap_or_else(|| std::mem::take(&mut tunnel.health));
         tunnel.probing.rtt = None;
         self.touch(peer);
         if let Some(name) = self.name_of(peer) {
@@ -494,7 +499,7 @@ impl Node {
     }
 
     /// The largest frame that fits what the system says of the path (spec: datagrams 13.4).
-    fn initial_mtu(&self, peer: PeerId, target: UdpTarget) -> Option<u16> {
+    pub(super) fn initial_mtu(&self, peer: PeerId, target: UdpTarget) -> Option<u16> {
         let path = self.tunnel(peer)?.probing.path_mtu?;
         let ip = if target.to.is_ipv4() { 20 } else { 40 };
         let rest = self.frame_in(peer, usize::from(path).checked_sub(ip + 8)?);
@@ -513,7 +518,10 @@ impl Node {
     pub(super) fn on_path_mtu(&mut self, to: SocketAddr, mtu: Option<u16>) {
         for peer in self.peers_at(to) {
             let Some(tunnel) = self.tunnel_mut(peer) else { continue };
-            tunnel.probing.path_mtu = mtu;
+            let before = std::mem::replace(&mut tunnel.probing.path_mtu, mtu);
+            if before.zip(mtu).is_some_and(|(before, mtu)| mtu < before) {
+                tunnel.probing.narrowed += 1;
+            }
             self.attend_soon(peer);
             let Some(target) = self.peer(peer).and_then(|known| known.udp) else { continue };
             let limit = self.initial_mtu(peer, target);

@@ -60,7 +60,10 @@ impl Node {
             Finding::Hole if tunnel.health.shuns_datagrams() => {}
             Finding::Hole => {
                 tunnel.pmtu.on_hole(now, rtt);
-                tunnel.health.reset();
+                match tunnel.health.failed(now) {
+                    Some(failed) => tunnel.health = failed,
+                    None => tunnel.health.reset(),
+                }
                 self.touch(peer);
                 self.tell_doubt(peer);
             }
@@ -77,6 +80,7 @@ impl Node {
             known.udp = Some(target);
             if let Some(tunnel) = known.tunnel.as_deref_mut() {
                 tunnel.probing.source = None;
+                tunnel.lifetime.forget();
             }
         }
         self.touch(peer);

@@ -1,5 +1,6 @@
 //! Lists of the daemon, line by line, as a client reads them; ours and tinc's alike (spec: cli B.4, C.3).
 
+pub mod paths;
 pub mod ports;
 
 use std::str::SplitAsciiWhitespace;
@@ -59,6 +60,14 @@ impl Words<'_> {
 
     fn number<T: std::str::FromStr>(&mut self) -> Option<T> {
         self.0.next()?.parse().ok()
+    }
+
+    /// A number, or a dash for none.
+    fn number_or_dash<T: std::str::FromStr>(&mut self) -> Option<Option<T>> {
+        match self.0.next()? {
+            "-" => Some(None),
+            word => word.parse().ok().map(Some),
+        }
     }
 
     fn hex(&mut self) -> Option<u32> {

@@ -351,6 +351,7 @@ impl ControlLoop {
             ControlRequest::Statements => Command::Statements,
             ControlRequest::Examine => Command::Examine,
             ControlRequest::Hindrances => Command::Hindrances,
+            ControlRequest::Paths => Command::Paths,
             ControlRequest::Accept(line) => Command::Accept(vec![line.clone()]),
             ControlRequest::Disconnect(name) => match name.as_deref().map(tinmesh_core::name::NodeName::parse) {
                 Some(Ok(name)) => Command::Disconnect(name),
@@ -478,6 +479,7 @@ impl ControlLoop {
                 pending.extend(self.connect(conn, &peer, to).map(Pending::Meta));
             }
             Output::Send { conn, bytes } => self.meta.send(conn, &bytes),
+            Output::Room { conn, bytes } => self.meta.limit_unsent(conn, bytes),
             Output::Close { conn, tarpit } => {
                 self.proxying.is_wanted(conn);
                 self.meta.close(conn, tarpit, &self.poller);
@@ -549,6 +551,7 @@ impl ControlLoop {
             (Reply::Done, _) => encode::done(kind::DISCONNECT, 0),
             (Reply::NotFound, _) => encode::done(kind::DISCONNECT, -2),
             (Reply::Hindrances(hindrances), _) => encode::hindrances(hindrances),
+            (Reply::Paths(paths), _) => encode::paths(paths),
             (Reply::Examined(examination), _) => encode::examination(examination),
             (Reply::Statements(lines), _) => encode::statements(lines),
             (Reply::Accepted(outcomes), _) => encode::accepted(outcomes),

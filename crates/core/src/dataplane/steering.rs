@@ -17,7 +17,7 @@ const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 pub fn queue_of(packet: &[u8], network: Option<usize>, queues: usize) -> usize {
     let packet = network.and_then(|network| packet.get(network..)).unwrap_or_default();
     let hash = flow_hash(packet).unwrap_or(0);
-    (u128::from(hash) * queues as u128 >> u64::BITS) as usize
+    ((u128::from(hash) * queues as u128) >> u64::BITS) as usize
 }
 
 /// A number of the packet's addresses and, where it is not a fragment, ports; `None` if it has none.

@@ -20,8 +20,9 @@ pub fn queue_of(packet: &[u8], network: Option<usize>, queues: usize) -> usize {
     ((u128::from(hash) * queues as u128) >> u64::BITS) as usize
 }
 
-/// A number of the packet's addresses and, where it is not a fragment, ports; `None` if it has none.
-fn flow_hash(packet: &[u8]) -> Option<u64> {
+/// A number of the flow of an IP packet: of its addresses, protocol and, where it is not a fragment, ports;
+/// `None` if it has none.
+pub fn flow_hash(packet: &[u8]) -> Option<u64> {
     let (addresses, protocol, header, is_whole) = match Family::of(packet)? {
         Family::V4 => {
             let fragment = ip::word(packet, V4_FRAGMENT)? & (MF | OFFSET);
@@ -29,13 +30,19 @@ fn flow_hash(packet: &[u8]) -> Option<u64> {
         }
         Family::V6 => (packet.get(V6_SOURCE..V6_SOURCE + 32)?, V6_NEXT, V6_HEADER, true),
     };
-    let has_ports = is_whole && [TCP, UDP].contains(packet.get(protocol)?);
+    let protocol = packet.get(protocol..=protocol)?;
+    let has_ports = is_whole && matches!(protocol, [TCP | UDP]);
     let ports = packet.get(header..header + 4).filter(|_| has_ports).unwrap_or_default();
-    let words = addresses
-        .chunks(4)
-        .chain(ports.chunks(4))
-        .map(|word| word.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)));
-    Some(words.fold(0, |hash: u64, word| (hash.rotate_left(23) ^ word).wrapping_mul(SPREAD)))
+    Some(hash([addresses, protocol, ports]))
+}
+
+/// A number of some bytes, good for spreading and for nothing else.
+pub fn hash<const N: usize>(parts: [&[u8]; N]) -> u64 {
+    let words = parts.into_iter().flat_map(|part| part.chunks(4));
+    let numbers = words.map(|word| word.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)));
+    let hash = numbers.fold(0, |hash: u64, number| (hash.rotate_left(23) ^ number).wrapping_mul(SPREAD));
+    // The upper bits are the good ones.
+    hash ^ hash >> 32
 }
 
 #[cfg(test)]

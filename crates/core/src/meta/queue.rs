@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::fmt::Write;
 use std::time::Duration;
 
+use crate::dataplane::steering::{flow_hash, hash};
 use crate::time::Instant;
 use crate::wire::request::Request;
 
@@ -186,26 +187,10 @@ impl Queue {
     }
 }
 
-/// Which packets belong to one flow: those of one protocol between the same addresses and ports. Pieces of packets count
-/// without their ports, because only the first has them.
+/// A number of the flow that a frame belongs to.
 pub fn flow_of(ethernet: &[u8], ip: &[u8]) -> u64 {
-    let part = |from: usize, to: usize| ip.get(from..to).unwrap_or_default();
-    let (addresses, protocol, ports) = match ethernet.get(12..) {
-        Some([0x08, 0x00]) => {
-            let header = usize::from(ip.first().map_or(0, |first| first & 15)) * 4;
-            let whole = part(6, 8).iter().zip([0x3f, 0xff]).all(|(byte, mask)| byte & mask == 0);
-            (part(12, 20), part(9, 10), if whole { part(header, header + 4) } else { &[] })
-        }
-        Some([0x86, 0xdd]) => (part(8, 40), part(6, 7), part(40, 44)),
-        Some(_) | None => (ethernet, &[][..], &[][..]),
-    };
-    let ports = if matches!(protocol, [6 | 17]) { ports } else { &[] };
-    [addresses, protocol, ports].into_iter().flatten().fold(0xcbf2_9ce4_8422_2325, fold)
-}
-
-/// One step of FNV-1a.
-const fn fold(hash: u64, byte: &u8) -> u64 {
-    (hash ^ *byte as u64).wrapping_mul(0x0100_0000_01b3)
+    let is_ip = matches!(ethernet.get(12..), Some([0x08, 0x00] | [0x86, 0xdd]));
+    flow_hash(ip).filter(|_| is_ip).unwrap_or_else(|| hash([ethernet]))
 }
 
 #[cfg(test)]

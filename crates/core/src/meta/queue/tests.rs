@@ -103,6 +103,7 @@ fn flows_are_told_by_protocol_addresses_and_ports() {
     let six = |next: u8, port: u8| {
         let mut frame = [0; ETHERNET_HEADER + 60];
         frame[12..14].copy_from_slice(&[0x86, 0xdd]);
+        frame[14] = 0x60;
         frame[20] = next;
         frame[ETHERNET_HEADER + 41] = port;
         flow_of(&frame[..ETHERNET_HEADER], &frame[ETHERNET_HEADER..])

@@ -10,10 +10,11 @@
 //!
 //! One attempt at a time, so many probes a second, and longer and longer pauses after failures. Source: docs/protocol.md.
 
+mod answers;
 mod measure;
 mod sockets;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ use crate::wire::hello::Feature;
 use crate::wire::probe;
 use crate::wire::punch::{Message, Terms};
 
+use self::answers::Guesses;
 pub(super) use self::measure::Asking;
 use self::measure::OwnNat;
 use self::sockets::ExtraSockets;
@@ -46,9 +48,7 @@ const GRACE: Duration = Duration::from_millis(1_500);
 /// Sockets of an attempt that succeeded are closed after so long, but for the one in use.
 const LINGER: Duration = Duration::from_secs(1);
 /// Ports that are left to such answers and to what else may happen meanwhile.
-const RESERVE: u16 = ANSWERED + 4;
-/// Answers to the peer's guesses that may take ports of the router, where the peer's own port is not known.
-const ANSWERED: u16 = 12;
+const RESERVE: u16 = answers::LIMIT + 4;
 /// Probes to an address at which nobody has seen the peer: else a member could have us write to a stranger.
 const UNSEEN: usize = 16;
 
@@ -83,8 +83,9 @@ struct Attempt {
     offered: Option<Terms>,
     /// Extra sockets, in the order in which they were opened.
     extra: Vec<u16>,
-    /// Requests of the peer that were answered.
-    answered: u16,
+    /// Sockets that have written to the peer.
+    wrote: BTreeSet<From>,
+    guesses: Guesses,
 }
 
 #[derive(Debug)]
@@ -144,7 +145,8 @@ impl Node {
             own: None,
             offered,
             extra: Vec::new(),
-            answered: 0,
+            wrote: BTreeSet::new(),
+            guesses: Guesses::default(),
         };
         self.punching.attempt = Some(attempt);
         self.measure();
@@ -164,6 +166,7 @@ impl Node {
                     self.fire(terms);
                 }
             }
+            Some(Message::Heard { round, mark }) => self.on_heard(origin, round, mark),
             None => {}
         }
     }
@@ -194,10 +197,10 @@ impl Node {
     }
 
     /// Own terms are known: offers them, or answers, or waits for the other side's offer.
-    fn on_measured(&mut self, law: Law, ip: Ipv4Addr, forgives: bool) {
+    fn on_measured(&mut self, side: Side, ip: Ipv4Addr) {
         let now = self.now;
         let Some(attempt) = &mut self.punching.attempt else { return };
-        attempt.own = Some(Terms { round: attempt.round, ip, side: Side { law, forgives } });
+        attempt.own = Some(Terms { round: attempt.round, ip, side });
         attempt.stage = Stage::Ready;
         attempt.until = now + PATIENCE;
         let (peer, asked) = (attempt.peer, attempt.offered.is_some());
@@ -236,7 +239,9 @@ impl Node {
         let leads = self.leads(peer) ^ (round % 2 == 1);
         // Plain probes took ports too.
         let plain = u16::try_from(self.plain_targets(peer)).unwrap_or(u16::MAX);
-        let answers = if matches!(other.side.law, Law::Known { .. }) { 0 } else { RESERVE };
+        // A strict filter lets in only what can be answered for nothing.
+        let costs = own.side.forgives && !own.side.per_address && !matches!(other.side.law, Law::Known { .. });
+        let answers = if costs { RESERVE } else { 0 };
         let taken = self.punching.mappings.held(self.now).saturating_add(plain).saturating_add(answers);
         let free = mappings::LIMIT.saturating_sub(taken);
         let mut plan = Plan::new(own.side, other.side, leads, free, &mut self.rng);
@@ -251,6 +256,8 @@ impl Node {
             let (shots, rest) = (plan.first.into(), plan.rest.into());
             attempt.stage = Stage::Firing { ip: other.ip, shots, pause: plan.pause, rest, wait: plan.wait };
             attempt.until = now;
+            attempt.guesses.lure = plan.lure;
+            attempt.guesses.seeks = plan.seeks;
         }
         self.on_punch_time();
     }
@@ -281,24 +288,6 @@ impl Node {
         self.punching.attempt.as_ref().is_some_and(firing)
     }
 
-    /// Whether a request of `peer` is to be answered: each of its guesses that gets in comes from another port, and may cost
-    /// a port of the own router.
-    pub(super) fn may_answer_guess(&mut self, peer: PeerId) -> bool {
-        let confirmed = self.is_confirmed(peer);
-        let attempt = self.punching.attempt.as_mut().filter(|attempt| attempt.peer == peer && !confirmed);
-        let Some(attempt) = attempt else { return true };
-        if attempt.own.is_none_or(|own| matches!(own.side.law, Law::Known { .. })) {
-            return true;
-        }
-        attempt.answered = attempt.answered.saturating_add(1);
-        let room = self.punching.mappings.held(self.now) < mappings::LIMIT;
-        let answers = attempt.answered == 1 || room && attempt.answered <= ANSWERED;
-        if answers {
-            self.punching.mappings.note(self.now);
-        }
-        answers
-    }
-
     pub(super) fn punch_at(&mut self, at: Instant) {
         self.timers.set_earlier(Wake::Punch, at);
     }
@@ -326,7 +315,9 @@ impl Node {
     fn fire_some(&mut self) {
         let now = self.now;
         loop {
-            let Some(Attempt { stage, until, extra, peer, own, .. }) = &mut self.punching.attempt else { return };
+            let Some(Attempt { stage, until, extra, peer, own, wrote, .. }) = &mut self.punching.attempt else {
+                return;
+            };
             let Stage::Firing { ip, shots, pause, rest, wait } = stage else { return };
             if shots.is_empty() {
                 if rest.is_empty() {
@@ -344,7 +335,9 @@ impl Node {
                 return self.punch_at(until);
             }
             let Some(shot) = shots.pop_front() else { return };
-            if own.is_none_or(|own| !matches!(own.side.law, Law::Known { .. })) {
+            let new = wrote.insert(shot.from);
+            let is_taken = |own: &Terms| !matches!(own.side.law, Law::Known { .. }) && (new || !own.side.per_address);
+            if own.as_ref().is_none_or(is_taken) {
                 self.punching.mappings.note(now);
             }
             let to = SocketAddr::new(IpAddr::V4(*ip), shot.port);

@@ -292,7 +292,7 @@ impl Node {
             tunnel.probing.max_recent_len = tunnel.probing.max_recent_len.max(len);
         }
         match probe {
-            Probe::Request { .. } if !self.may_answer_guess(peer) => {}
+            Probe::Request { .. } if !self.may_answer_guess(peer, from, data) => {}
             Probe::Request { .. } => {
                 let minor = self.options_of(peer).minor();
                 let reply = probe::encode_reply(data, minor);

@@ -11,6 +11,7 @@ use crate::node::punching::{Attempt, PATIENCE, Punching, Stage};
 use crate::packet::Packet;
 use crate::peer::asked::Mark;
 use crate::punch::law::{Law, Sample};
+use crate::punch::plan::Side;
 use crate::time::Instant;
 use crate::wire::hello::Feature;
 use crate::wire::reflect::{Answer, Ask};
@@ -32,6 +33,7 @@ pub(super) struct OwnNat {
     ip: Ipv4Addr,
     ports: Vec<u16>,
     forgives: bool,
+    per_address: bool,
 }
 
 /// Questions to reflectors.
@@ -40,6 +42,18 @@ pub(in crate::node) struct Asking {
     questions: Vec<Question>,
     /// Whether an answer came from another port than the question went to.
     forgives: bool,
+    /// The question to another port of a node that answered.
+    again: Option<Again>,
+    /// Whether that question was put.
+    asked_again: bool,
+}
+
+/// What one node sees at two of its ports.
+#[derive(Clone, Copy, Debug)]
+struct Again {
+    mark: Mark,
+    first: SocketAddrV4,
+    seen: Option<SocketAddrV4>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,16 +64,30 @@ struct Question {
     seen: Option<SocketAddrV4>,
 }
 
+/// Where whoever answered is to be asked too.
+#[derive(Clone, Copy, Debug)]
+struct Elsewhere {
+    port: u16,
+    /// Whether nobody else was asked.
+    alone: bool,
+    /// What it saw at its first port.
+    first: SocketAddrV4,
+}
+
 impl Asking {
     /// Notes a question.
     fn note(&mut self, mark: Mark, peer: PeerId, main: bool) {
         self.questions.push(Question { mark, peer, main, seen: None });
     }
 
-    /// Notes an answer. Gives the other port at which whoever gave it is to be asked too: with only one node to ask, what it
-    /// sees at two ports shows whether ours depend on the other side.
-    fn hear(&mut self, answer: &Answer) -> Option<u16> {
+    /// Notes an answer. Gives the other port at which whoever gave it first is to be asked too: what it sees at two ports
+    /// shows whether ours depend on the port of the other side.
+    fn hear(&mut self, answer: &Answer) -> Option<Elsewhere> {
         let SocketAddr::V4(seen) = answer.seen else { return None };
+        if let Some(again) = self.again.as_mut().filter(|again| again.mark == answer.mark) {
+            again.seen = Some(seen);
+            return None;
+        }
         let alone = self.questions.len() == 1;
         let question = self.questions.iter_mut().find(|question| question.mark == answer.mark)?;
         if answer.from_elsewhere {
@@ -67,7 +95,23 @@ impl Asking {
             return None;
         }
         question.seen = Some(seen);
-        Some(answer.other).filter(|&other| alone && question.main && other != 0)
+        let asks = question.main && answer.other != 0 && !self.asked_again;
+        asks.then_some(Elsewhere { port: answer.other, alone, first: seen })
+    }
+
+    /// Notes the question to another port: with only one node to ask, it stands for another node.
+    fn note_again(&mut self, mark: Mark, peer: PeerId, at: Elsewhere) {
+        self.asked_again = true;
+        if at.alone {
+            self.note(mark, peer, true);
+        } else {
+            self.again = Some(Again { mark, first: at.first, seen: None });
+        }
+    }
+
+    /// Whether the own ports depend on the other side's address only, as far as it is known that they depend on it.
+    fn is_per_address(&self) -> bool {
+        self.again.is_some_and(|again| again.seen == Some(again.first))
     }
 
     /// What came of it, for an operator.
@@ -141,7 +185,7 @@ impl Node {
             Stage::Main => {
                 let (ports, forgives) = (attempt.asking.ports(true), attempt.asking.forgives);
                 let Some(ip) = attempt.asking.ip() else { return self.give_up() };
-                self.punching.own = Some(OwnNat { at: now, ip, ports, forgives });
+                self.punching.own = Some(OwnNat { at: now, ip, ports, forgives, per_address: false });
                 self.evaluate_main();
             }
             Stage::Pair => match Law::of_sequence(&attempt.asking.samples()) {
@@ -167,9 +211,12 @@ impl Node {
     }
 
     fn tell_measured(&mut self, law: Law) {
-        let Some(own) = &self.punching.own else { return };
+        let observed = self.punching.attempt.as_ref().is_some_and(|attempt| attempt.asking.is_per_address());
+        let Some(own) = &mut self.punching.own else { return };
+        own.per_address |= observed;
+        let per_address = own.per_address && !matches!(law, Law::Known { .. });
         let (ip, forgives) = (own.ip, own.forgives);
-        self.on_measured(law, ip, forgives);
+        self.on_measured(Side { law, forgives, per_address }, ip);
     }
 
     /// Opens extra sockets and asks from them, until there are so many questions.
@@ -218,14 +265,15 @@ impl Node {
         mark
     }
 
-    /// Takes an answer in, and asks whoever gave it at its other port too if there is nobody else.
+    /// Takes an answer in, and asks whoever gave the first one at its other port too.
     fn hear_reflector(&mut self, peer: PeerId, answer: &Answer, asking: impl Fn(&mut Punching) -> Option<&mut Asking>) {
-        let Some(port) = asking(&mut self.punching).and_then(|asking| asking.hear(answer)) else { return };
-        let to = self.peer(peer).and_then(|known| known.udp).map(|target| SocketAddr::new(target.to.ip(), port));
+        let Some(at) = asking(&mut self.punching).and_then(|asking| asking.hear(answer)) else { return };
+        let to = self.peer(peer).and_then(|known| known.udp).map(|target| SocketAddr::new(target.to.ip(), at.port));
         let Some(target) = to.and_then(|to| self.target(to)) else { return };
         let mark = self.put_question(peer, target, true);
+        self.punching.mappings.note(self.now);
         if let Some(asking) = asking(&mut self.punching) {
-            asking.note(mark, peer, true);
+            asking.note_again(mark, peer, at);
         }
     }
 

@@ -24,7 +24,7 @@ use crate::node::Node;
 use crate::node::examine::Examining;
 use crate::node::io::Event;
 use crate::node::timers::Wake;
-use crate::punch::budget::Budget;
+use crate::punch::budget::{ANSWERS, Budget};
 use crate::punch::law::{Law, WIDEST_BLOCK};
 use crate::punch::mappings::{self, Mappings};
 use crate::punch::plan::{From, Plan, Shot, Side};
@@ -63,7 +63,7 @@ pub(super) struct Punching {
     /// What an operator wants to know.
     pub(super) examining: Option<Examining>,
     /// How many questions of others are answered.
-    answers: Budget,
+    answers: Budget<ANSWERS>,
     /// The extra socket from which they are answered a second time.
     reflecting: Option<u16>,
     /// Its port; 0: not known yet.

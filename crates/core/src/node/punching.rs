@@ -92,6 +92,8 @@ struct Attempt {
 enum Stage {
     /// Reflectors were asked from the socket that the node listens on.
     Main,
+    /// And one of them at another of its ports.
+    Again,
     /// And from two new sockets.
     Pair,
     /// And from more.
@@ -186,7 +188,7 @@ impl Node {
                     attempt.offered = Some(terms);
                     self.answer_offer();
                 }
-                Stage::Main | Stage::Pair | Stage::Many => attempt.offered = Some(terms),
+                Stage::Main | Stage::Again | Stage::Pair | Stage::Many => attempt.offered = Some(terms),
             },
         }
     }
@@ -305,7 +307,7 @@ impl Node {
             return self.punch_at(until);
         }
         match attempt.stage {
-            Stage::Main | Stage::Pair | Stage::Many => self.evaluate(),
+            Stage::Main | Stage::Again | Stage::Pair | Stage::Many => self.evaluate(),
             Stage::Ready if !leads => self.offer(),
             Stage::Ready | Stage::Offered | Stage::Ending => self.end_attempt(direct),
             Stage::Firing { .. } => self.fire_some(),

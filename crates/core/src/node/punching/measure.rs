@@ -42,10 +42,10 @@ pub(in crate::node) struct Asking {
     questions: Vec<Question>,
     /// Whether an answer came from another port than the question went to.
     forgives: bool,
-    /// The question to another port of a node that answered.
+    /// Who answered first, and where else it can be asked.
+    elsewhere: Option<Elsewhere>,
+    /// The question there.
     again: Option<Again>,
-    /// Whether that question was put.
-    asked_again: bool,
 }
 
 /// What one node sees at two of its ports.
@@ -64,12 +64,11 @@ struct Question {
     seen: Option<SocketAddrV4>,
 }
 
-/// Where whoever answered is to be asked too.
+/// Another port at which a node can be asked.
 #[derive(Clone, Copy, Debug)]
 struct Elsewhere {
+    peer: PeerId,
     port: u16,
-    /// Whether nobody else was asked.
-    alone: bool,
     /// What it saw at its first port.
     first: SocketAddrV4,
 }
@@ -80,32 +79,21 @@ impl Asking {
         self.questions.push(Question { mark, peer, main, seen: None });
     }
 
-    /// Notes an answer. Gives the other port at which whoever gave it first is to be asked too: what it sees at two ports
-    /// shows whether ours depend on the port of the other side.
-    fn hear(&mut self, answer: &Answer) -> Option<Elsewhere> {
-        let SocketAddr::V4(seen) = answer.seen else { return None };
+    /// Notes an answer.
+    fn hear(&mut self, peer: PeerId, answer: &Answer) {
+        let SocketAddr::V4(seen) = answer.seen else { return };
         if let Some(again) = self.again.as_mut().filter(|again| again.mark == answer.mark) {
             again.seen = Some(seen);
-            return None;
+            return;
         }
-        let alone = self.questions.len() == 1;
-        let question = self.questions.iter_mut().find(|question| question.mark == answer.mark)?;
+        let Some(question) = self.questions.iter_mut().find(|question| question.mark == answer.mark) else { return };
         if answer.from_elsewhere {
             self.forgives = true;
-            return None;
+            return;
         }
         question.seen = Some(seen);
-        let asks = question.main && answer.other != 0 && !self.asked_again;
-        asks.then_some(Elsewhere { port: answer.other, alone, first: seen })
-    }
-
-    /// Notes the question to another port: with only one node to ask, it stands for another node.
-    fn note_again(&mut self, mark: Mark, peer: PeerId, at: Elsewhere) {
-        self.asked_again = true;
-        if at.alone {
-            self.note(mark, peer, true);
-        } else {
-            self.again = Some(Again { mark, first: at.first, seen: None });
+        if question.main && answer.other != 0 && self.elsewhere.is_none() {
+            self.elsewhere = Some(Elsewhere { peer, port: answer.other, first: seen });
         }
     }
 
@@ -139,7 +127,13 @@ impl Asking {
     }
 
     pub(in crate::node) fn is_complete(&self) -> bool {
-        self.questions.iter().all(|question| question.seen.is_some())
+        let again = self.again.is_none_or(|again| again.seen.is_some());
+        again && self.questions.iter().all(|question| question.seen.is_some())
+    }
+
+    /// Whether different nodes were asked.
+    fn sees_several_hosts(&self) -> bool {
+        self.questions.iter().any(|question| question.peer != self.questions[0].peer)
     }
 }
 
@@ -190,8 +184,12 @@ impl Node {
             }
             Stage::Pair => match Law::of_sequence(&attempt.asking.samples()) {
                 Some(law) => self.tell_measured(law),
-                None => self.ask_from_new(Stage::Many, MANY),
+                None => {
+                    self.ask_again();
+                    self.ask_from_new(Stage::Many, MANY);
+                }
             },
+            Stage::Again => self.tell_measured(Law::ANY),
             Stage::Many => {
                 let extra = attempt.asking.ports(false);
                 let main = self.punching.own.as_ref().map_or(&[][..], |own| &own.ports);
@@ -205,6 +203,12 @@ impl Node {
     fn evaluate_main(&mut self) {
         let law = self.punching.own.as_ref().and_then(|own| Law::of_one_socket(&own.ports));
         match law {
+            Some(Law::Range { .. }) if self.ask_again() => {
+                if let Some(attempt) = &mut self.punching.attempt {
+                    attempt.stage = Stage::Again;
+                }
+                self.wait_for_answers();
+            }
             Some(law) => self.tell_measured(law),
             None => self.ask_from_new(Stage::Pair, PAIR),
         }
@@ -265,16 +269,38 @@ impl Node {
         mark
     }
 
-    /// Takes an answer in, and asks whoever gave the first one at its other port too.
+    /// Takes an answer in. If nobody else was asked, whoever gave it is asked at its other port too: what it sees at both
+    /// shows whether the own ports depend on the other side.
     fn hear_reflector(&mut self, peer: PeerId, answer: &Answer, asking: impl Fn(&mut Punching) -> Option<&mut Asking>) {
-        let Some(at) = asking(&mut self.punching).and_then(|asking| asking.hear(answer)) else { return };
-        let to = self.peer(peer).and_then(|known| known.udp).map(|target| SocketAddr::new(target.to.ip(), at.port));
-        let Some(target) = to.and_then(|to| self.target(to)) else { return };
-        let mark = self.put_question(peer, target, true);
-        self.punching.mappings.note(self.now);
-        if let Some(asking) = asking(&mut self.punching) {
-            asking.note_again(mark, peer, at);
+        let Some(heard) = asking(&mut self.punching) else { return };
+        heard.hear(peer, answer);
+        if heard.questions.len() > 1 {
+            return;
         }
+        let Some(at) = heard.elsewhere else { return };
+        if let Some((mark, asking)) = self.put_question_elsewhere(at, true).zip(asking(&mut self.punching)) {
+            asking.note(mark, peer, true);
+        }
+    }
+
+    fn put_question_elsewhere(&mut self, at: Elsewhere, twice: bool) -> Option<Mark> {
+        let known = self.peer(at.peer)?.udp?;
+        let target = self.target(SocketAddr::new(known.to.ip(), at.port))?;
+        Some(self.put_question(at.peer, target, twice))
+    }
+
+    /// Asks who answered first at its other port too: whether the own ports, which depend on the other side's address,
+    /// depend on its port too.
+    fn ask_again(&mut self) -> bool {
+        let Some(Attempt { asking, .. }) = &self.punching.attempt else { return false };
+        let asks = asking.again.is_none() && asking.sees_several_hosts();
+        let Some(at) = asking.elsewhere.filter(|_| asks) else { return false };
+        let Some(mark) = self.put_question_elsewhere(at, false) else { return false };
+        self.punching.mappings.note(self.now);
+        if let Some(attempt) = &mut self.punching.attempt {
+            attempt.asking.again = Some(Again { mark, first: at.first, seen: None });
+        }
+        true
     }
 
     /// Nodes with a direct path at different addresses.
@@ -316,7 +342,7 @@ impl Node {
         self.finish_examination_if_complete();
         self.hear_reflector(peer, &answer, |punching| Some(&mut punching.attempt.as_mut()?.asking));
         let Some(Attempt { asking, stage, .. }) = &self.punching.attempt else { return };
-        if asking.is_complete() && matches!(stage, Stage::Main | Stage::Pair | Stage::Many) {
+        if asking.is_complete() && matches!(stage, Stage::Main | Stage::Again | Stage::Pair | Stage::Many) {
             self.evaluate();
         }
     }

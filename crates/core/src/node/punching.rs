@@ -284,10 +284,14 @@ impl Node {
         self.punching.attempt.as_ref().is_some_and(|attempt| attempt.peer == peer)
     }
 
-    /// Whether guessed ports of `peer` are being written to: plain probes would only cost more.
+    /// Whether guessed ports of `peer` are being written to, or were just now: plain probes would only cost more.
     pub(super) fn is_firing(&self, peer: PeerId) -> bool {
-        let firing = |attempt: &Attempt| attempt.peer == peer && matches!(attempt.stage, Stage::Firing { .. });
-        self.punching.attempt.as_ref().is_some_and(firing)
+        let Some(attempt) = self.punching.attempt.as_ref().filter(|attempt| attempt.peer == peer) else { return false };
+        match attempt.stage {
+            Stage::Firing { .. } => true,
+            Stage::Ending => attempt.until.since(self.now) <= GRACE,
+            Stage::Main | Stage::Again | Stage::Pair | Stage::Many | Stage::Ready | Stage::Offered => false,
+        }
     }
 
     pub(super) fn punch_at(&mut self, at: Instant) {

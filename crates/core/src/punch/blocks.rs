@@ -8,7 +8,7 @@
 //! | --- | --- | --- | --- | --- |
 //! | one, strict | one, strict | sweeps | sweeps | ~1: each has one port towards the other, and each is found |
 //! | one, strict | many, forgiving | sweeps | opens some | ~1: the sweep is heard, and the answer goes where it may |
-//! | one, strict | many, strict | sweeps from four sockets | scatters M | `1 - (1 - M/P)^4`, 92 % for 240 |
+//! | one, strict | many, strict | sweeps from four sockets | scatters M | `1 - (1 - M/P)^4`, 92 % for M = 240 |
 //! | many, strict | many, forgiving | seeks | lures | `M/P`, 47 % for 240: what found the lure goes on from new ports |
 //! | many, strict | many, strict | scatters M | scatters M | `1 - exp(-M²/P²)`, 20 % for 240 |
 //!

@@ -43,7 +43,7 @@ pub(super) enum Task {
 }
 
 /// Whether one guess is enough: the prober's, for a port of the opener.
-const fn is_enough(opener: Side, prober: Side) -> bool {
+pub(super) const fn is_enough(opener: Side, prober: Side) -> bool {
     opener.forgives && (opener.per_address || prober.forgives)
 }
 
@@ -92,7 +92,7 @@ impl Task {
                     ..swept(other.law, sockets, rng)
                 }
             }
-            Self::Open => Plan { wait: SHOT * sweep(own), ..Plan::opening(own.law, other, rng) },
+            Self::Open => Plan { wait: SHOT * sweep(own), ..Plan::opening(own, other, rng) },
             Self::Scatter => {
                 let all = if other.per_address { sweep(own) } else { OPENED_OF_ALL };
                 Plan { wait: SHOT * all.saturating_sub(OPENED_OF_ALL), ..Plan::at_once(scattered) }

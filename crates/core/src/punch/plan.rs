@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::crypto::rng::Rng;
-use crate::punch::blocks::Task;
+use crate::punch::blocks::{self, Task};
 use crate::punch::law::Law;
 
 /// Ports of a sequence that are probed: others behind the NAT take some.
@@ -105,9 +105,10 @@ pub(super) const fn openings(width: u32) -> u32 {
     }
 }
 
-fn probes(width: u32, own: Side) -> usize {
-    let one_port = own.per_address || matches!(own.law, Law::Known { .. });
-    if width <= BLOCK {
+/// Ports that a prober tries of whoever opens some.
+fn probes(opener: Side, prober: Side) -> usize {
+    let one_port = prober.per_address && blocks::is_enough(opener, prober) || matches!(prober.law, Law::Known { .. });
+    if opener.law.width() <= BLOCK {
         PROBED_IN_BLOCK
     } else if one_port {
         PROBED_OF_ALL
@@ -134,7 +135,7 @@ impl Plan {
     }
 
     fn whole(own: Side, other: Side, leads: bool, rng: &mut Rng) -> Self {
-        let opening = |rng: &mut Rng| Self::opening(own.law, other, rng);
+        let opening = |rng: &mut Rng| Self::opening(own, other, rng);
         match (own.law, other.law) {
             (Law::Known { .. }, Law::Known { port }) => Self::at_once(vec![Shot { from: From::Main, port }; 3]),
             (Law::Known { .. }, Law::Sequence { .. }) => Self::at_once(from_main(other.law, WINDOW)),
@@ -144,9 +145,9 @@ impl Plan {
             (Law::Sequence { .. }, Law::Sequence { .. }) => {
                 Self::at_once(ports(other.law, PAIRS).map(|port| Shot { from: From::Extra(0), port }).collect())
             }
-            (Law::Known { .. }, Law::Range { .. }) => Self::probing(From::Main, own, other.law, rng),
+            (Law::Known { .. }, Law::Range { .. }) => Self::probing(From::Main, own, other, rng),
             (Law::Sequence { .. }, Law::Range { .. }) => {
-                let mut plan = Self::probing(From::Extra(0), own, other.law, rng);
+                let mut plan = Self::probing(From::Extra(0), own, other, rng);
                 plan.first = plan.rest.pop().into_iter().collect();
                 plan
             }
@@ -166,7 +167,7 @@ impl Plan {
                 if first(other.forgives.cmp(&own.forgives)) {
                     opening(rng)
                 } else {
-                    Self::probing(From::Main, own, other.law, rng)
+                    Self::probing(From::Main, own, other, rng)
                 }
             }
         }
@@ -195,18 +196,18 @@ impl Plan {
         Self { first, ..Self::default() }
     }
 
-    pub(super) fn opening(own: Law, other: Side, rng: &mut Rng) -> Self {
-        let count = u16::try_from(openings(own.width())).unwrap_or(u16::MAX);
+    pub(super) fn opening(own: Side, other: Side, rng: &mut Rng) -> Self {
+        let count = u16::try_from(openings(own.law.width())).unwrap_or(u16::MAX);
         let chance = distinct(other.law, usize::from(count), rng);
         let port = |number: u16| other.law.at(0).or_else(|| chance.get(usize::from(number)).copied());
         let shots = (0..count).filter_map(|number| Some(Shot { from: From::Extra(number), port: port(number)? }));
-        let probed = u32::try_from(probes(own.width(), other)).unwrap_or(u32::MAX);
+        let probed = u32::try_from(probes(own, other)).unwrap_or(u32::MAX);
         Self { wait: SHOT * probed, ..Self::at_once(shots.collect()) }
     }
 
-    fn probing(from: From, own: Side, other: Law, rng: &mut Rng) -> Self {
-        let width = other.width();
-        let rest = distinct(other, probes(width, own), rng).into_iter().map(|port| Shot { from, port }).collect();
+    fn probing(from: From, own: Side, other: Side, rng: &mut Rng) -> Self {
+        let width = other.law.width();
+        let rest = distinct(other.law, probes(other, own), rng).into_iter().map(|port| Shot { from, port }).collect();
         Self { pause: SHOT * openings(width), rest, ..Self::default() }
     }
 }
@@ -304,7 +305,7 @@ mod tests {
             let ports: BTreeSet<u16> = plan.rest.iter().map(|shot| shot.port).collect();
             assert_eq!(ports.len(), plan.rest.len());
             let known = Side { law: KNOWN, forgives: false, per_address: false };
-            assert_eq!(ports.len(), probes(law.width(), known).min(law.width() as usize));
+            assert_eq!(ports.len(), probes(Side { law, ..known }, known).min(law.width() as usize));
             assert_eq!(plan.pause, SHOT * openings(law.width()));
         }
     }

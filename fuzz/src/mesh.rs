@@ -41,7 +41,7 @@ use tinmesh_core::wire::options::Options;
 use tinmesh_core::wire::pcp::{self, Map};
 use tinmesh_core::wire::probe::{self, Probe};
 use tinmesh_core::wire::request::Request;
-use tinmesh_core::wire::{address_cache, datagram, health, punch, reflect, relay};
+use tinmesh_core::wire::{address_cache, datagram, health, keepalive, punch, reflect, relay};
 
 /// A target's body.
 pub(crate) type Target = fn(&[u8]);
@@ -105,7 +105,7 @@ fn relay_messages(data: &[u8]) {
     }
 }
 
-/// What is said of NATs is read or not, and makes a plan of bounded size; reflection likewise.
+/// What is said of NATs is read or not, and makes a plan of bounded size; reflection and keep-alives likewise.
 fn punch_messages(data: &[u8]) {
     let Some((kind, payload)) = data.split_first() else { return };
     if let Some(message) = punch::Message::parse(*kind, payload) {
@@ -129,7 +129,12 @@ fn punch_messages(data: &[u8]) {
     if let Some(answer) = reflect::Answer::parse(data) {
         assert_eq!(reflect::Answer::parse(&answer.encode()), Some(answer));
     }
-    assert_eq!(reflect::Ask::parse(data).is_some(), data.len() == reflect::LEN);
+    let ask = reflect::Ask::parse(data);
+    assert_eq!(ask.is_some(), data.len() == reflect::LEN);
+    assert!(ask.is_none_or(|ask| reflect::Ask::parse(&ask.encode()) == Some(ask)));
+    if let Some(interval) = keepalive::parse(payload) {
+        assert_eq!(keepalive::encode(interval)[1..], *payload);
+    }
 }
 
 /// What a router answers is read or not, and is an answer to one request at most.

@@ -24,6 +24,7 @@ mod hello;
 mod infos;
 mod invitations;
 pub mod io;
+mod keepalive;
 mod keys;
 mod legacy;
 mod mapped;
@@ -321,6 +322,7 @@ impl Node {
             Wake::KeyExpire => self.on_key_expire(),
             Wake::Attend(peer) => self.on_attend(peer),
             Wake::UdpSilent(peer) => self.on_udp_silent(peer),
+            Wake::Late(peer) => self.on_late_time(peer),
             Wake::Ageing => self.on_ageing(),
             Wake::Punch => self.on_punch_time(),
             Wake::Examined => self.finish_examination(),

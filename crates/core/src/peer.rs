@@ -3,6 +3,7 @@
 pub mod agreement;
 pub mod asked;
 pub mod health;
+pub mod lifetime;
 pub mod pieces;
 pub mod pmtu;
 pub mod relay;

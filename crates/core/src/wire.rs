@@ -6,6 +6,7 @@ pub mod datagram;
 pub(crate) mod endpoint;
 pub mod health;
 pub mod hello;
+pub mod keepalive;
 pub mod mapped;
 pub(crate) mod number;
 pub mod options;

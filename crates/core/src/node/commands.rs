@@ -37,6 +37,7 @@ impl Node {
     pub(super) fn on_command(&mut self, id: u64, command: Command) {
         let reply = match command {
             Command::Examine => return self.examine(id),
+            Command::Paths => Reply::Paths(self.paths()),
             Command::Hindrances => Reply::Hindrances(self.hindrances()),
             Command::Nodes => Reply::Nodes(self.node_infos()),
             Command::Edges => Reply::Edges(self.edge_infos()),

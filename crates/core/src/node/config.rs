@@ -138,8 +138,8 @@ pub struct Timing {
     pub key_expire: Duration,
     /// Variable `UDPDiscoveryInterval`.
     pub udp_interval: Duration,
-    /// Variable `UDPDiscoveryKeepaliveInterval`.
-    pub udp_keepalive: Duration,
+    /// Variable `UDPDiscoveryKeepaliveInterval`; without it, what was learnt of the path.
+    pub udp_keepalive: Option<Duration>,
     /// Variable `UDPDiscoveryTimeout`.
     pub udp_timeout: Duration,
     /// Variable `UDPInfoInterval`.
@@ -159,7 +159,7 @@ impl Default for Timing {
             max_timeout: secs(900),
             key_expire: secs(3600),
             udp_interval: secs(2),
-            udp_keepalive: secs(10),
+            udp_keepalive: None,
             udp_timeout: secs(30),
             udp_info: secs(5),
             mtu_info: secs(5),

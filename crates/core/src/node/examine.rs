@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::name::{NodeName, PeerId};
 use crate::node::Node;
-use crate::node::io::{Examination, Hindrance, Output, Reply};
+use crate::node::io::{Examination, Hindrance, Output, PathInfo, Reply};
 use crate::node::punching::Asking;
 use crate::node::timers::Wake;
 use crate::peer::tunnel::Tunnel;
@@ -26,6 +26,22 @@ impl Node {
     pub(super) fn hindrances(&self) -> Vec<(NodeName, Hindrance)> {
         let others = self.mesh.graph.ids().into_iter().filter(|&peer| peer != PeerId::ME);
         others.filter_map(|peer| Some((self.name_of(peer)?, self.hindrance(peer)?))).collect()
+    }
+
+    /// What is known of the paths to others.
+    pub(super) fn paths(&self) -> Vec<PathInfo> {
+        self.mesh.graph.ids().into_iter().filter_map(|peer| self.path_info(peer)).collect()
+    }
+
+    fn path_info(&self, peer: PeerId) -> Option<PathInfo> {
+        let tunnel = self.tunnel(peer)?;
+        let learns = self.learns_keepalive(peer);
+        Some(PathInfo {
+            name: self.name_of(peer)?,
+            direct: tunnel.confirmed,
+            keepalive: self.keepalive(peer),
+            lifetime: learns.then(|| tunnel.lifetime.known()),
+        })
     }
 
     fn hindrance(&self, peer: PeerId) -> Option<Hindrance> {

@@ -24,6 +24,7 @@ use crate::peer::tunnel::{Keying, Tunnel};
 use crate::trust::gossip;
 use crate::wire::health;
 use crate::wire::hello::{Bond, Feature, Features, Hello};
+use crate::wire::keepalive::KEEPALIVE;
 use crate::wire::mapped::MAPPED;
 use crate::wire::options::Options;
 use crate::wire::punch;
@@ -116,6 +117,7 @@ impl Node {
         self.on_agreed_to_relay(peer);
         self.on_agreed(peer);
         self.tell_mapped(peer);
+        self.tell_keepalive(peer);
     }
 
     /// Both sides of a session in which this node has `role`, which is that of who asks for initiators; nothing while keys
@@ -165,6 +167,7 @@ impl Node {
             kind if gossip::KINDS.contains(&kind) => self.on_statements_message(origin, kind, message),
             kind if punch::KINDS.contains(&kind) => self.on_punch_message(origin, kind, message),
             MAPPED => self.on_mapped_message(origin, message),
+            KEEPALIVE => self.on_keepalive_message(origin, message),
             kind if relay::KINDS.contains(&kind) => self.on_relay_message(origin, kind, message),
             kind if health::KINDS.contains(&kind) => self.on_health_message(origin, kind, message),
             _ => {}

@@ -15,6 +15,7 @@ use crate::legacy::session::Suite;
 use crate::name::{ConnId, NodeId, NodeName, PeerId};
 use crate::node::config::Config;
 use crate::packet::Packet;
+use crate::peer::lifetime::Known;
 use crate::subnet::Subnet;
 use crate::time::Instant;
 use crate::wire::address::WireAddress;
@@ -298,6 +299,8 @@ pub enum Command {
     Statements,
     /// Why packets do not go straight by UDP, by node.
     Hindrances,
+    /// What is known of the paths to other nodes.
+    Paths,
     /// Ask others where they see this node; the reply comes within a second.
     Examine,
     /// Take in statements, a line each; two lines divided by a newline are evidence.
@@ -323,6 +326,8 @@ pub enum Reply {
     Statements(Vec<String>),
     /// In the order of ids; nodes with a direct path are left out.
     Hindrances(Vec<(NodeName, Hindrance)>),
+    /// In the order of ids; only nodes with a tunnel.
+    Paths(Vec<PathInfo>),
     /// What others see of this node.
     Examined(Examination),
     /// What became of each.
@@ -360,6 +365,19 @@ pub enum Hindrance {
     },
     /// UDP works, but TCP carries more.
     Lossy,
+}
+
+/// What is known of the path to a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathInfo {
+    /// To whom.
+    pub name: NodeName,
+    /// Whether UDP works both ways.
+    pub direct: bool,
+    /// How often it is kept alive.
+    pub keepalive: Duration,
+    /// What was learnt about that; `None`: nothing is learnt, as both must be able and neither may have been told.
+    pub lifetime: Option<Known>,
 }
 
 /// What others see of this node.

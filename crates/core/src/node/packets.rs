@@ -291,7 +291,7 @@ impl Node {
             PROBE => self.on_probe(origin, packet.payload(), direct, from),
             HANDSHAKE => self.on_opened_handshake(origin, packet.payload()),
             REFLECTION_ASKED if direct => self.on_reflection_asked(origin, packet.payload(), from),
-            REFLECTION if direct => self.on_reflection(origin, packet.payload()),
+            REFLECTION if direct => self.on_reflection(origin, packet.payload(), from),
             FIRST_PIECE | LAST_PIECE => self.on_piece(origin, kind, packet.payload()),
             _ => {}
         }

@@ -14,7 +14,7 @@ mod answers;
 mod measure;
 mod sockets;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -47,8 +47,8 @@ const PATIENCE: Duration = Duration::from_millis(2_500);
 const GRACE: Duration = Duration::from_millis(1_500);
 /// Sockets of an attempt that succeeded are closed after so long, but for the one in use.
 const LINGER: Duration = Duration::from_secs(1);
-/// Ports that are left to such answers and to what else may happen meanwhile.
-const RESERVE: u16 = answers::LIMIT + 4;
+/// Ports that are left to what else may happen meanwhile.
+const MEANWHILE: u16 = 4;
 /// Probes to an address at which nobody has seen the peer: else a member could have us write to a stranger.
 const UNSEEN: usize = 16;
 
@@ -68,6 +68,8 @@ pub(super) struct Punching {
     reflecting: Option<u16>,
     /// Its port; 0: not known yet.
     other_port: u16,
+    /// Extra sockets on which silences are tried, and with whom.
+    trials: BTreeMap<u16, PeerId>,
 }
 
 #[derive(Debug)]
@@ -241,9 +243,12 @@ impl Node {
         let leads = self.leads(peer) ^ (round % 2 == 1);
         // Plain probes took ports too.
         let plain = u16::try_from(self.plain_targets(peer)).unwrap_or(u16::MAX);
-        // A strict filter lets in only what can be answered for nothing.
-        let costs = own.side.forgives && !own.side.per_address && !matches!(other.side.law, Law::Known { .. });
-        let answers = if costs { RESERVE } else { 0 };
+        // A strict filter lets in only what can be answered for nothing; the first answer goes in any case.
+        let answers = match other.side.law {
+            Law::Known { .. } => 1,
+            Law::Sequence { .. } | Law::Range { .. } if own.side.per_address || !own.side.forgives => MEANWHILE,
+            Law::Sequence { .. } | Law::Range { .. } => answers::LIMIT + MEANWHILE,
+        };
         let taken = self.punching.mappings.held(self.now).saturating_add(plain).saturating_add(answers);
         let free = mappings::LIMIT.saturating_sub(taken);
         let mut plan = Plan::new(own.side, other.side, leads, free, &mut self.rng);
@@ -252,6 +257,10 @@ impl Node {
             plan.rest.truncate(UNSEEN);
         }
         self.note_attempt(peer, &own, &other, plan.len());
+        if let Some(attempt) = self.punching.attempt.as_mut().filter(|_| plan.lure.is_some()) {
+            // Those that asked reflectors have other ports, which would be heard of in vain.
+            attempt.extra.clear();
+        }
         self.open_extra_sockets(usize::from(plan.sockets()));
         let now = self.now;
         if let Some(attempt) = &mut self.punching.attempt {
@@ -385,6 +394,7 @@ impl Node {
         for peer in self.mesh.graph.ids() {
             if let Some(tunnel) = self.tunnel_mut(peer) {
                 tunnel.retries = Retries::default();
+                tunnel.lifetime.forget_network();
             }
         }
     }

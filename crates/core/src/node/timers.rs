@@ -38,6 +38,8 @@ pub(crate) enum Wake {
     Statements,
     /// Statements are to be kept on disk.
     KeepStatements,
+    /// A peer wants an answer now that it asked for earlier.
+    Late(PeerId),
     /// UDP to a peer has not been answered for too long.
     UdpSilent(PeerId),
 }

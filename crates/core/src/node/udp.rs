@@ -16,7 +16,7 @@ use crate::node::io::{Activity, Event, Output};
 use crate::node::timers::Wake;
 use crate::packet::{MAX_FRAME, Packet};
 use crate::peer::pmtu::Pmtu;
-use crate::peer::tunnel::Tunnel;
+use crate::peer::tunnel::{Pace, Tunnel};
 use crate::time::Instant;
 use crate::wire::datagram::{self, IDS};
 use crate::wire::options::Options;
@@ -120,6 +120,7 @@ impl Node {
         if with_mtu {
             self.attend_health(peer);
         }
+        self.learn_keepalive(peer);
         self.probe_udp(peer);
         if with_mtu {
             self.probe_mtu(peer);
@@ -146,7 +147,8 @@ impl Node {
         if !self.config.mesh.udp_discovery {
             return;
         }
-        let (now, timing) = (self.now, self.config.timing);
+        let (now, slow) = (self.now, self.config.timing.udp_interval);
+        let (keepalive, base) = (self.keepalive(peer), self.keepalive_base());
         let minor = self.options_of(peer).minor();
         let firing = self.is_firing(peer);
         let Some(tunnel) = self.tunnel_mut(peer) else { return };
@@ -154,7 +156,7 @@ impl Node {
             return;
         }
         let probing = &mut tunnel.probing;
-        let lead = timing.udp_keepalive.saturating_sub(GRATUITOUS_LEAD);
+        let lead = keepalive.saturating_sub(GRATUITOUS_LEAD);
         let gratuitous =
             minor >= 3 && tunnel.confirmed && probing.reply_sent.is_none_or(|sent| now.since(sent) >= lead);
         let mut reply = None;
@@ -162,7 +164,7 @@ impl Node {
             probing.reply_sent = Some(now);
             reply = Some(std::mem::take(&mut probing.max_recent_len)).filter(|&len| len != 0);
         }
-        let interval = tunnel.probe_interval(now, timing.udp_interval, timing.udp_keepalive);
+        let interval = tunnel.probe_interval(now, Pace { slow, keepalive, base });
         let due = !firing && tunnel.probing.sent.is_none_or(|sent| now.since(sent) >= interval);
         let crossed = tunnel.probing.source.is_some() && tunnel.probing.unanswered > 0;
         if due {
@@ -329,7 +331,7 @@ impl Node {
 
     /// A peer that has not asked for so long may have lost its path to us.
     fn forget_answered(&mut self, peer: PeerId) {
-        let (now, patience) = (self.now, self.config.timing.udp_timeout);
+        let (now, patience) = (self.now, self.longest_silence(peer));
         let Some(tunnel) = self.tunnel_mut(peer) else { return };
         if tunnel.probing.answered.take_if(|at| now.since(*at) > patience).is_some() {
             self.touch(peer);
@@ -366,7 +368,7 @@ impl Node {
 
     /// A reply came from `source` to a request that went to `target`.
     fn on_probe_reply(&mut self, peer: PeerId, len: u16, target: UdpTarget, source: SocketAddr) {
-        let (now, timing) = (self.now, self.config.timing);
+        let (now, keepalive, patience) = (self.now, self.keepalive(peer), self.longest_silence(peer));
         let Some(known) = self.peer_mut(peer) else { return };
         let straight = known.is_source(target.to) && source == target.to;
         if straight {
@@ -374,7 +376,7 @@ impl Node {
         }
         let current = known.udp == Some(target);
         let Some(tunnel) = known.tunnel.as_deref_mut() else { return };
-        let silent = tunnel.probing.heard.is_none_or(|heard| now.since(heard) > timing.udp_keepalive + PATIENCE);
+        let silent = tunnel.probing.heard.is_none_or(|heard| now.since(heard) > keepalive + PATIENCE);
         if !current && tunnel.confirmed && !silent {
             tunnel.probing.alternative = Some((target, now));
             return;
@@ -399,7 +401,7 @@ impl Node {
         tunnel.pmtu.on_reply(now, len);
         let changed = before != sizes(&tunnel.pmtu);
         if self.config.mesh.udp_discovery {
-            self.timers.set(Wake::UdpSilent(peer), now + timing.udp_timeout);
+            self.timers.set(Wake::UdpSilent(peer), now + patience);
         }
         if newly {
             self.punch_at(now);

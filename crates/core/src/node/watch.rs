@@ -77,6 +77,7 @@ impl Node {
             known.udp = Some(target);
             if let Some(tunnel) = known.tunnel.as_deref_mut() {
                 tunnel.probing.source = None;
+                tunnel.lifetime.forget();
             }
         }
         self.touch(peer);

@@ -24,6 +24,8 @@ pub struct Agreement {
     pub features: Features,
     /// Where routers pass datagrams on to the peer, as it has said since.
     pub mapped: Mapped,
+    /// How long the peer lets the path be silent, as it has said since.
+    pub keepalive: Option<Duration>,
     sent: u8,
 }
 

@@ -15,8 +15,9 @@ use crate::legacy;
 use crate::name::PeerId;
 use crate::packet::Packet;
 use crate::peer::agreement::Agreement;
-use crate::peer::asked::Asked;
+use crate::peer::asked::{Asked, Mark};
 use crate::peer::health::Health;
+use crate::peer::lifetime::Lifetime;
 use crate::peer::pieces::Pieces;
 use crate::peer::pmtu::Pmtu;
 use crate::peer::relay::RelayChoice;
@@ -107,6 +108,10 @@ pub struct Tunnel {
     pub relay: RelayChoice,
     /// Packets that go or come in two records.
     pub pieces: Pieces,
+    /// How long the path may be silent.
+    pub lifetime: Lifetime,
+    /// What the peer wants to hear once more, later.
+    pub late: Late,
     /// Compression level that the peer wants.
     pub compression: u8,
     /// When there was traffic last.
@@ -154,6 +159,26 @@ pub struct Probing {
     pub path_mtu: Option<u16>,
 }
 
+/// Answers of reflection that the peer ordered.
+#[derive(Debug, Default)]
+pub struct Late {
+    /// The one that is due later.
+    pub order: Option<(Mark, UdpTarget)>,
+    /// When a port of its address was last written to because it wanted that.
+    pub opened: Option<Instant>,
+}
+
+/// How often requests go out.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// While they are not answered.
+    pub slow: Duration,
+    /// On a path that works.
+    pub keepalive: Duration,
+    /// On one of which nothing is known.
+    pub base: Duration,
+}
+
 impl Default for Tunnel {
     fn default() -> Self {
         Self::new()
@@ -177,6 +202,8 @@ impl Tunnel {
             retries: Retries::default(),
             relay: RelayChoice::default(),
             pieces: Pieces::default(),
+            lifetime: Lifetime::default(),
+            late: Late::default(),
             compression: 0,
             used: None,
             info_sent: (None, None),
@@ -257,6 +284,7 @@ impl Tunnel {
         self.pmtu.reset();
         self.watch = Watch::default();
         self.health.reset();
+        self.lifetime.forget();
         self.probing.alternative = None;
         self.probing.source = None;
         self.probing.max_recent_len = 0;
@@ -270,9 +298,12 @@ impl Tunnel {
         !self.confirmed && self.probing.unanswered < EAGER_PROBES
     }
 
-    /// How long to wait between probes.
-    pub fn probe_interval(&self, now: Instant, slow: Duration, keepalive: Duration) -> Duration {
-        if self.confirmed && self.probing.wanted.is_some_and(|at| now.since(at) < WANTED) {
+    /// How long to wait between probes. What goes unanswered after a long silence is repeated soon.
+    pub fn probe_interval(&self, now: Instant, pace: Pace) -> Duration {
+        let Pace { slow, keepalive, base } = pace;
+        let wanted = self.probing.wanted.is_some_and(|at| now.since(at) < WANTED);
+        let missed = self.probing.unanswered > 0 && keepalive > base;
+        if self.confirmed && (wanted || missed) {
             slow.min(keepalive)
         } else if self.confirmed {
             keepalive

@@ -37,12 +37,22 @@ pub enum Feature {
     Mapped,
     /// Relays are chosen by what they measure.
     Relay,
+    /// Keep-alives go as seldom as NATs and firewalls on the way allow.
+    Keepalive,
 }
 
 impl Feature {
     /// All features.
-    pub const ALL: [Self; 7] =
-        [Self::Aes256Gcm, Self::Statements, Self::Health, Self::Split, Self::Punch, Self::Mapped, Self::Relay];
+    pub const ALL: [Self; 8] = [
+        Self::Aes256Gcm,
+        Self::Statements,
+        Self::Health,
+        Self::Split,
+        Self::Punch,
+        Self::Mapped,
+        Self::Relay,
+        Self::Keepalive,
+    ];
 
     /// Its name, in hellos and in the variable `Extensions`.
     pub const fn name(self) -> &'static str {
@@ -54,6 +64,7 @@ impl Feature {
             Self::Punch => "punch",
             Self::Mapped => "mapped",
             Self::Relay => "relay",
+            Self::Keepalive => "keepalive",
         }
     }
 }
@@ -248,10 +259,10 @@ mod tests {
     #[test]
     fn names_that_nobody_knows_and_other_versions_are_ignored() {
         assert_eq!(
-            Features::parse("tea aead-aes256gcm biscuits statements health split punch mapped relay"),
+            Features::parse("tea aead-aes256gcm biscuits statements health split punch mapped relay keepalive"),
             Features::all()
         );
-        assert_eq!(Features::all().to_string(), "aead-aes256gcm statements health split punch mapped relay");
+        assert_eq!(Features::all().to_string(), "aead-aes256gcm statements health split punch mapped relay keepalive");
         assert!(Features::parse("").is_empty() && Features::NONE.to_string().is_empty());
 
         let two = Two::new();

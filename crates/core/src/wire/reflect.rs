@@ -1,7 +1,7 @@
 //! Reflection: a node tells another from which address its datagrams come (docs/protocol.md, "Reflection").
 //!
 //! ```text
-//!  record 16: mark 4 · flags 1 · zeroes 20
+//!  record 16: mark 4 · flags 1 · seconds 2 · port 2 · zeroes 16
 //!  record 17: mark 4 · from another port 1 · address 16 · port 2 · other port 2
 //! ```
 //!
@@ -23,6 +23,10 @@ pub struct Ask {
     pub mark: [u8; 4],
     /// Whether a second answer from another port is wanted, which shows what filter there is.
     pub twice: bool,
+    /// After how many seconds another answer is wanted; 0: none.
+    pub later: u16,
+    /// To which port of the asker's address another answer is to go, so that questions from there get in; 0: none.
+    pub opens: u16,
 }
 
 /// An answer.
@@ -42,7 +46,16 @@ impl Ask {
     /// Reads the data of a record of type 16; bits that mean nothing yet are ignored.
     pub fn parse(data: &[u8]) -> Option<Self> {
         let (mark, rest) = data.split_first_chunk::<4>().filter(|_| data.len() == LEN)?;
-        Some(Self { mark: *mark, twice: rest.first()? & TWICE != 0 })
+        let (flags, rest) = rest.split_first()?;
+        let (later, rest) = rest.split_first_chunk()?;
+        let opens = rest.first_chunk()?;
+        let (later, opens) = (u16::from_be_bytes(*later), u16::from_be_bytes(*opens));
+        Some(Self { mark: *mark, twice: flags & TWICE != 0, later, opens })
+    }
+
+    /// A plain question.
+    pub const fn new(mark: [u8; 4]) -> Self {
+        Self { mark, twice: false, later: 0, opens: 0 }
     }
 
     /// Its bytes.
@@ -50,6 +63,8 @@ impl Ask {
         let mut data = [0; LEN];
         data[..4].copy_from_slice(&self.mark);
         data[4] = if self.twice { TWICE } else { 0 };
+        data[5..7].copy_from_slice(&self.later.to_be_bytes());
+        data[7..9].copy_from_slice(&self.opens.to_be_bytes());
         data
     }
 }
@@ -81,9 +96,9 @@ mod tests {
 
     #[test]
     fn records_have_the_layout_of_the_table() {
-        let ask = Ask { mark: [1, 2, 3, 4], twice: true };
+        let ask = Ask { mark: [1, 2, 3, 4], twice: true, later: 260, opens: 655 };
         let mut golden = [0; LEN];
-        golden[..5].copy_from_slice(&[1, 2, 3, 4, 1]);
+        golden[..9].copy_from_slice(&[1, 2, 3, 4, 1, 1, 4, 2, 143]);
         assert_eq!(ask.encode(), golden);
         assert_eq!(Ask::parse(&golden), Some(ask));
         let answer =

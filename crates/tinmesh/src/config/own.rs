@@ -206,7 +206,7 @@ fn timing(reader: &mut Reader<'_>) -> Result<Timing, ConfigError> {
         max_timeout: reader.seconds("MaxTimeout", default.max_timeout),
         key_expire: reader.seconds("KeyExpire", default.key_expire),
         udp_interval: reader.seconds("UDPDiscoveryInterval", default.udp_interval),
-        udp_keepalive: reader.seconds("UDPDiscoveryKeepaliveInterval", default.udp_keepalive),
+        udp_keepalive: reader.seconds_if_set("UDPDiscoveryKeepaliveInterval"),
         udp_timeout: reader.seconds("UDPDiscoveryTimeout", default.udp_timeout),
         udp_info: reader.seconds("UDPInfoInterval", default.udp_info),
         mtu_info: reader.seconds("MTUInfoInterval", default.mtu_info),

@@ -77,12 +77,17 @@ impl<'a> Reader<'a> {
 
     /// A time in whole seconds of which there must be one at least.
     pub(super) fn seconds(&mut self, variable: &str, default: Duration) -> Duration {
-        let Some(number) = self.int(variable) else { return default };
+        self.seconds_if_set(variable).unwrap_or(default)
+    }
+
+    /// The same; `None` if it is not set.
+    pub(super) fn seconds_if_set(&mut self, variable: &str) -> Option<Duration> {
+        let number = self.int(variable)?;
         let seconds = u64::try_from(number).unwrap_or(0);
         if seconds == 0 {
             self.warn(format!("{variable} must be at least 1 second; 1 is used"));
         }
-        Duration::from_secs(seconds.max(1))
+        Some(Duration::from_secs(seconds.max(1)))
     }
 
     /// One of the words of the variable's table entry; another is an error with tinc's message.

@@ -11,6 +11,7 @@ use rustix::net::RecvFlags;
 use tinmesh_os::process;
 use tinmesh_os::signals::Interrupts;
 
+use super::dump::paths::PathLine;
 use super::dump::ports::PortLine;
 use super::dump::{
     ConnectionLine, DumpError, EdgeLine, ExaminationLine, HindranceLine, Line, NodeLine, StatementLine, SubnetLine,
@@ -273,6 +274,14 @@ impl Client {
             Err(ClientError::Unexpected) => Ok(None),
             list => list.map(Some),
         }
+    }
+
+    /// What is known of the paths to other nodes; nothing if the daemon does not know that.
+    ///
+    /// # Errors
+    /// If the daemon does not answer.
+    pub fn paths(&mut self) -> Result<Vec<PathLine>, ClientError> {
+        self.list_if_known(&ControlRequest::Paths)
     }
 
     /// What other nodes see of this one; nothing if the daemon does not know that.

@@ -1,5 +1,6 @@
 //! Lists of the daemon, line by line, as a client reads them; ours and tinc's alike (spec: cli B.4, C.3).
 
+pub mod paths;
 pub mod ports;
 
 use std::str::SplitAsciiWhitespace;

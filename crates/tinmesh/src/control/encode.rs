@@ -9,12 +9,13 @@ use tinmesh_core::crypto::record_key::Suite;
 use tinmesh_core::legacy::cipher::Cipher;
 use tinmesh_core::legacy::digest::Digest;
 use tinmesh_core::name::{ConnId, NodeName};
-use tinmesh_core::node::io::{ConnectionInfo, EdgeInfo, Examination, Hindrance, NodeInfo};
+use tinmesh_core::node::io::{ConnectionInfo, EdgeInfo, Examination, Hindrance, NodeInfo, PathInfo};
 use tinmesh_core::subnet::Subnet;
 use tinmesh_core::time::Instant;
 use tinmesh_core::wire::address::WireAddress;
 
 use super::dump::AES_256_GCM;
+use super::dump::paths::PathLine;
 use super::dump::ports::PortLine;
 use super::request::{CONTROL, kind};
 
@@ -144,6 +145,11 @@ pub fn hindrances(hindrances: &[(NodeName, Hindrance)]) -> String {
 /// The whole reply to [`Ports`](super::request::ControlRequest::Ports).
 pub fn ports(lines: &[PortLine]) -> String {
     list(kind::PORTS, lines, |line, out| write!(out, "{line}"))
+}
+
+/// The whole reply to [`Paths`](super::request::ControlRequest::Paths).
+pub fn paths(paths: &[PathInfo]) -> String {
+    list(kind::PATHS, paths, |path, out| write!(out, "{}", PathLine::from(path)))
 }
 
 /// The whole reply to [`Examine`](super::request::ControlRequest::Examine): `seen NAME ADDRESS port PORT` for each answer, and

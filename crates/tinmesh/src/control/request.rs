@@ -43,6 +43,8 @@ pub mod kind {
     pub const HINDRANCES: u32 = 67;
     /// List what routers pass on; only tinmesh knows it.
     pub const PORTS: u32 = 68;
+    /// List what is known of paths; only tinmesh knows it.
+    pub const PATHS: u32 = 69;
 }
 
 /// One line of a client.
@@ -94,6 +96,8 @@ pub enum ControlRequest {
     Hindrances,
     /// List what routers pass on.
     Ports,
+    /// List what is known of paths.
+    Paths,
     /// Something that is not implemented; the reply is `18 -1`.
     Unknown,
 }
@@ -137,6 +141,7 @@ impl ControlRequest {
             kind::EXAMINE => Self::Examine,
             kind::HINDRANCES => Self::Hindrances,
             kind::PORTS => Self::Ports,
+            kind::PATHS => Self::Paths,
             _ => Self::Unknown,
         })
     }
@@ -162,6 +167,7 @@ impl ControlRequest {
             Self::Examine => kind::EXAMINE,
             Self::Hindrances => kind::HINDRANCES,
             Self::Ports => kind::PORTS,
+            Self::Paths => kind::PATHS,
             Self::Greeting | Self::Unknown => return None,
         })
     }
@@ -192,6 +198,7 @@ impl fmt::Display for ControlRequest {
             | Self::Examine
             | Self::Hindrances
             | Self::Ports
+            | Self::Paths
             | Self::Unknown => Ok(()),
         }
     }
@@ -222,6 +229,7 @@ mod tests {
             ControlRequest::Examine,
             ControlRequest::Hindrances,
             ControlRequest::Ports,
+            ControlRequest::Paths,
             ControlRequest::Accept("fides1 KEY 1 2 - - revoke SIGNATURE".to_owned()),
             ControlRequest::Unknown,
         ];

@@ -351,6 +351,7 @@ impl ControlLoop {
             ControlRequest::Statements => Command::Statements,
             ControlRequest::Examine => Command::Examine,
             ControlRequest::Hindrances => Command::Hindrances,
+            ControlRequest::Paths => Command::Paths,
             ControlRequest::Accept(line) => Command::Accept(vec![line.clone()]),
             ControlRequest::Disconnect(name) => match name.as_deref().map(tinmesh_core::name::NodeName::parse) {
                 Some(Ok(name)) => Command::Disconnect(name),
@@ -549,6 +550,7 @@ impl ControlLoop {
             (Reply::Done, _) => encode::done(kind::DISCONNECT, 0),
             (Reply::NotFound, _) => encode::done(kind::DISCONNECT, -2),
             (Reply::Hindrances(hindrances), _) => encode::hindrances(hindrances),
+            (Reply::Paths(paths), _) => encode::paths(paths),
             (Reply::Examined(examination), _) => encode::examination(examination),
             (Reply::Statements(lines), _) => encode::statements(lines),
             (Reply::Accepted(outcomes), _) => encode::accepted(outcomes),

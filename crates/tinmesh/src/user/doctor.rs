@@ -24,6 +24,7 @@ use super::status::{Path, Status};
 use crate::cli::tinmesh::commands::Form;
 use crate::control::client::Client;
 use crate::control::dump::HindranceLine;
+use crate::control::dump::paths::PathLine;
 use crate::tinc;
 use crate::tinc_daemon::Tool;
 
@@ -69,6 +70,14 @@ pub(super) struct Peer {
     pub rtt_ms: Option<f64>,
     /// Largest IP packet that gets there in one datagram, once that is known.
     pub mtu: Option<u32>,
+    /// Seconds between packets that keep a direct path open; `null`: there is none.
+    pub keepalive_s: Option<u64>,
+    /// The longest silence of a direct path that is known to do no harm, in seconds; 0: none yet; `null`: not looked for.
+    pub silence_kept_s: Option<u64>,
+    /// The shortest that does; `null`: none is known.
+    pub silence_lost_s: Option<u64>,
+    /// Whether other silences are still to be tried; `null`: not looked for.
+    pub learning: Option<bool>,
     /// Why the path is not better; `null` if it is direct, or not known.
     pub reason: Option<String>,
     /// What the user could do; `null`: nothing.
@@ -119,8 +128,9 @@ fn examine(place: &Place) -> Result<Report> {
         Ok(mut client) => {
             let (status, hindrances) = Status::read_explained(&mut client, place.paths.netname.as_deref())?;
             checks.push(daemon(&status));
-            checks.extend(examine_network(&mut client, &status)?);
-            peers = peers_of(&status, &hindrances);
+            let paths = client.paths()?;
+            checks.extend(examine_network(&mut client, &status, &paths)?);
+            peers = peers_of(&status, &hindrances, &paths);
             (node, port_mappings) = (Some(status.node), status.port_mappings);
         }
     }
@@ -178,7 +188,7 @@ fn daemon(status: &Status) -> Check {
     }
 }
 
-fn examine_network(client: &mut Client, status: &Status) -> Result<Vec<Check>> {
+fn examine_network(client: &mut Client, status: &Status, paths: &[PathLine]) -> Result<Vec<Check>> {
     let seen = network::Seen::of(&client.examine()?);
     let own: Vec<IpAddr> = Link::open()
         .and_then(|mut link| link.addresses())
@@ -189,23 +199,29 @@ fn examine_network(client: &mut Client, status: &Status) -> Result<Vec<Check>> {
         network::datagrams(status),
         network::nat(&seen, &own, &status.port),
         network::filter(&seen),
-        network::lifetime(),
+        network::lifetime(paths),
         network::port_mapping(asked, seen.is_translated(&own), &status.port, clock::unix_seconds()),
         network::path_mtu(status),
         network::icmp(),
     ])
 }
 
-fn peers_of(status: &Status, hindrances: &[HindranceLine]) -> Vec<Peer> {
+fn peers_of(status: &Status, hindrances: &[HindranceLine], paths: &[PathLine]) -> Vec<Peer> {
     let peer = |peer: &super::status::Peer| {
         let straight = matches!(peer.path, Path::Udp { .. } | Path::Unreachable);
         let line = hindrances.iter().find(|line| line.node == peer.name && !straight);
         let why = line.and_then(reason);
+        let known = paths.iter().find(|path| path.node == peer.name && path.direct);
+        let lifetime = known.and_then(|path| path.lifetime);
         Peer {
             name: peer.name.clone(),
             path: peer.path.clone(),
             rtt_ms: peer.rtt_ms,
             mtu: peer.mtu,
+            keepalive_s: known.map(|path| path.keepalive),
+            silence_kept_s: lifetime.map(|lifetime| lifetime.stood),
+            silence_lost_s: lifetime.and_then(|lifetime| lifetime.fell),
+            learning: lifetime.map(|lifetime| lifetime.learning),
             reason: why.as_ref().map(|why| why.says.clone()),
             advice: why.and_then(|why| why.advice),
         }

@@ -90,3 +90,27 @@ fn blocked_udp_is_something_to_change() {
     assert_eq!((&report["healthy"], code), (&Value::Bool(false), Some(1)), "{report:#}");
     assert!(check(&report, "UDP").1.contains("blocked"));
 }
+
+#[test]
+fn how_soon_a_nat_forgets_is_found_out_and_each_path_kept_alive_as_it_needs() {
+    let lab = Lab::new();
+    let nats = [8, 300].map(|seconds| Nat::port_restricted_cone().with_lifetime(secs(seconds)));
+    let Story { mesh: [alice, bob, carol], hosts, underlay } = emulated::story(&lab, nats);
+    wait_until(secs(30), "alice has a path to bob", || alice.sees("bob", NodeStatus::direct));
+
+    let number = |daemon: &Daemon, of: &str, field: &str| peer(&doctor(&lab, daemon).0, of)[field].as_u64();
+    wait_until(secs(100), "ten seconds of silence are found to do harm", || {
+        number(&alice, "bob", "silence_lost_s") == Some(10)
+    });
+    wait_until(secs(100), "longer ones to do none", || number(&carol, "bob", "silence_kept_s") >= Some(40));
+    wait_until(secs(10), "bob agrees", || number(&bob, "carol", "keepalive_s") >= Some(20));
+
+    assert_eq!(number(&alice, "bob", "keepalive_s"), Some(5));
+    assert_eq!(number(&bob, "alice", "keepalive_s"), Some(5));
+    let (state, says) = check(&doctor(&lab, &alice).0, "mapping lifetime");
+    assert!(state == "note" && says.contains("the path to bob is forgotten after"), "{says}");
+    let before = underlay.with(|net| net.mappings_of(hosts[0])).ports;
+    std::thread::sleep(secs(20));
+    assert!(alice.sees("bob", NodeStatus::direct) && bob.sees("alice", NodeStatus::direct));
+    assert_eq!(underlay.with(|net| net.mappings_of(hosts[0])).ports, before, "the port was kept");
+}

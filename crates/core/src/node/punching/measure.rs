@@ -11,6 +11,7 @@ use crate::node::punching::{Attempt, PATIENCE, Punching, Stage};
 use crate::packet::Packet;
 use crate::peer::asked::Mark;
 use crate::punch::law::{Law, Sample};
+use crate::punch::mappings;
 use crate::punch::plan::Side;
 use crate::time::Instant;
 use crate::wire::hello::Feature;
@@ -265,7 +266,7 @@ impl Node {
 
     fn put_question(&mut self, peer: PeerId, target: UdpTarget, twice: bool) -> Mark {
         let mark = self.rng.bytes();
-        self.send_reflection(peer, target, REFLECTION_ASKED, &Ask { mark, twice }.encode());
+        self.send_reflection(peer, target, REFLECTION_ASKED, &Ask { twice, ..Ask::new(mark) }.encode());
         mark
     }
 
@@ -323,7 +324,7 @@ impl Node {
 
     /// A node wants to know where its datagrams come from; the second answer goes first, as it tells of filters by arriving.
     pub(in crate::node) fn on_reflection_asked(&mut self, peer: PeerId, data: &[u8], from: UdpTarget) {
-        if !self.uses(peer, Feature::Punch) || !self.punching.answers.take(self.now) {
+        if !self.answers_reflection(peer) || !self.punching.answers.take(self.now) {
             return;
         }
         let Some(ask) = Ask::parse(data) else { return };
@@ -333,11 +334,26 @@ impl Node {
             let second = Answer { from_elsewhere: true, ..answer };
             self.send_reflection(peer, UdpTarget { socket, ..from }, REFLECTION, &second.encode());
         }
+        if self.uses(peer, Feature::Keepalive)
+            && let Some(elsewhere) = self.note_orders(peer, &ask, from)
+        {
+            self.send_reflection(peer, elsewhere, REFLECTION, &answer.encode());
+        }
+        self.answer_reflection(peer, ask.mark, from);
+    }
+
+    pub(in crate::node) fn answer_reflection(&mut self, peer: PeerId, mark: Mark, from: UdpTarget) {
+        let answer = Answer { mark, from_elsewhere: false, seen: from.to, other: self.punching.other_port };
         self.send_reflection(peer, from, REFLECTION, &answer.encode());
     }
 
-    pub(in crate::node) fn on_reflection(&mut self, peer: PeerId, data: &[u8]) {
-        let Some(answer) = Answer::parse(data).filter(|_| self.uses(peer, Feature::Punch)) else { return };
+    fn answers_reflection(&self, peer: PeerId) -> bool {
+        self.uses(peer, Feature::Punch) || self.uses(peer, Feature::Keepalive)
+    }
+
+    pub(in crate::node) fn on_reflection(&mut self, peer: PeerId, data: &[u8], from: UdpTarget) {
+        let Some(answer) = Answer::parse(data).filter(|_| self.answers_reflection(peer)) else { return };
+        self.on_answer_in_trial(peer, answer.mark, from);
         self.hear_reflector(peer, &answer, |punching| Some(&mut punching.examining.as_mut()?.asking));
         self.finish_examination_if_complete();
         self.hear_reflector(peer, &answer, |punching| Some(&mut punching.attempt.as_mut()?.asking));
@@ -345,5 +361,14 @@ impl Node {
         if asking.is_complete() && matches!(stage, Stage::Main | Stage::Again | Stage::Pair | Stage::Many) {
             self.evaluate();
         }
+    }
+
+    /// Whether the router has a port to spare that no attempt needs; notes that it is taken.
+    pub(in crate::node) fn takes_port(&mut self, now: Instant) -> bool {
+        let free = self.punching.mappings.held(now) < mappings::LIMIT / 2;
+        if free {
+            self.punching.mappings.note(now);
+        }
+        free
     }
 }

@@ -4,8 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{Check, State};
 use crate::control::dump::ExaminationLine;
+use crate::control::dump::paths::PathLine;
 use crate::user::mapping::PortMapping;
 use crate::user::status::{Path, Status};
+
+/// NATs that forget a path after so many seconds are worth a remark: conforming ones take two minutes.
+const SHORT: u64 = 30;
 
 /// What other nodes see of this one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -99,10 +103,31 @@ pub(super) fn filter(seen: &Seen) -> Check {
     }
 }
 
-/// How long the NAT keeps a port open.
-pub(super) fn lifetime() -> Check {
-    let says = "not measured; a packet every 10 s keeps it open (UDPDiscoveryKeepaliveInterval)".to_owned();
-    Check::new("mapping lifetime", State::Unknown, says)
+/// How long NATs and firewalls let paths be silent; `paths` are those of the daemon.
+pub(super) fn lifetime(paths: &[PathLine]) -> Check {
+    let topic = "mapping lifetime";
+    let direct = || paths.iter().filter(|path| path.direct);
+    let learnt = || direct().filter_map(|path| path.lifetime.map(|lifetime| (path, lifetime)));
+    let Some(interval) = learnt().map(|(path, _)| path.keepalive).min() else {
+        let says = match direct().map(|path| path.keepalive).min() {
+            Some(interval) => format!("not looked for; a packet every {interval} s keeps paths open"),
+            None => "not known: no node is reached straight by UDP".to_owned(),
+        };
+        return Check::new(topic, State::Unknown, says);
+    };
+    let learning =
+        if learnt().any(|(_, lifetime)| lifetime.learning) { "; longer silences are being tried" } else { "" };
+    let keeps = format!("a packet every {interval} s keeps the path open");
+    let shortest = learnt().filter_map(|(path, lifetime)| Some((lifetime.fell?, lifetime.stood, &path.node))).min();
+    if let Some((fell, stood, node)) = shortest {
+        let state = if fell <= SHORT { State::Note } else { State::Good };
+        let says = format!("the path to {node} is forgotten after {stood} to {fell} s of silence; {keeps}{learning}");
+        return Check::new(topic, state, says);
+    }
+    match learnt().map(|(_, lifetime)| lifetime.stood).min() {
+        Some(0) | None => Check::new(topic, State::Unknown, format!("not known yet; {keeps}{learning}")),
+        Some(stood) => Check::new(topic, State::Good, format!("{stood} s of silence do no harm; {keeps}{learning}")),
+    }
 }
 
 /// What routers pass on; `asked` is empty if none is asked, `None` if the daemon does not tell.

@@ -68,6 +68,45 @@ fn port_mapping_is_what_the_daemon_tells_and_is_proposed_behind_a_nat_only() {
     assert_eq!(check(None, Some(true)).0, State::Unknown);
 }
 
+#[test]
+fn the_shortest_silence_that_did_harm_counts() {
+    let cases: [(&[&str], State, &str); 8] = [
+        (&[], State::Unknown, "not known: no node is reached straight by UDP"),
+        (&["bob 0 10 learning 0 0"], State::Unknown, "not known: no node is reached straight by UDP"),
+        (&["bob 1 10 fixed 0 0"], State::Unknown, "not looked for; a packet every 10 s keeps paths open"),
+        (
+            &["bob 1 10 learning 0 0", "carol 1 10 fixed 0 0"],
+            State::Unknown,
+            "not known yet; a packet every 10 s keeps the path open; longer silences are being tried",
+        ),
+        (
+            &["bob 1 20 learning 40 0"],
+            State::Good,
+            "40 s of silence do no harm; a packet every 20 s keeps the path open; longer silences are being tried",
+        ),
+        (
+            &["bob 1 120 learnt 240 0"],
+            State::Good,
+            "240 s of silence do no harm; a packet every 120 s keeps the path open",
+        ),
+        (
+            &["bob 1 120 learnt 240 0", "carol 1 56 learnt 113 160"],
+            State::Good,
+            "the path to carol is forgotten after 113 to 160 s of silence; a packet every 56 s keeps the path open",
+        ),
+        (
+            &["bob 1 5 learnt 0 10", "carol 1 56 learnt 113 160"],
+            State::Note,
+            "the path to bob is forgotten after 0 to 10 s of silence; a packet every 5 s keeps the path open",
+        ),
+    ];
+    for (lines, state, says) in cases {
+        let paths: Vec<PathLine> = lines.iter().map(|line| PathLine::parse(line).unwrap()).collect();
+        let check = network::lifetime(&paths);
+        assert_eq!((check.state, check.says.as_str()), (state, says), "{lines:?}");
+    }
+}
+
 fn place(daemon: &FakeDaemon) -> Place {
     let paths = daemon.paths();
     let network = Network { config: Some(paths.confbase.clone()), ..Network::default() };
@@ -76,13 +115,14 @@ fn place(daemon: &FakeDaemon) -> Place {
 }
 
 /// What the daemon of alice says: bob is relayed by carol, because guesses failed; carol sees alice behind a NAT.
-const REPLIES: [&str; 7] = [
+const REPLIES: [&str; 8] = [
     "18 3 bob 000000000001 unknown port unknown 0 0 0 0 700010c 5a carol bob 2 1518 0 1518 0 -1 0 0 0 0\n\
      18 3 carol 000000000002 198.51.100.1 port 655 0 0 0 0 700010c da carol carol 1 1451 1451 1451 0 400 5 500 5 500\n18 3\n",
     "18 5\n",
     "18 6 carol 198.51.100.1 port 655 c 1 0\n18 6\n",
     "18 67 bob guessed 3 120\n18 67\n",
     "18 68 ipv4 none 2\n18 68\n",
+    "18 69 bob 0 10 learning 0 0\n18 69 carol 1 7 learnt 14 20\n18 69\n",
     "18 66 seen carol 203.0.113.9 port 4000\n18 66 seen carol 203.0.113.9 port 4001\n18 66 asked 2 0\n18 66\n",
     "18 68 ipv4 none 2\n18 68\n",
 ];
@@ -95,6 +135,7 @@ fn the_report_says_why_and_what_to_do() {
     let text = render::render(&report, false);
     for line in [
         "• NAT               another outer port for each destination (203.0.113.9:4000, 203.0.113.9:4001): ports must be guessed",
+        "• mapping lifetime  the path to carol is forgotten after 14 to 20 s of silence; a packet every 7 s keeps the path open",
         "✗ bob    relayed by carol",
         "         because the ports that NATs give were guessed in vain, 3 times; again in 2 min",
         "✓ carol  direct by UDP, 198.51.100.1:655, packets up to 1437 bytes",
@@ -106,6 +147,10 @@ fn the_report_says_why_and_what_to_do() {
     assert_eq!(json["peers"][0]["by"], "carol");
     assert!(json["peers"][0]["advice"].as_str().unwrap().contains("UDP port"));
     assert_eq!(json["healthy"], false);
+    let carol = &json["peers"][1];
+    assert_eq!((carol["keepalive_s"].as_u64(), carol["silence_kept_s"].as_u64()), (Some(7), Some(14)));
+    assert_eq!((carol["silence_lost_s"].as_u64(), carol["learning"].as_bool()), (Some(20), Some(false)));
+    assert!(json["peers"][0]["keepalive_s"].is_null(), "it is not reached straight");
 }
 
 #[test]

@@ -12,5 +12,6 @@ pub mod backlog;
 pub mod connection;
 pub mod error;
 pub mod proxy;
+pub mod queue;
 pub mod seen;
 pub mod withdrawn;

@@ -33,6 +33,7 @@ mod packets;
 mod pieces;
 mod publish;
 mod punching;
+mod queueing;
 mod reach;
 mod refused;
 mod relaying;
@@ -58,6 +59,7 @@ use crate::dataplane::scratch::Scratch;
 use crate::dataplane::stats::Counters;
 use crate::graph::{Graph, Routes};
 use crate::meta::connection::Connection;
+use crate::meta::queue::AtHand;
 use crate::meta::seen::Seen;
 use crate::meta::withdrawn::Withdrawn;
 use crate::name::{ConnId, PeerId};
@@ -113,6 +115,8 @@ pub struct Node {
     /// Stations of our own wire, and when each was seen, in microseconds.
     learnt: Arc<BTreeMap<Mac, Arc<AtomicU64>>>,
     scratch: Scratch,
+    /// The packet that is sealed for a connection.
+    at_hand: AtHand,
     outputs: VecDeque<Output>,
     /// Whether requests are told one by one.
     traced: bool,
@@ -216,6 +220,7 @@ impl Node {
             relay_strained: None,
             learnt: Arc::default(),
             scratch: Scratch::new(),
+            at_hand: AtHand::default(),
             outputs: VecDeque::new(),
             traced: false,
             config,

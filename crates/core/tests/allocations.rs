@@ -15,6 +15,7 @@ use tinmesh_core::dataplane::verdict::{DropReason, Punt, Verdict};
 use tinmesh_core::legacy::cipher::Cipher;
 use tinmesh_core::legacy::digest::Digest;
 use tinmesh_core::legacy::session::{Session, Suite};
+use tinmesh_core::meta::queue::{AtHand, Form, Queue};
 use tinmesh_core::name::NodeId;
 use tinmesh_core::packet::Packet;
 use tinmesh_core::time::Instant;
@@ -50,6 +51,23 @@ fn packets_of_the_device_allocate_nothing() {
         let count = allocations(|| (2..50).for_each(|second| round(&mut lab, second)));
         assert_eq!(count, 0, "level {level}");
     }
+}
+
+#[test]
+fn packets_that_wait_for_a_connection_allocate_nothing() {
+    let (mut queue, mut hand) = (Queue::default(), AtHand::default());
+    let mut round = |second: u64| {
+        let now = Instant::from_micros(second * 1_000_000);
+        for flow in 0..40 {
+            queue.push(now, flow, Form::Frame, [&[1; 14], &[2; 1400]], 30_000);
+        }
+        while let Some(form) = queue.pop(now, &mut hand.packet) {
+            hand.announce(form);
+            assert_eq!(hand.line, "17 1414\n");
+        }
+    };
+    (0..2).for_each(&mut round);
+    assert_eq!(allocations(|| (2..50).for_each(&mut round)), 0);
 }
 
 #[test]

@@ -54,6 +54,8 @@ pub struct Route {
     pub gateway: Option<IpAddr>,
     /// The index of the interface; `None`: several next hops.
     pub interface: Option<u32>,
+    /// Of several for the same destinations the one with the least is used.
+    pub metric: u32,
 }
 
 /// A conversation with the kernel about interfaces. Every error says what was being done.
@@ -78,6 +80,22 @@ impl Link {
             return Err(failed(doing)(io::ErrorKind::InvalidData.into()));
         };
         Ok(link.header.index)
+    }
+
+    /// The MTU of an interface, in bytes of IP packet.
+    pub fn mtu(&mut self, interface: u32) -> io::Result<u32> {
+        let doing = || format!("looking up interface {interface}");
+        let mut message = LinkMessage::default();
+        message.header.index = interface;
+        let reply = self.requests.ask(RouteNetlinkMessage::GetLink(message)).map_err(failed(doing))?;
+        let RouteNetlinkMessage::NewLink(link) = reply else {
+            return Err(failed(doing)(io::ErrorKind::InvalidData.into()));
+        };
+        let mtu = link.attributes.into_iter().find_map(|attribute| {
+            let LinkAttribute::Mtu(mtu) = attribute else { return None };
+            Some(mtu)
+        });
+        mtu.ok_or_else(|| failed(doing)(io::ErrorKind::InvalidData.into()))
     }
 
     /// Brings an interface up, and sets its MTU if given.
@@ -250,6 +268,7 @@ fn route_of(message: &RouteMessage) -> Option<Route> {
         destination: Prefix { address: everywhere, len: header.destination_prefix_length },
         gateway: None,
         interface: None,
+        metric: 0,
     };
     for attribute in &message.attributes {
         if let RouteAttribute::Destination(address) = attribute {
@@ -258,6 +277,8 @@ fn route_of(message: &RouteMessage) -> Option<Route> {
             route.gateway = ip(address);
         } else if let RouteAttribute::Oif(interface) = attribute {
             route.interface = Some(*interface);
+        } else if let RouteAttribute::Priority(metric) = attribute {
+            route.metric = *metric;
         }
     }
     Some(route)

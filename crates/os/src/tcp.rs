@@ -24,8 +24,10 @@ pub struct TcpOptions {
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 128;
-/// Bytes that the system takes beyond what is on its way; the rest waits where packets can still be dropped.
-const UNSENT: u32 = 128 << 10;
+/// Bytes that the system takes beyond what is on its way, at first; the rest waits where packets can still be dropped.
+pub const UNSENT: u32 = 8 << 10;
+/// `SIOCOUTQNSD` of `linux/sockios.h`, which the `libc` crate lacks.
+const SIOCOUTQNSD: libc::Ioctl = 0x894B as libc::Ioctl;
 /// `IPTOS_LOWDELAY`.
 const LOW_DELAY: u32 = 0x10;
 
@@ -89,6 +91,22 @@ pub fn limit_segments(listener: &TcpListener, segment: u32) -> io::Result<()> {
 /// Lets the connection end at once when it is closed, whatever waits to be sent: the other end is told.
 pub fn abandon(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).set_linger(Some(Duration::ZERO))
+}
+
+/// From now on the connection counts as writable while less than half of so many bytes are not on their way.
+pub fn limit_unsent(stream: &TcpStream, bytes: u32) -> io::Result<()> {
+    SockRef::from(stream).set_tcp_notsent_lowat(bytes)
+}
+
+/// Bytes that the system has taken and not sent yet.
+pub fn unsent(stream: &TcpStream) -> io::Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the descriptor is open; the kernel writes one integer, which `bytes` is.
+    let result = unsafe { libc::ioctl(stream.as_raw_fd(), SIOCOUTQNSD, &raw mut bytes) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(usize::try_from(bytes).unwrap_or(0))
 }
 
 /// How what was sent on a connection gets on.

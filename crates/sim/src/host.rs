@@ -137,6 +137,13 @@ impl<'w> Host<'w> {
         self
     }
 
+    /// Its clock is so many seconds ahead, from its next start on.
+    #[must_use]
+    pub fn clock_ahead(self, seconds: i64) -> Self {
+        self.world.with_engine(|engine| engine.machine_mut(self.id).clock_ahead = seconds);
+        self
+    }
+
     /// Is a switch: its device is a wire with stations, which it gets to know.
     #[must_use]
     pub fn switches(self) -> Self {

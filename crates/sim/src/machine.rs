@@ -94,6 +94,8 @@ pub(crate) struct Machine {
     pub(crate) events: Vec<(Instant, Event)>,
     pub(crate) told_too_big: Vec<u16>,
     pub(crate) work: Work,
+    /// By how many seconds its clock is ahead.
+    pub(crate) clock_ahead: i64,
 }
 
 impl Machine {
@@ -123,6 +125,7 @@ impl Machine {
             events: Vec::new(),
             told_too_big: Vec::new(),
             work: Work::default(),
+            clock_ahead: 0,
         }
     }
 

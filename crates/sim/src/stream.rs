@@ -11,6 +11,10 @@ use crate::internet::HostId;
 
 /// What a system takes from a program before it makes it wait, in bytes.
 const SYSTEM_BUFFER: usize = 256 << 10;
+/// Bytes of a slow link's connection that wait with the system, until the node says how many are to.
+const ROOM: usize = 8 << 10;
+/// Bytes in a segment on a slow link.
+const SEGMENT: usize = 1400;
 /// First pause before a segment that found no way is sent again; then it doubles (RFC 6298).
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Longest such pause.
@@ -80,6 +84,34 @@ pub(crate) struct Pipe {
     pub(crate) planned: bool,
     pause: Duration,
     blocked: Option<Instant>,
+    line: Option<Line>,
+}
+
+/// The slowest link on the way, if any is slow.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    /// Bytes in a second.
+    pace: u32,
+    /// Until when it is busy with what was sent so far.
+    busy: Instant,
+    /// Bytes that the system keeps for it.
+    room: usize,
+    /// Whether the program has more than that.
+    full: bool,
+}
+
+impl Line {
+    /// When these bytes are through.
+    fn through(&mut self, now: Instant, bytes: usize) -> Instant {
+        let takes = Duration::from_micros(bytes as u64 * 1_000_000 / u64::from(self.pace));
+        self.busy = self.busy.max(now) + takes;
+        self.busy
+    }
+
+    /// Bytes that are not on their way yet.
+    fn unsent(&self, now: Instant) -> usize {
+        (self.busy.since(now).as_micros() * u128::from(self.pace) / 1_000_000) as usize
+    }
 }
 
 impl Pipe {
@@ -97,6 +129,27 @@ impl Pipe {
             Some((_, count)) => *count += bytes.len(),
             None => self.arrivals.push_back((at, bytes.len())),
         }
+    }
+
+    /// Sends over a link that carries no more than `pace` bytes in a second, and takes `latency` besides.
+    pub(crate) fn push_slowly(&mut self, now: Instant, (pace, latency): (u32, Duration), bytes: &[u8]) {
+        for segment in bytes.chunks(SEGMENT) {
+            let fresh = Line { pace, busy: now, room: ROOM, full: false };
+            let through = self.line.get_or_insert(fresh).through(now, segment.len());
+            self.push(through + latency, segment);
+        }
+    }
+
+    /// The system is to keep so many bytes.
+    pub(crate) fn keep(&mut self, room: usize) {
+        if let Some(line) = &mut self.line {
+            line.room = room;
+        }
+    }
+
+    /// Whether the program waits until the system takes more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.line.map_or_else(|| self.queued() > 0, |line| line.full)
     }
 
     pub(crate) fn finish(&mut self, at: Instant) {
@@ -136,8 +189,16 @@ impl Pipe {
     }
 
     /// Bytes that the system has not taken from the program yet.
-    pub(crate) fn queued(&self) -> usize {
+    fn queued(&self) -> usize {
         self.bytes.len().saturating_sub(SYSTEM_BUFFER)
+    }
+
+    /// The same, for the program.
+    pub(crate) fn tell_queued(&mut self, now: Instant) -> usize {
+        let Some(line) = &mut self.line else { return self.queued() };
+        let queued = line.unsent(now).saturating_sub(line.room);
+        line.full = queued > 0;
+        queued
     }
 
     pub(crate) fn clear(&mut self) {

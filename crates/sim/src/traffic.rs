@@ -211,16 +211,23 @@ pub struct FlowReport {
     pub late: usize,
     /// The longest time without an arrival between the first and the last one.
     pub longest_gap: Duration,
+    /// The longest time that one took to arrive.
+    pub slowest: Duration,
+    /// The highest number that arrived, from 0.
+    pub newest: u32,
 }
 
 impl FlowReport {
     pub(crate) fn of(flow: &Flow) -> Self {
+        let took = flow.arrivals.iter().map(|arrival| arrival.at.since(flow.sent[arrival.number as usize]));
         let gaps = flow.arrivals.windows(2).map(|pair| pair[1].at.since(pair[0].at));
         Self {
             sent: flow.sent.len(),
             arrived: flow.arrivals.len(),
             late: flow.arrivals.windows(2).filter(|pair| pair[1].number < pair[0].number).count(),
             longest_gap: gaps.max().unwrap_or_default(),
+            newest: flow.arrivals.iter().map(|arrival| arrival.number).max().unwrap_or_default(),
+            slowest: took.max().unwrap_or_default(),
         }
     }
 }

@@ -103,6 +103,23 @@ fn a_nat_with_a_port_by_chance_for_each_destination_is_no_hindrance() {
 }
 
 #[test]
+fn a_node_with_many_neighbours_tries_their_paths_in_turn() {
+    let world = World::new(14);
+    let hub = world.node("hub");
+    world.expect_refusals();
+    let names: Vec<String> = (0..12).map(|number| format!("leaf{number}")).collect();
+    let leaf = |name: &String| world.node(name).behind(Nat::linux().with_lifetime(secs(300))).knows(hub);
+    let leaves: Vec<Host<'_>> = names.iter().map(leaf).collect();
+    world.settle(secs(30));
+
+    world.run_for(minutes(15));
+    let done = |leaf: &&Host<'_>| info(&world, hub, **leaf).keepalive == secs(120);
+    assert!((6..=8).contains(&leaves.iter().filter(done).count()), "so many at a time");
+    world.run_for(minutes(20));
+    assert_eq!(leaves.iter().filter(done).count(), 12);
+}
+
+#[test]
 fn a_long_lifetime_saves_most_keepalives() {
     let datagrams = |learns: bool| {
         let world = World::new(4);

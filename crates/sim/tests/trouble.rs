@@ -1,5 +1,8 @@
 //! What goes wrong on the Internet and in machines, and how nodes get over it.
 
+use std::time::Duration;
+
+use tinmesh_core::dataplane::verdict::DropReason;
 use tinmesh_core::name::NodeName;
 use tinmesh_core::node::io::{Command, Event};
 use tinmesh_core::subnet::Subnet;
@@ -224,4 +227,33 @@ fn a_node_that_stops_in_order_is_gone_at_once() {
     world.run_for(secs(4));
 
     assert!(!bob.reaches(alice));
+}
+
+#[test]
+fn what_goes_over_a_slow_connection_is_new_and_uses_it_up() {
+    for pace in [250_000, 1_250_000] {
+        let world = World::new(31);
+        let bob = world.node("bob").link(|link| link.pace = Some(pace));
+        let alice = world.node("alice").knows(bob).configure(|config| config.link.tcp_only = true);
+        world.settle(secs(5));
+        // Three times as much as the link carries.
+        let flood = |seconds: u32| {
+            let interval = Duration::from_micros(333_333_333 / u64::from(pace));
+            world.flow(alice, bob, 1000, interval, pace * 3 / 1000 * seconds)
+        };
+        flood(1);
+        world.run_for(secs(2));
+
+        let before = alice.dropped(DropReason::TooLate) as usize;
+        let flow = flood(10);
+        world.run_for(secs(12));
+
+        let report = world.report(flow);
+        let carried = report.arrived * 100_000 / (pace as usize * 10);
+        assert!((85..=105).contains(&carried), "{carried} % of the link are used: {report:?}");
+        assert!(report.slowest <= millis(110), "{report:?}");
+        assert_eq!(report.newest as usize, report.sent - 1, "the newest arrives: {report:?}");
+        assert_eq!(alice.dropped(DropReason::TooLate) as usize - before, report.sent - report.arrived);
+        assert!(alice.is_connected());
+    }
 }

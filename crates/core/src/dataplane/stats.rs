@@ -79,7 +79,12 @@ impl Counters {
 
     /// Counts a packet that was lost after its verdict, as when a queue is full.
     pub fn count_drop(&mut self, reason: DropReason) {
-        self.dropped[reason as usize] += 1;
+        self.count_drops(reason, 1);
+    }
+
+    /// Counts so many of them.
+    pub fn count_drops(&mut self, reason: DropReason, count: u64) {
+        self.dropped[reason as usize] += count;
     }
 
     /// Packets dropped for `reason`.

@@ -125,8 +125,10 @@ drop_reasons! {
     NoAddress => "no_address",
     /// The queue to the node is full.
     PuntQueueFull => "punt_queue_full",
-    /// The queue to a connection or device is full.
+    /// Too much waited for a connection: `MaxOutputBufferSize`.
     QueueFull => "queue_full",
+    /// Others came while it waited long for its turn on a connection.
+    TooLate => "too_late",
     /// No keys yet.
     NoKey => "no_key",
     /// The operating system refused it.

@@ -12,6 +12,7 @@ use crate::legacy::link::Link;
 use crate::meta::backlog::Backlog;
 use crate::meta::error::PeerError;
 use crate::meta::proxy::{Prelude, Progress};
+use crate::meta::queue::{AtHand, Form, Queue};
 use crate::name::{ConnId, NodeName, PeerId};
 use crate::packet::MAX_FRAME;
 use crate::time::Instant;
@@ -114,6 +115,8 @@ pub struct Connection {
     pub estimate: i32,
     /// What waits to be written.
     pub backlog: Backlog,
+    /// Packets that wait for room there.
+    pub queue: Queue,
     /// Bytes that may wait.
     pub patience: usize,
     input: Vec<u8>,
@@ -141,6 +144,7 @@ impl Connection {
             started: now,
             estimate: 0,
             backlog: Backlog::default(),
+            queue: Queue::default(),
             patience: STALLED,
             input: Vec::new(),
             done: 0,
@@ -341,15 +345,33 @@ impl Connection {
         Ok(())
     }
 
-    /// Encrypts `data`, as one record or the next part of the stream; `None` if encryption is not possible.
-    pub fn seal(&mut self, data: &[u8]) -> Option<Vec<u8>> {
+    /// Encrypts `data`, as one record or the next part of the stream, behind what is there; false if that is not possible.
+    pub fn seal_into(&mut self, data: &[u8], to: &mut Vec<u8>) -> bool {
         match &mut self.phase {
             Phase::Securing(Channel::Sptps(stream)) | Phase::Active(Channel::Sptps(stream)) => {
-                stream.seal(0, data).ok()
+                stream.seal_into(0, data, to).is_ok()
             }
-            Phase::Securing(Channel::Legacy(link)) | Phase::Active(Channel::Legacy(link)) => link.seal(data).ok(),
-            Phase::Connecting | Phase::Proxying(_) | Phase::Id | Phase::Inviting(_) => None,
+            Phase::Securing(Channel::Legacy(link)) | Phase::Active(Channel::Legacy(link)) => {
+                link.seal(data).map(|sealed| to.extend_from_slice(&sealed)).is_ok()
+            }
+            Phase::Connecting | Phase::Proxying(_) | Phase::Id | Phase::Inviting(_) => false,
         }
+    }
+
+    /// Takes the next packet that waits, if there is room, and encrypts it behind what is there, with what announces it.
+    pub fn seal_packet(&mut self, now: Instant, hand: &mut AtHand, to: &mut Vec<u8>) -> Option<Form> {
+        if !self.backlog.has_room_beside(to.len()) {
+            return None;
+        }
+        let form = self.queue.pop(now, &mut hand.packet)?;
+        hand.announce(form);
+        match form {
+            Form::Text => _ = self.seal_into(&hand.packet, to),
+            Form::Frame | Form::Raw if !self.seal_into(hand.line.as_bytes(), to) => {}
+            Form::Frame => _ = self.seal_into(&hand.packet, to),
+            Form::Raw => to.extend_from_slice(&hand.packet),
+        }
+        Some(form)
     }
 
     /// Handshake bytes that are to be sent.

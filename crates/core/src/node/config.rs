@@ -105,7 +105,7 @@ pub struct MeshPolicy {
     pub replay_window: u16,
     /// Variable `MaxConnectionBurst`.
     pub max_connection_burst: u32,
-    /// Variable `MaxOutputBufferSize`, in bytes.
+    /// Variable `MaxOutputBufferSize`, in bytes: packets that may wait for a connection.
     pub max_output_buffer: Option<usize>,
 }
 

@@ -117,13 +117,6 @@ impl Node {
         self.finish(id, &error, false);
     }
 
-    pub(super) fn on_queued(&mut self, id: ConnId, bytes: usize) {
-        let now = self.now;
-        if let Some(conn) = self.connections.get_mut(&id) {
-            conn.backlog.on_written(now, bytes);
-        }
-    }
-
     fn send_id(&mut self, id: ConnId) {
         let conn = self.connections.get(&id).filter(|conn| conn.is_outgoing());
         let minor = Some(u16::from(self.minor_for(conn.and_then(|conn| conn.name.as_ref()))));
@@ -333,6 +326,7 @@ impl Node {
 
     pub(super) fn on_check(&mut self, id: ConnId) {
         let Some(conn) = self.connections.get_mut(&id) else { return };
+        conn.queue.release();
         if !conn.is_active() {
             let error = if conn.is_proxying() { ProxyError::Silent.into() } else { PeerError::HandshakeTimeout };
             self.terminate(id, &error);
@@ -398,9 +392,9 @@ impl Node {
     /// Sends the text of a request, with its end, on an encrypted connection.
     pub(super) fn send_text(&mut self, id: ConnId, text: &[u8]) {
         self.trace(id, true, text);
-        let sealed = self.connections.get_mut(&id).and_then(|conn| conn.seal(text));
-        if let Some(bytes) = sealed {
-            self.send_bytes(id, bytes);
+        let mut sealed = Vec::new();
+        if self.connections.get_mut(&id).is_some_and(|conn| conn.seal_into(text, &mut sealed)) {
+            self.send_bytes(id, sealed);
         }
     }
 

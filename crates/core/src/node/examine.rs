@@ -4,14 +4,22 @@ use std::time::Duration;
 
 use crate::name::{NodeName, PeerId};
 use crate::node::Node;
-use crate::node::io::{Examination, Hindrance, Output, PathInfo, Reply};
+use crate::node::io::{Examination, Hindrance, Output, PathInfo, PathSizes, Reply};
 use crate::node::punching::Asking;
 use crate::node::timers::Wake;
 use crate::peer::tunnel::Tunnel;
+use crate::time::Instant;
 use crate::wire::options::Options;
+use crate::wire::probe;
 
 /// How long answers of others may take.
 const ANSWERS: Duration = Duration::from_millis(1_000);
+
+/// Bytes of the headers of IPv4 and UDP, and by how many those of IPv6 are longer.
+const IP_AND_UDP_V4: usize = 28;
+const V6_MORE: usize = 20;
+/// Any length of UDP payload with a frame in it: what is around the frame is always equally long.
+const SAMPLE: usize = 1_000;
 
 /// Questions to others on behalf of an operator.
 #[derive(Debug)]
@@ -41,7 +49,32 @@ impl Node {
             direct: tunnel.confirmed,
             keepalive: self.keepalive(peer),
             lifetime: learns.then(|| tunnel.lifetime.known()),
+            sizes: self.path_sizes(peer, tunnel),
+            clock_ahead: tunnel.clock.and_then(|(told, at)| self.ahead(told, at)),
         })
+    }
+
+    fn path_sizes(&self, peer: PeerId, tunnel: &Tunnel) -> PathSizes {
+        let (told, narrowed) = (tunnel.probing.path_mtu, tunnel.probing.narrowed);
+        let Some(known) = self.peer(peer).filter(|known| known.is_confirmed()) else { return PathSizes::default() };
+        let found = known.udp.zip(known.fixed_mtu().filter(|&frame| frame > 0));
+        let believed = known.udp.and_then(|target| self.initial_mtu(peer, target));
+        PathSizes {
+            told,
+            narrowed,
+            found: found.and_then(|(target, frame)| {
+                let around = IP_AND_UDP_V4 + if target.to.is_ipv4() { 0 } else { V6_MORE };
+                let sealed = SAMPLE - self.frame_in(peer, SAMPLE);
+                u16::try_from(usize::from(frame) + sealed + around).ok()
+            }),
+            untold: found.zip(believed).is_some_and(|((_, frame), believed)| frame < believed.min(probe::MAX_PROBE)),
+        }
+    }
+
+    /// By how many seconds a clock is ahead of this one's that showed `told` at a moment.
+    fn ahead(&self, told: fides::Time, at: Instant) -> Option<i64> {
+        let own = self.trust.told_time(self.now)?;
+        i64::try_from(i128::from(told.after(self.now.since(at).as_secs()).0) - i128::from(own.0)).ok()
     }
 
     fn hindrance(&self, peer: PeerId) -> Option<Hindrance> {

@@ -181,6 +181,13 @@ pub enum Output {
         /// The bytes.
         bytes: Vec<u8>,
     },
+    /// From now on the system should hold no more than so many bytes of a connection that are not on their way yet.
+    Room {
+        /// The connection.
+        conn: ConnId,
+        /// Bytes.
+        bytes: usize,
+    },
     /// End a connection, after what was sent before is written as far as the system takes it at once.
     Close {
         /// The connection.
@@ -378,6 +385,23 @@ pub struct PathInfo {
     pub keepalive: Duration,
     /// What was learnt about that; `None`: nothing is learnt, as both must be able and neither may have been told.
     pub lifetime: Option<Known>,
+    /// What sizes pass.
+    pub sizes: PathSizes,
+    /// By how many seconds its clock is ahead of this machine's, if it said what time it is.
+    pub clock_ahead: Option<i64>,
+}
+
+/// What sizes pass on a path, in bytes of IP packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PathSizes {
+    /// What the system says.
+    pub told: Option<u16>,
+    /// How often it said less than before.
+    pub narrowed: u32,
+    /// What was found to pass, once that is known.
+    pub found: Option<u16>,
+    /// Whether that is less than what the system says, so that no router told it.
+    pub untold: bool,
 }
 
 /// What others see of this node.

@@ -12,6 +12,7 @@ use crate::dataplane::route::MIN_V4_LIMIT;
 use crate::dataplane::verdict::{DropReason, Punt, Verdict};
 use crate::dataplane::{ethernet, fragment};
 use crate::meta::error::PeerError;
+use crate::meta::queue::Form;
 use crate::name::{ConnId, NodeId, PeerId};
 use crate::node::Node;
 use crate::node::io::Output;
@@ -91,42 +92,8 @@ impl Node {
         }
     }
 
-    const fn plain_kind(&self) -> u8 {
+    pub(super) const fn plain_kind(&self) -> u8 {
         self.config.policy.mode.record_kind()
-    }
-
-    /// The frame of a packet: in router mode an Ethernet header is put in front.
-    fn frame(&self, packet: &Packet) -> Option<Vec<u8>> {
-        if self.plain_kind() == FRAME {
-            return Some(packet.payload().to_vec());
-        }
-        let kind: [u8; 2] = match packet.payload().first()? >> 4 {
-            4 => [0x08, 0x00],
-            6 => [0x86, 0xdd],
-            _ => return None,
-        };
-        let mut frame = vec![0; ETHERNET_HEADER - 2];
-        frame.extend_from_slice(&kind);
-        frame.extend_from_slice(packet.payload());
-        Some(frame)
-    }
-
-    pub(super) fn send_packet_request(&mut self, conn: ConnId, packet: &Packet) {
-        let Some(frame) = self.frame(packet).filter(|frame| frame.len() <= MAX_FRAME) else { return };
-        if self.is_congested(conn) {
-            return;
-        }
-        let Ok(len) = u16::try_from(frame.len()) else { return };
-        self.send(conn, &Request::Packet { len });
-        self.send_text(conn, &frame);
-    }
-
-    /// Random early drop before a packet is queued on a connection (spec: datagrams 7.4).
-    fn is_congested(&mut self, conn: ConnId) -> bool {
-        let Some(backlog) = self.connections.get(&conn).map(|conn| conn.backlog) else { return false };
-        let half = self.config.mesh.max_output_buffer.unwrap_or_else(|| backlog.limit()) / 2;
-        let queued = backlog.waiting();
-        queued > half && (half == 0 || self.rng.below(half) < queued - half)
     }
 
     fn on_fragment(&mut self, owner: PeerId, source: PeerId, packet: &Packet) {
@@ -189,24 +156,19 @@ impl Node {
         if nexthop != destination && !self.fib.may_relay(nexthop) {
             return self.drop_packet(DropReason::RelayDenied);
         }
-        if self.is_congested(conn) {
-            return;
-        }
         let raw = self.connections.get(&conn).is_some_and(|conn| conn.options.minor() >= RAW_MINOR);
+        let flow = (origin.index() as u64) << 32 ^ destination.index() as u64;
         if raw {
-            self.send_raw_packet(conn, origin, destination, packet.payload());
+            let (Some(from), Some(to)) = (self.peer(origin), self.peer(destination)) else { return };
+            let ids = datagram::ids(to.node_id, from.node_id);
+            self.queue_packet(conn, flow, Form::Raw, [&ids, packet.payload()]);
         } else if let (Some(from), Some(to)) = (self.name_of(origin), self.name_of(destination)) {
             let kind = KeyRequest::Datagram(base64::encode(packet.payload()));
-            self.send(conn, &Request::ReqKey { from, to, kind });
+            let text = format!("{}\n", Request::ReqKey { from, to, kind });
+            if text.len() <= Request::MAX_LEN + 1 {
+                self.queue_packet(conn, flow, Form::Text, [text.as_bytes(), &[]]);
+            }
         }
-    }
-
-    fn send_raw_packet(&mut self, conn: ConnId, origin: PeerId, destination: PeerId, sealed: &[u8]) {
-        let (Some(from), Some(to)) = (self.peer(origin), self.peer(destination)) else { return };
-        let bytes = [&datagram::ids(to.node_id, from.node_id), sealed].concat();
-        let Ok(len) = u16::try_from(bytes.len()) else { return };
-        self.send(conn, &Request::SptpsPacket { len });
-        self.send_bytes(conn, bytes);
     }
 
     /// A text request carries a datagram between two others.

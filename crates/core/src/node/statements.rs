@@ -157,8 +157,12 @@ impl Node {
         self.send_statements();
     }
 
-    /// A neighbour whose word counts says what time it is, which matters to a machine without a clock.
+    /// A neighbour says what time it is, for operators; if its word counts, that matters to a machine without a clock.
     fn hear_time(&mut self, origin: PeerId, time: fides::Time) {
+        let now = self.now;
+        if let Some(tunnel) = self.tunnel_mut(origin) {
+            tunnel.clock = Some((time, now));
+        }
         let Some(key) = self.peer(origin).and_then(|known| known.key).map(|key| trust::key(&key)) else { return };
         if !self.trust.clock_mut().is_told() && self.trust.is_heard(topics::JOIN, key, self.now) {
             self.trust.clock_mut().vouch(key, time, self.now);

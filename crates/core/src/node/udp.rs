@@ -312,7 +312,7 @@ impl Node {
                 let asked = self.tunnel_mut(peer).zip(probe::mark(data));
                 let target = asked.and_then(|(tunnel, mark)| tunnel.probing.asked.answer(mark));
                 match target {
-                    Some((target, _)) => self.on_probe_reply(peer, len, target, from.to),
+                    Some(target) => self.on_probe_reply(peer, len, target, from.to),
                     // That datagrams come from there says nothing of those that go elsewhere.
                     None if self.peer(peer).is_some_and(|known| known.is_source(from.to)) => {}
                     None => self.on_probe_reply(peer, len, from, from.to),
@@ -436,8 +436,11 @@ impl Node {
     }
 
     pub(super) fn on_udp_silent(&mut self, peer: PeerId) {
+        let now = self.now;
         let Some(tunnel) = self.tunnel_mut(peer).filter(|tunnel| tunnel.confirmed) else { return };
+        let failed = tunnel.health.failed(now);
         tunnel.reset_path();
+        tunnel.health = failed.unwrap_or_else(|| std::mem::take(&mut tunnel.health));
         tunnel.probing.rtt = None;
         self.touch(peer);
         if let Some(name) = self.name_of(peer) {
@@ -502,7 +505,7 @@ impl Node {
     }
 
     /// The largest frame that fits what the system says of the path (spec: datagrams 13.4).
-    fn initial_mtu(&self, peer: PeerId, target: UdpTarget) -> Option<u16> {
+    pub(super) fn initial_mtu(&self, peer: PeerId, target: UdpTarget) -> Option<u16> {
         let path = self.tunnel(peer)?.probing.path_mtu?;
         let ip = if target.to.is_ipv4() { 20 } else { 40 };
         let rest = self.frame_in(peer, usize::from(path).checked_sub(ip + 8)?);
@@ -521,7 +524,10 @@ impl Node {
     pub(super) fn on_path_mtu(&mut self, to: SocketAddr, mtu: Option<u16>) {
         for peer in self.peers_at(to) {
             let Some(tunnel) = self.tunnel_mut(peer) else { continue };
-            tunnel.probing.path_mtu = mtu;
+            let before = std::mem::replace(&mut tunnel.probing.path_mtu, mtu);
+            if before.zip(mtu).is_some_and(|(before, mtu)| mtu < before) {
+                tunnel.probing.narrowed += 1;
+            }
             self.attend_soon(peer);
             let Some(target) = self.peer(peer).and_then(|known| known.udp) else { continue };
             let limit = self.initial_mtu(peer, target);

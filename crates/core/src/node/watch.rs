@@ -60,7 +60,10 @@ impl Node {
             Finding::Hole if tunnel.health.shuns_datagrams() => {}
             Finding::Hole => {
                 tunnel.pmtu.on_hole(now, rtt);
-                tunnel.health.reset();
+                match tunnel.health.failed(now) {
+                    Some(failed) => tunnel.health = failed,
+                    None => tunnel.health.reset(),
+                }
                 self.touch(peer);
                 self.tell_doubt(peer);
             }

@@ -32,10 +32,10 @@ impl Asked {
         self.requests.push_back((mark, target, now));
     }
 
-    /// Where the request went that a reply belongs to, and when; a reply counts once.
-    pub fn answer(&mut self, mark: Mark) -> Option<(UdpTarget, Instant)> {
+    /// Where the request went that a reply belongs to; a reply counts once.
+    pub fn answer(&mut self, mark: Mark) -> Option<UdpTarget> {
         let at = self.requests.iter().position(|(own, ..)| *own == mark)?;
-        self.requests.remove(at).map(|(_, target, sent)| (target, sent))
+        self.requests.remove(at).map(|(_, target, _)| target)
     }
 }
 
@@ -52,7 +52,7 @@ mod tests {
         let mut asked = Asked::default();
         asked.note([1; 4], target(1), Instant::ZERO);
         asked.note([2; 4], target(2), Instant::ZERO);
-        assert_eq!(asked.answer([2; 4]), Some((target(2), Instant::ZERO)));
+        assert_eq!(asked.answer([2; 4]), Some(target(2)));
         assert_eq!(asked.answer([2; 4]), None);
         assert_eq!(asked.answer([3; 4]), None);
     }

@@ -14,6 +14,8 @@
 //! A report may take a longer way than datagrams, so that some are counted that were sent after it: as long as packets flow, and no
 //! longer. So what is missing is taken for lost from the most that was ever missing, not from the last time.
 //!
+//! What fails on trial, whoever finds that out, goes back to TCP for half a minute.
+//!
 //! TCP that carries no more was not worth it: the network is full, or loses packets of all kinds. Then losses are no reason to
 //! try it again for a minute, and twice as long with each time.
 
@@ -36,6 +38,8 @@ const SHORTEST_ON_TRIAL: Duration = Duration::from_millis(600);
 const ENOUGH: u64 = 50;
 /// One in so many may be lost.
 const LOSS: u64 = 10;
+/// So many are enough on trial if more than half is lost: in a slow flow the others would take long, and be lost too.
+const ENOUGH_ON_TRIAL: u64 = 12;
 /// Fewer datagrams are enough if none arrives.
 const FEW: u64 = 3;
 /// What TCP carries is counted from then on, and judged at that time.
@@ -149,6 +153,17 @@ impl Health {
         relents
     }
 
+    /// What holds after datagrams failed in another way while they were on trial, or had been left: packets stay on TCP
+    /// for the usual time. `None` if they were not.
+    pub fn failed(&self, now: Instant) -> Option<Self> {
+        let since = match self.way {
+            Way::Datagrams { trial: None } => return None,
+            Way::Datagrams { trial: Some(_) } => now,
+            Way::Tcp { since, .. } => since,
+        };
+        Some(Self { way: Way::Tcp { since, before: None }, samples: VecDeque::new(), doubted: None, ..self.clone() })
+    }
+
     /// The path is another one, or there is none.
     pub fn reset(&mut self) {
         let Self { number, missing, rest, rests_until, .. } = *self;
@@ -193,11 +208,13 @@ impl Health {
         let Some(&first) = self.samples.front() else { return Verdict::Well };
         let time = last.at.since(first.at);
         let (sent, lost) = last.since(&first);
-        if time >= SHORTEST_ON_TRIAL && last.came == first.came && sent >= FEW && self.may_doubt(last.at) {
+        let silent = time >= SHORTEST_ON_TRIAL && last.came == first.came && sent >= FEW;
+        if silent && trial.is_none() && self.may_doubt(last.at) {
             return Verdict::Doubtful;
         }
         let shortest = if self.is_tense(last.at) { SHORTEST_ON_TRIAL } else { SHORTEST };
-        if time >= shortest && sent >= ENOUGH && lost * LOSS > sent {
+        let hopeless = trial.is_some() && (silent || sent >= ENOUGH_ON_TRIAL && lost * 2 > sent);
+        if time >= shortest && (hopeless || sent >= ENOUGH && lost * LOSS > sent) {
             return self.on_loss(last, trial.is_some());
         }
         if trial.is_some_and(|since| last.at.since(since) >= TRIAL) {
@@ -228,8 +245,13 @@ impl Health {
     fn judge_tcp(&mut self, last: Sample, since: Instant, before: Option<u64>) -> Verdict {
         let time = last.at.since(since);
         let Some(before) = before else {
-            let over = time >= RETRY;
-            return if over { self.change(Way::Datagrams { trial: Some(last.at) }) } else { Verdict::Well };
+            if time < RETRY {
+                return Verdict::Well;
+            }
+            let verdict = self.change(Way::Datagrams { trial: Some(last.at) });
+            // What is sent from now on is on trial.
+            self.samples.push_back(last);
+            return verdict;
         };
         if time < JUDGED {
             return Verdict::Well;
@@ -325,6 +347,35 @@ mod tests {
         bench.run(120, 1_000, 100, 900);
         let trials: Vec<u64> = bench.changes[1..].chunks_exact(2).map(|pair| pair[1].0 - pair[0].0).collect();
         assert!(trials.len() >= 3 && trials.iter().all(|&ms| ms <= 1_300), "{:?}", bench.changes);
+    }
+
+    #[test]
+    fn a_slow_flow_is_not_on_trial_for_longer() {
+        let mut bench = Bench::new();
+        bench.run(10, 40, 40, 40);
+        bench.run(120, 40, 10, 40);
+        let trials: Vec<u64> = bench.changes[1..].chunks_exact(2).map(|pair| pair[1].0 - pair[0].0).collect();
+        assert!(trials.len() >= 3 && trials.iter().all(|&ms| ms <= 1_300), "{:?}", bench.changes);
+    }
+
+    #[test]
+    fn what_fails_on_trial_stays_on_tcp_and_what_never_failed_does_not() {
+        let mut bench = Bench::new();
+        bench.run(10, 1_000, 1_000, 900);
+        let now = Instant::from_micros(1_000 * bench.ms);
+        assert!(bench.health.failed(now).is_none());
+        bench.run(5, 1_000, 100, 900);
+        assert!(bench.health.failed(now).is_some_and(|health| health.shuns_datagrams()));
+        while bench.health.shuns_datagrams() {
+            bench.run(1, 1_000, 1_000, 900);
+        }
+        let failed = bench.health.failed(Instant::from_micros(1_000 * bench.ms)).expect("it was on trial");
+        bench.health = failed;
+        bench.changes.clear();
+        bench.run(25, 1_000, 1_000, 900);
+        assert_eq!(bench.changes, []);
+        bench.run(10, 1_000, 1_000, 900);
+        assert!(!bench.health.shuns_datagrams());
     }
 
     #[test]

@@ -112,6 +112,8 @@ pub struct Tunnel {
     pub lifetime: Lifetime,
     /// What the peer wants to hear once more, later.
     pub late: Late,
+    /// What time the peer said it is, and when.
+    pub clock: Option<(fides::Time, Instant)>,
     /// Compression level that the peer wants.
     pub compression: u8,
     /// When there was traffic last.
@@ -157,6 +159,8 @@ pub struct Probing {
     pub max_recent_len: u16,
     /// What the system says of the path, in bytes of IP packet.
     pub path_mtu: Option<u16>,
+    /// How often it said less than before.
+    pub narrowed: u32,
 }
 
 /// Answers of reflection that the peer ordered.
@@ -204,6 +208,7 @@ impl Tunnel {
             pieces: Pieces::default(),
             lifetime: Lifetime::default(),
             late: Late::default(),
+            clock: None,
             compression: 0,
             used: None,
             info_sent: (None, None),
@@ -291,6 +296,7 @@ impl Tunnel {
         self.probing.answered = None;
         self.probing.unanswered = 0;
         self.probing.path_mtu = None;
+        self.probing.narrowed = 0;
     }
 
     /// Whether the path is unknown and the first probes go out in quick succession.

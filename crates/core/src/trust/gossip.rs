@@ -32,6 +32,8 @@ pub use message::KINDS;
 
 /// Shortest distance of two reconciliations that a node starts.
 const ROUND: Duration = Duration::from_secs(30);
+/// Where there is nothing to reconcile a neighbour is told the time so often at most.
+const TELL_AGAIN: Duration = Duration::from_secs(600);
 /// By so much the distance is longer at random, in microseconds.
 const ROUND_JITTER: u64 = 30_000_000;
 /// A message for a neighbour.
@@ -56,6 +58,11 @@ pub struct Gossip {
     round: Option<Instant>,
 }
 
+/// Whether there is nothing to reconcile, and nothing to wait for.
+fn is_idle(trust: &Trust) -> bool {
+    !trust.is_closed() && trust.store().items().is_empty()
+}
+
 impl Gossip {
     /// A neighbour agreed to exchange statements; `starts` says whether this node begins.
     pub fn connect(&mut self, peer: PeerId, starts: bool, trust: &Trust, now: Instant, rng: &mut Rng) {
@@ -63,7 +70,8 @@ impl Gossip {
         let link = self.links.entry(peer).or_insert_with(|| Link::new(Neighbour::new(time)));
         link.connect();
         self.round.get_or_insert(now + ROUND);
-        if starts {
+        // Where there is nothing to reconcile each tells the other the time.
+        if starts || is_idle(trust) {
             self.start(peer, trust, now, rng);
         }
     }
@@ -172,7 +180,8 @@ impl Gossip {
 
     fn start(&mut self, peer: PeerId, trust: &Trust, now: Instant, rng: &mut Rng) {
         let items = trust.store().items();
-        if items.is_empty() && !trust.is_closed() {
+        let told = self.links.get(&peer).and_then(|link| link.told);
+        if items.is_empty() && !trust.is_closed() && told.is_some_and(|at| now.since(at) < TELL_AGAIN) {
             return;
         }
         let salt = rng.bytes();
@@ -180,6 +189,7 @@ impl Gossip {
         let mut frames = session.start().into_iter();
         let (Some(link), Some(first)) = (self.links.get_mut(&peer), frames.next()) else { return };
         link.ours = Some(session);
+        link.told = Some(now);
         let time = trust.told_time(now);
         self.out.push((peer, Message::Start { salt, time, frame: &first }.encode()));
         self.out.extend(frames.map(|frame| (peer, Message::Frame { is_senders: true, frame: &frame }.encode())));

@@ -260,6 +260,7 @@ impl Bench {
                 Output::Persist(persist) => self.kept.push(persist),
                 Output::Reply { reply, .. } => self.replies.push(reply),
                 Output::Publish(_)
+                | Output::Room { .. }
                 | Output::Connect { .. }
                 | Output::Resolve { .. }
                 | Output::OpenSocket { .. }

@@ -88,41 +88,55 @@ fn s7_4_over_tcp_the_datagram_follows_outside_any_record() {
     assert_eq!((session.open(&mut packet), packet.len()), (Ok(0), 100));
 }
 
-#[test]
-fn s7_4_packets_are_dropped_where_too_much_waits() {
-    let sent = |waiting: usize| {
-        let mut bench = Bench::with(|config| config.mesh.max_output_buffer = Some(10_000)).neighbour("bob", USUAL);
-        bench.session("bob", "bob");
-        bench.forget();
-        let conn = bench.conn("bob");
-        bench.handle(Input::Queued { conn, bytes: waiting });
-        (0..20).for_each(|_| _ = bench.packet_to("bob", 100));
-        bench.heard("bob", "17").len()
-    };
+/// How long the packets are that bob heard.
+fn lengths_heard(bench: &mut Bench) -> Vec<usize> {
+    bench.heard("bob", "17").iter().map(|line| line[3..].parse().unwrap()).collect()
+}
 
-    assert_eq!(sent(1000), 20, "half of it may wait");
-    assert!((1..20).contains(&sent(7500)), "then some are dropped");
-    assert_eq!(sent(10_000), 0, "and at last all");
+/// Ten packets of 114 to 123 bytes as frames, one every 10 ms, for a connection that has no room.
+fn ten_packets(bench: &mut Bench) {
+    bench.session("bob", "bob");
+    let conn = bench.conn("bob");
+    bench.handle(Input::Queued { conn, bytes: 1 << 20 });
+    bench.forget();
+    for len in 100..110 {
+        bench.packet_to("bob", len);
+        bench.wait(Duration::from_millis(10));
+    }
+    assert_eq!(lengths_heard(bench), [0; 0]);
 }
 
 #[test]
-fn s7_4_without_a_setting_as_much_may_wait_as_leaves_soon() {
-    let sent = |leaves_per_second: usize| {
-        let mut bench = Bench::new().neighbour("bob", USUAL);
-        bench.session("bob", "bob");
-        let conn = bench.conn("bob");
-        for _ in 0..20 {
-            bench.handle(Input::Queued { conn, bytes: 60_000 + leaves_per_second / 40 });
-            bench.wait(Duration::from_millis(25));
-            bench.handle(Input::Queued { conn, bytes: 60_000 });
-        }
-        bench.forget();
-        (0..20).for_each(|_| _ = bench.packet_to("bob", 100));
-        bench.heard("bob", "17").len()
-    };
+fn s7_4_packets_are_dropped_where_too_much_waits() {
+    let mut bench = Bench::with(|config| config.mesh.max_output_buffer = Some(400)).neighbour("bob", USUAL);
+    ten_packets(&mut bench);
+    let conn = bench.conn("bob");
+    bench.handle(Input::Queued { conn, bytes: 0 });
 
-    assert_eq!(sent(12_500_000), 20, "on 100 Mbit/s they are gone within 5 ms");
-    assert_eq!(sent(12_500), 0, "on 100 kbit/s it takes five seconds");
+    assert_eq!(lengths_heard(&mut bench), [121, 122, 123], "the newest are left");
+    assert_eq!(bench.dropped(DropReason::QueueFull), 7);
+}
+
+#[test]
+fn s7_4_packets_are_dropped_when_they_have_waited_long_and_newer_ones_are_there() {
+    let mut bench = Bench::new().neighbour("bob", USUAL);
+    ten_packets(&mut bench);
+    let conn = bench.conn("bob");
+    bench.handle(Input::Queued { conn, bytes: 0 });
+
+    assert_eq!(lengths_heard(&mut bench), [119, 120, 121, 122, 123], "those of the last 50 ms");
+    assert_eq!(bench.dropped(DropReason::TooLate), 5);
+}
+
+#[test]
+fn s7_4_requests_do_not_wait_behind_packets() {
+    let mut bench = Bench::new().neighbour("bob", USUAL);
+    ten_packets(&mut bench);
+    let conn = bench.conn("bob");
+    bench.say("bob", "8");
+    assert_eq!(bench.heard("bob", "9"), ["9"], "a ping is answered although nothing leaves");
+    bench.handle(Input::Queued { conn, bytes: 0 });
+    assert_eq!(lengths_heard(&mut bench).len(), 5);
 }
 
 #[test]

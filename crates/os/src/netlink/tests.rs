@@ -64,6 +64,8 @@ fn an_address_gives_the_route_to_its_range_once_the_interface_is_up() {
         link.set_up("mesh0", Some(1_300)).unwrap();
         assert_eq!(routes_of(&mut link, "mesh0"), [("10.9.0.0/24".to_owned(), None)]);
         assert_eq!(crate::udp::path_mtu("10.9.0.2:7".parse().unwrap()).unwrap(), 1_300);
+        let index = link.index("mesh0").unwrap();
+        assert_eq!(link.mtu(index).unwrap(), 1_300);
     });
 }
 

@@ -134,3 +134,25 @@ fn what_is_confirmed_does_not_wait() {
     assert_eq!(incoming.read(&mut [0; 10]).unwrap(), 5);
     assert_eq!(progress(&outgoing).unwrap(), Progress { waits: false, repeated: 0 });
 }
+
+#[test]
+fn the_system_tells_how_much_it_has_not_sent_and_when_it_wants_more() {
+    let (mut outgoing, mut incoming, _) = connected("127.0.0.1:0");
+    limit_unsent(&outgoing, 8 << 10).unwrap();
+    assert_eq!(unsent(&outgoing).unwrap(), 0);
+    let mut written = 0;
+    while let Ok(count) = outgoing.write(&[0; 4096]) {
+        written += count;
+    }
+    let waits = unsent(&outgoing).unwrap();
+    assert!((4 << 10..128 << 10).contains(&waits) && written > waits, "{waits} of {written} bytes");
+
+    let mut space = vec![0; 1 << 16];
+    let mut read = 0;
+    while read < written {
+        wait_readable(&incoming);
+        read += incoming.read(&mut space).unwrap();
+    }
+    wait_writable(&outgoing);
+    assert!(unsent(&outgoing).unwrap() < 4 << 10);
+}

@@ -122,11 +122,15 @@ impl Engine {
         let Some(stream) = self.streams.find(id) else { return };
         let other = stream.end(side.other()).host;
         let late = self.loses(host, other);
+        let pace = [host, other].into_iter().filter_map(|end| self.net.host(end).link.pace).min();
         let now = self.now;
         let Some(stream) = self.streams.find(id) else { return };
         let extra = if late { RETRANSMISSION.max(stream.latency * 2) } else { std::time::Duration::ZERO };
-        let at = now + stream.latency + extra;
-        stream.pipe(side.other()).push(at, bytes);
+        let latency = stream.latency + extra;
+        match pace {
+            Some(pace) => stream.pipe(side.other()).push_slowly(now, (pace, latency), bytes),
+            None => stream.pipe(side.other()).push(now + latency, bytes),
+        }
         self.plan_bytes(id, side.other());
     }
 
@@ -144,7 +148,16 @@ impl Engine {
     /// Bytes that still wait in the program.
     pub(super) fn queued(&mut self, host: HostId, conn: ConnId) -> usize {
         let Some(&(id, side)) = self.machine(host).conns.get(&conn) else { return 0 };
-        self.streams.find(id).map_or(0, |stream| stream.pipe(side.other()).queued())
+        let now = self.now;
+        self.streams.find(id).map_or(0, |stream| stream.pipe(side.other()).tell_queued(now))
+    }
+
+    /// The sender's system is to keep no more than so many bytes.
+    pub(super) fn keep(&mut self, host: HostId, conn: ConnId, room: usize) {
+        let Some(&(id, side)) = self.machine(host).conns.get(&conn) else { return };
+        if let Some(stream) = self.streams.find(id) {
+            stream.pipe(side.other()).keep(room);
+        }
     }
 
     pub(super) fn on_bytes(&mut self, id: StreamId, side: Side) {
@@ -181,7 +194,7 @@ impl Engine {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
         let Some(stream) = self.streams.find(id) else { return };
-        let over_full = stream.pipe(side).queued() > 0;
+        let over_full = stream.pipe(side).is_full();
         let over = stream.pipe(side).take(now, &mut buffer);
         let (end, sender) = (*stream.end(side), *stream.end(side.other()));
         self.trace.bytes(&buffer);

@@ -106,6 +106,7 @@ impl Engine {
         match output {
             Output::Connect { conn, to, .. } => self.call(host, conn, to),
             Output::Send { conn, bytes } => self.write(host, conn, &bytes),
+            Output::Room { conn, bytes } => self.keep(host, conn, bytes),
             Output::Close { conn, tarpit } => self.hang_up(host, conn, tarpit),
             Output::Transmit { target, packet } => self.transmit(host, target, packet, true),
             Output::Ask { target, packet } => self.transmit(host, target, packet, false),

@@ -37,7 +37,8 @@ impl Engine {
         machine.config.sockets.clone_from(&config.sockets);
         machine.brain = Brain::Node(Box::new(Node::new(config, machine.key.clone(), seed, now)));
         let statements = machine.statements.clone();
-        self.feed(host, Input::Clock { unix_ms: EPOCH_MS + now.as_micros() / 1_000 });
+        let ahead = machine.clock_ahead * 1_000;
+        self.feed(host, Input::Clock { unix_ms: (EPOCH_MS + now.as_micros() / 1_000).saturating_add_signed(ahead) });
         self.feed(host, Input::Statements(&statements));
         self.feed(host, Input::Timeout);
     }

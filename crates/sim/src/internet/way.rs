@@ -27,6 +27,8 @@ pub struct Link {
     pub mtu: u16,
     /// Whether the sender is told of larger ones.
     pub icmp: bool,
+    /// Bytes that its connections carry in a second; `None`: any number. Datagrams are not held up.
+    pub pace: Option<u32>,
 }
 
 impl Default for Link {
@@ -38,6 +40,7 @@ impl Default for Link {
             duplication: 0,
             mtu: INTERFACE_MTU,
             icmp: true,
+            pace: None,
         }
     }
 }

@@ -71,6 +71,13 @@ pub const SCENES: &[Scene] = &[
         silence(seed, Homes::NATS, |world, alice, bob| world.cut(alice, bob, Some(Cut::Udp)))
     }),
     scene("G6", "policed to 1 Mbit/s under 2.4 Mbit/s: answered after 5 s", PER_CENT, Mark::AtLeast(80.0), policed),
+    scene(
+        "G6",
+        "policed to 16 kbit/s under 85 kbit/s: answered between 20 and 40 s after that",
+        PER_CENT,
+        Mark::AtLeast(90.0),
+        policed_tightly,
+    ),
     scene("G8", "black hole of 576 B: error of the size after 5 s", BYTES, Mark::AtMost(8.0), |seed| hole(seed, 576)),
     scene("G8", "black hole of 1,280 B: error of the size after 5 s", BYTES, Mark::AtMost(8.0), |seed| {
         hole(seed, 1_280)
@@ -244,6 +251,17 @@ fn policed(seed: u64) -> f64 {
     alice.set_isp(|isp| isp.udp = UdpRule::Policed { rate: 125_000, burst: 16_000 });
     let since = world.now();
     answered(&world, flow, since, secs(5))
+}
+
+/// What passes is tried again meanwhile, at both ends.
+fn policed_tightly(seed: u64) -> f64 {
+    let world = World::new(seed);
+    let [alice, bob] = three(&world, Homes::NATS);
+    let flow = flowing(&world, alice, bob, 528, millis(50));
+    alice.set_isp(|isp| isp.udp = UdpRule::Policed { rate: 2_000, burst: 4_000 });
+    let since = world.now();
+    world.run_for(secs(41));
+    world.answered(flow, since + secs(20), since + secs(40))
 }
 
 fn hole(seed: u64, mtu: u16) -> f64 {

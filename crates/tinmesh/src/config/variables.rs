@@ -193,7 +193,7 @@ pub static VARIABLES: &[Variable] = &[
     server("LogLevel", Kind::Int, "0", "Debug level, unless the command line has one."),
     server("MACExpire", Kind::Int, "600", "Seconds for which a learnt MAC address is kept.").safe().reload(Reload::Yes),
     server("MaxConnectionBurst", Kind::Int, "10", "Accepted connections at once, before new ones have to wait.").safe().live(),
-    server("MaxOutputBufferSize", Kind::Int, "", "Bytes that may wait on a connection; by default what leaves within 50 ms.").safe().live(),
+    server("MaxOutputBufferSize", Kind::Int, "", "Bytes of packets that may wait for a connection, 1 MiB by default.").safe().live(),
     server("MaxTimeout", Kind::Int, "900", "Longest pause between attempts to connect, in seconds.").safe().reload(Reload::Yes),
     server("Mode", Kind::Word(&["router", "switch", "hub"]), "router", "Whether packets are sent by IP address, by MAC address, or to all.").safe().reload(Reload::Keep),
     server("MTUInfoInterval", Kind::Int, "5", "Seconds between messages that tell a peer its MTU.").safe().reload(Reload::Keep),

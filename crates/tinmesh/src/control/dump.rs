@@ -62,6 +62,14 @@ impl Words<'_> {
         self.0.next()?.parse().ok()
     }
 
+    /// A number, or a dash for none.
+    fn number_or_dash<T: std::str::FromStr>(&mut self) -> Option<Option<T>> {
+        match self.0.next()? {
+            "-" => Some(None),
+            word => word.parse().ok().map(Some),
+        }
+    }
+
     fn hex(&mut self) -> Option<u32> {
         u32::from_str_radix(self.0.next()?, 16).ok()
     }

@@ -479,6 +479,7 @@ impl ControlLoop {
                 pending.extend(self.connect(conn, &peer, to).map(Pending::Meta));
             }
             Output::Send { conn, bytes } => self.meta.send(conn, &bytes),
+            Output::Room { conn, bytes } => self.meta.limit_unsent(conn, bytes),
             Output::Close { conn, tarpit } => {
                 self.proxying.is_wanted(conn);
                 self.meta.close(conn, tarpit, &self.poller);

@@ -57,6 +57,8 @@ struct Meta {
     output: Vec<u8>,
     written: usize,
     interest: Interest,
+    /// Bytes that the system may hold beyond what is on its way.
+    room: usize,
     /// Whether the system repeats in vain what was sent.
     stuck: bool,
 }
@@ -139,7 +141,8 @@ impl MetaSockets {
         let interest = if connecting { Interest::WRITE } else { Interest::READ };
         poller.add(&stream, Token::Meta(conn).into(), interest)?;
         let others = VecDeque::new();
-        let meta = Meta { stream, connecting, others, output: Vec::new(), written: 0, interest, stuck: false };
+        let (output, room) = (Vec::new(), tcp::UNSENT as usize);
+        let meta = Meta { stream, connecting, others, output, written: 0, interest, room, stuck: false };
         self.metas.insert(conn, meta);
         Ok(())
     }
@@ -186,8 +189,19 @@ impl MetaSockets {
         }
     }
 
+    /// Lets the system hold no more than so many bytes that are not on their way: what waits there cannot be dropped.
+    pub fn limit_unsent(&mut self, conn: ConnId, bytes: usize) {
+        let Some(meta) = self.metas.get_mut(&conn) else { return };
+        meta.room = bytes;
+        if let Stream::Tcp(stream) = &meta.stream {
+            // A system that cannot do this holds more.
+            tcp::limit_unsent(stream, u32::try_from(bytes).unwrap_or(u32::MAX)).ok();
+        }
+    }
+
     /// Ends a connection after one more attempt to write what waits.
     pub fn close(&mut self, conn: ConnId, tarpit: bool, poller: &Poller) {
+        self.limit_unsent(conn, usize::MAX);
         let Some(mut meta) = self.metas.remove(&conn) else { return };
         // Whatever cannot be written now is lost with the connection.
         meta.write().ok();
@@ -284,6 +298,13 @@ impl Stream {
         }
     }
 
+    /// How many bytes it should take at present; none from where it no longer counts as writable.
+    fn free(&self, room: usize) -> usize {
+        let Self::Tcp(stream) = self else { return usize::MAX };
+        let unsent = tcp::unsent(stream).unwrap_or(0);
+        if unsent > room / 2 { 0 } else { room - unsent }
+    }
+
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => (&mut &*stream).write(bytes),
@@ -308,7 +329,12 @@ impl Meta {
 
     fn write(&mut self) -> io::Result<()> {
         while self.written < self.output.len() {
-            match self.stream.write(self.output.get(self.written..).unwrap_or_default()) {
+            let free = self.stream.free(self.room);
+            if free == 0 {
+                break;
+            }
+            let end = self.output.len().min(self.written.saturating_add(free));
+            match self.stream.write(self.output.get(self.written..end).unwrap_or_default()) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => self.written += count,
                 Err(error) if is_passing(&error) => break,

@@ -22,6 +22,7 @@ use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use tinmesh_core::wire::mapped::Mapped;
+use tinmesh_os::netlink::{Link, Route};
 use tinmesh_os::poll::Waker;
 use tinmesh_os::udp;
 use tokio::runtime::Runtime;
@@ -200,6 +201,13 @@ fn is_ours(lease: &Lease) -> bool {
         }
         IpAddr::V6(_) => pinhole::own_address().is_some_and(|own| own == lease.local),
     }
+}
+
+/// The default route that packets take to addresses of this kind.
+fn default_route(is_wanted: fn(&IpAddr) -> bool) -> Option<Route> {
+    let routes = Link::open().and_then(|mut link| link.routes()).ok()?;
+    let is_default = |route: &&Route| route.destination.len == 0 && route.gateway.as_ref().is_some_and(is_wanted);
+    routes.iter().filter(is_default).min_by_key(|route| (route.metric, route.gateway)).copied()
 }
 
 /// All at once: a router that is silent does not keep others from hearing it.

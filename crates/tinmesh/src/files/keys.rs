@@ -71,6 +71,16 @@ impl Algorithm {
     }
 }
 
+/// Whether the mode of a file lets others at a private key: what `fsck` and `doctor` mind.
+pub const fn is_open(mode: u32) -> bool {
+    mode & 0o077 != 0
+}
+
+/// Whether it is one that a daemon warns of as tinc's does: special bits count too.
+const fn is_insecure(mode: u32) -> bool {
+    is_open(mode) || mode & 0o7000 != 0
+}
+
 /// Reads a private key; a mode that lets others read it is told in `warnings`.
 ///
 /// # Errors
@@ -79,7 +89,7 @@ pub fn read_private(path: &Path, warnings: &mut Vec<String>) -> Result<SecretKey
     let unreadable = |cause| KeyError::Unreadable { path: path.to_owned(), cause };
     let text = files::read(path).map_err(unreadable)?;
     let mode = fs::metadata(path).map_err(unreadable)?.mode();
-    if mode & 0o7777 & !0o700 != 0 {
+    if is_insecure(mode) {
         let path = path.display();
         warnings.push(format!("Warning: insecure file permissions for Ed25519 private key file '{path}'!"));
     }
@@ -171,6 +181,19 @@ mod tests {
 
     fn key(seed: u8) -> SecretKey {
         SecretKey::from_seed(&[seed; 32])
+    }
+
+    #[test]
+    fn others_must_not_get_at_a_key_and_special_bits_are_odd() {
+        for (mode, open, insecure) in [
+            (0o100_600, false, false),
+            (0o100_700, false, false),
+            (0o100_640, true, true),
+            (0o100_602, true, true),
+            (0o104_600, false, true),
+        ] {
+            assert_eq!((is_open(mode), is_insecure(mode)), (open, insecure), "{mode:o}");
+        }
     }
 
     #[test]

@@ -2,11 +2,13 @@
 //!
 //! [`Report`] is also what `--json` prints, so its fields are an interface. What was not measured is said to be not known.
 
+mod members;
 mod network;
 mod render;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::net::IpAddr;
@@ -14,8 +16,8 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::Result;
 use serde::Serialize;
-use tinmesh_os::clock;
-use tinmesh_os::netlink::Link;
+use tinmesh_os::netlink::{Address, Link};
+use tinmesh_os::{clock, udp};
 
 use super::mapping::PortMapping;
 use super::place::Place;
@@ -25,6 +27,7 @@ use crate::cli::tinmesh::commands::Form;
 use crate::control::client::Client;
 use crate::control::dump::HindranceLine;
 use crate::control::dump::paths::PathLine;
+use crate::files::keys::is_open;
 use crate::tinc;
 use crate::tinc_daemon::Tool;
 
@@ -78,6 +81,12 @@ pub(super) struct Peer {
     pub silence_lost_s: Option<u64>,
     /// Whether other silences are still to be tried; `null`: not looked for.
     pub learning: Option<bool>,
+    /// The longest IP packet on a direct path, as the system believes; `null`: it does not know.
+    pub path_told: Option<u16>,
+    /// The same, as it was found; `null`: not searched to the end.
+    pub path_found: Option<u16>,
+    /// By how many seconds its clock is ahead of this machine's; `null`: it has not said.
+    pub clock_ahead_s: Option<i64>,
     /// Why the path is not better; `null` if it is direct, or not known.
     pub reason: Option<String>,
     /// What the user could do; `null`: nothing.
@@ -121,14 +130,18 @@ pub(super) fn run(place: &Place, form: Form, out: &mut dyn Write) -> Result<u8> 
 }
 
 fn examine(place: &Place) -> Result<Report> {
-    let mut checks = vec![files(place), keys(place), clock(clock::unix_millis())];
+    let mut checks = vec![files(place), keys(place)];
     let (mut node, mut peers, mut port_mappings) = (None, Vec::new(), Vec::new());
     match place.connect() {
-        Err(error) => checks.push(Check::new("daemon", State::Bad, format!("{error:#}"))),
+        Err(error) => {
+            checks.push(members::clock(clock::unix_millis(), &[]));
+            checks.push(Check::new("daemon", State::Bad, format!("{error:#}")));
+        }
         Ok(mut client) => {
             let (status, hindrances) = Status::read_explained(&mut client, place.paths.netname.as_deref())?;
-            checks.push(daemon(&status));
             let paths = client.paths()?;
+            checks.push(members::clock(clock::unix_millis(), &paths));
+            checks.push(daemon(&status));
             checks.extend(examine_network(&mut client, &status, &paths)?);
             peers = peers_of(&status, &hindrances, &paths);
             (node, port_mappings) = (Some(status.node), status.port_mappings);
@@ -158,7 +171,7 @@ fn files(place: &Place) -> Check {
 fn keys(place: &Place) -> Check {
     let readable = |name: &&&str| {
         let mode = fs::metadata(place.paths.confbase.join(**name)).map(|file| file.permissions().mode());
-        mode.is_ok_and(|mode| mode & 0o077 != 0)
+        mode.is_ok_and(is_open)
     };
     let open: Vec<&str> = SECRETS.iter().filter(readable).copied().collect();
     if open.is_empty() {
@@ -167,14 +180,6 @@ fn keys(place: &Place) -> Check {
     let paths: Vec<String> = open.iter().map(|name| place.paths.confbase.join(name).display().to_string()).collect();
     let says = format!("other users can read {}", open.join(", "));
     Check::new("keys", State::Bad, says).advise(format!("sudo chmod 600 {}", paths.join(" ")))
-}
-
-fn clock(unix_ms: u64) -> Check {
-    if unix_ms >= clock::EARLIEST {
-        return Check::new("clock", State::Good, "it was set; whether it is right is not known here".to_owned());
-    }
-    let says = "it was never set: statements that end cannot be judged".to_owned();
-    Check::new("clock", State::Bad, says).advise("start a time service, such as systemd-timesyncd or chrony")
 }
 
 fn daemon(status: &Status) -> Check {
@@ -190,10 +195,9 @@ fn daemon(status: &Status) -> Check {
 
 fn examine_network(client: &mut Client, status: &Status, paths: &[PathLine]) -> Result<Vec<Check>> {
     let seen = network::Seen::of(&client.examine()?);
-    let own: Vec<IpAddr> = Link::open()
-        .and_then(|mut link| link.addresses())
-        .map(|list| list.into_iter().map(|address| address.prefix.address).collect())
-        .unwrap_or_default();
+    let mut link = Link::open().ok();
+    let addresses = link.as_mut().and_then(|link| link.addresses().ok()).unwrap_or_default();
+    let own: Vec<IpAddr> = addresses.iter().map(|address| address.prefix.address).collect();
     let asked = client.ports()?.map(|_| status.port_mappings.as_slice());
     Ok(vec![
         network::datagrams(status),
@@ -202,8 +206,19 @@ fn examine_network(client: &mut Client, status: &Status, paths: &[PathLine]) -> 
         network::lifetime(paths),
         network::port_mapping(asked, seen.is_translated(&own), &status.port, clock::unix_seconds()),
         network::path_mtu(status),
-        network::icmp(),
+        members::icmp(paths, &link.map(|link| links_of(status, &addresses, link)).unwrap_or_default()),
     ])
+}
+
+/// What the links take over which nodes are reached straight, in bytes of IP packet, by node.
+fn links_of(status: &Status, addresses: &[Address], mut link: Link) -> BTreeMap<String, u16> {
+    let mut taken = |peer: &super::status::Peer| {
+        let Path::Udp { address: Some(address) } = &peer.path else { return None };
+        let own = udp::local_address_towards(address.parse().ok()?).ok()?;
+        let interface = addresses.iter().find(|address| address.prefix.address == own)?.interface;
+        Some((peer.name.clone(), u16::try_from(link.mtu(interface).ok()?).unwrap_or(u16::MAX)))
+    };
+    status.peers.iter().filter_map(&mut taken).collect()
 }
 
 fn peers_of(status: &Status, hindrances: &[HindranceLine], paths: &[PathLine]) -> Vec<Peer> {
@@ -222,6 +237,9 @@ fn peers_of(status: &Status, hindrances: &[HindranceLine], paths: &[PathLine]) -
             silence_kept_s: lifetime.map(|lifetime| lifetime.stood),
             silence_lost_s: lifetime.and_then(|lifetime| lifetime.fell),
             learning: lifetime.map(|lifetime| lifetime.learning),
+            path_told: known.and_then(|path| path.sizes.told),
+            path_found: known.and_then(|path| path.sizes.found),
+            clock_ahead_s: paths.iter().find(|path| path.node == peer.name).and_then(|path| path.clock_ahead),
             reason: why.as_ref().map(|why| why.says.clone()),
             advice: why.and_then(|why| why.advice),
         }

@@ -114,3 +114,32 @@ fn how_soon_a_nat_forgets_is_found_out_and_each_path_kept_alive_as_it_needs() {
     assert!(alice.sees("bob", NodeStatus::direct) && bob.sees("alice", NodeStatus::direct));
     assert_eq!(underlay.with(|net| net.mappings_of(hosts[0])).ports, before, "the port was kept");
 }
+
+#[test]
+fn sizes_that_no_router_said_and_the_clocks_of_others_are_told() {
+    let lab = Lab::new();
+    let Story { mesh: [alice, _bob, _carol], hosts, underlay } = story(&lab, Nat::full_cone());
+    let narrow = |mtu, icmp| {
+        underlay.with(|net| (net.link_mut(hosts[1]).mtu, net.link_mut(hosts[1]).icmp) = (mtu, icmp));
+    };
+    let told = |what: &str, holds: &dyn Fn(&Value) -> bool| {
+        wait_until(secs(100), what, || {
+            ping_many(&alice.namespace, &v4(2), 10);
+            holds(peer(&doctor(&lab, &alice).0, "bob"))
+        });
+        doctor(&lab, &alice).0
+    };
+    narrow(1_400, false);
+    let report = told("the size is found", &|bob| bob["path_found"] == 1_400 && bob["clock_ahead_s"].is_number());
+    let (state, says) = check(&report, "ICMP");
+    assert!(state == "note" && says.contains("the path to bob takes 1400 bytes and no router said so"), "{says}");
+    assert_eq!(peer(&report, "bob")["path_told"], 1_500);
+    assert!(peer(&report, "bob")["clock_ahead_s"].as_i64().is_some_and(|ahead| ahead.abs() <= 1), "{report:#}");
+    let (state, says) = check(&report, "clock");
+    assert!(state == "good" && says.starts_with("as those of"), "{says}");
+
+    narrow(1_300, true);
+    let report = told("a router says it", &|bob| bob["path_told"] == 1_300 && bob["path_found"] == 1_300);
+    let (state, says) = check(&report, "ICMP");
+    assert!(state == "good" && says.contains("the path to bob takes 1300 bytes (the link: 1500)"), "{says}");
+}

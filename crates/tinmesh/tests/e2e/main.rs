@@ -16,6 +16,7 @@ mod forms;
 mod gate;
 mod harness;
 mod hostile;
+mod igd;
 mod inherited;
 mod invitations;
 #[path = "../spec_invitations/inviter.rs"]

@@ -1,13 +1,16 @@
 //! UDP paths that are cut, throttled or narrowed while packets flow.
 
+use std::net::UdpSocket;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use crate::lab::mesh::{self, v4, wait_for_direct};
 use crate::lab::namespace::Namespace;
 use crate::lab::status::NodeStatus;
 use crate::lab::topology::{Segment, black_hole, block_udp, router};
-use crate::lab::traffic::{Pinging, Transfer, ping_whole, transfer};
+use crate::lab::traffic::{Pinging, Transfer, inside, ping_times, ping_whole, transfer};
 use crate::lab::{Daemon, Kind, Lab, secs, wait_until};
 
 /// Two of ours with a direct path.
@@ -83,13 +86,11 @@ fn a_transfer_whose_udp_is_throttled_goes_on_over_tcp() {
     );
 }
 
-/// What one TCP stream through a tunnel without UDP reaches of what it reaches beside it, on a way of 100 Mbit/s that
-/// loses so many of 1,000 packets.
-fn share_of_plain_tcp(lost: u32) -> f64 {
-    let lab = Lab::alone();
-    let mut mesh = mesh::pair(&lab, [Kind::Ours, Kind::Ours]);
+/// Two of ours without UDP, on a way of so many Mbit/s that loses so many of 1,000 packets.
+fn pair_without_udp(lab: &Lab, mbit: u32, lost: u32) -> [Daemon; 2] {
+    let mut mesh = mesh::pair(lab, [Kind::Ours, Kind::Ours]);
     for daemon in &mesh {
-        daemon.namespace.shell("tc qdisc add dev eth0 root tbf rate 100mbit burst 32k latency 50ms");
+        daemon.namespace.shell(&format!("tc qdisc add dev eth0 root tbf rate {mbit}mbit burst 32k latency 50ms"));
         daemon.namespace.nft(&format!(
             "table inet lab {{
                 chain in {{
@@ -101,14 +102,77 @@ fn share_of_plain_tcp(lost: u32) -> f64 {
         ));
     }
     mesh::start(&mut mesh);
-    let [alice, bob] = &mesh;
-    mesh::wait_for_ping(alice, &v4(2));
+    mesh::wait_for_ping(&mesh[0], &v4(2));
+    mesh
+}
+
+/// What one TCP stream through a tunnel without UDP reaches of what it reaches beside it, on a way of 100 Mbit/s that
+/// loses so many of 1,000 packets.
+fn share_of_plain_tcp(lost: u32) -> f64 {
+    let lab = Lab::alone();
+    let [alice, bob] = &pair_without_udp(&lab, 100, lost);
 
     let plain = rate(&transfer(&alice.namespace, &bob.namespace, "192.0.2.2", 40 * MEGABYTE));
     let tunnelled = rate(&transfer(&alice.namespace, &bob.namespace, &v4(2), 40 * MEGABYTE));
 
     eprintln!("Mbit/s with {lost} of 1,000 lost: {tunnelled:.1} over TCP, {plain:.1} without a tunnel");
     tunnelled / plain
+}
+
+#[test]
+fn echo_requests_beside_a_transfer_without_udp_are_answered_soon() {
+    for (mbit, bytes) in [(5, 4 * MEGABYTE), (50, 40 * MEGABYTE)] {
+        let lab = Lab::alone();
+        let [alice, bob] = &pair_without_udp(&lab, mbit, 0);
+        let times = std::thread::scope(|scope| {
+            let bulk = scope.spawn(|| transfer(&alice.namespace, &bob.namespace, &v4(2), bytes));
+            std::thread::sleep(secs(1));
+            let times = ping_times(&alice.namespace, &v4(2), 80);
+            assert!(!bulk.is_finished(), "the echo requests were alone");
+            let bulk = bulk.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            bulk.assert_intact(bytes);
+            eprintln!("{mbit} Mbit/s: {:.1} Mbit/s beside echo requests", rate(&bulk));
+            times
+        });
+        assert_soon(&times);
+    }
+}
+
+/// Nearly all of 80 echo requests were answered, and nine of ten soon.
+fn assert_soon(times: &[Duration]) {
+    let [half, most] = [times.len() / 2, times.len() * 9 / 10].map(|at| times.get(at).copied().unwrap_or_default());
+    eprintln!("{} of 80 answered; half within {half:?}, nine of ten within {most:?}", times.len());
+    assert!(times.len() >= 76 && most <= Duration::from_millis(100), "{times:?}");
+}
+
+#[test]
+fn echo_requests_beside_a_flood_without_udp_are_answered_soon() {
+    let lab = Lab::alone();
+    let [mut alice, _bob] = pair_without_udp(&lab, 5, 0);
+    let over = AtomicBool::new(false);
+    let times = std::thread::scope(|scope| {
+        // Four times as much as the way carries.
+        let flood = scope.spawn(|| {
+            inside(&alice.namespace, || {
+                let socket = UdpSocket::bind("0.0.0.0:0").expect("any port");
+                while !over.load(Relaxed) {
+                    // While the device is full nothing is taken.
+                    socket.send_to(&[0; 1200], (v4(2), 9)).ok();
+                    std::thread::sleep(Duration::from_micros(400));
+                }
+            });
+        });
+        std::thread::sleep(secs(1));
+        let times = ping_times(&alice.namespace, &v4(2), 80);
+        over.store(true, Relaxed);
+        flood.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        times
+    });
+    assert_soon(&times);
+    alice.stop();
+    let log = alice.log();
+    let counted = log.lines().any(|line| line.contains("Packets dropped: ") && line.contains("too_late"));
+    assert!(counted, "packets that were dropped are counted: {log}");
 }
 
 #[test]

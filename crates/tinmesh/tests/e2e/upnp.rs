@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::igd::Igd;
 use crate::lab::mesh::{self, v4, wait_for_ping};
 use crate::lab::namespace::Namespace;
 use crate::lab::topology::{Nat, Segment, nat, router};
@@ -147,6 +148,52 @@ fn the_router_opens_both_ports_keeps_them_open_and_closes_them_at_the_end() {
     assert!(alice.stop().success());
     let opened = router.opened();
     assert!(!opened.contains("dnat"), "{opened}");
+}
+
+#[test]
+fn a_router_that_keeps_ports_only_for_ever_is_asked_for_that_again_and_again_and_closes_them_at_the_end() {
+    let lab = Lab::new();
+    let (home, wan) = (Segment::new("home"), Segment::new("wan"));
+    let gate = gate(&home, (&wan, "11.0.0.1/24"));
+    let router = Igd::start(&gate);
+    let host = home.host_behind("node", "192.168.1.100/24", "192.168.1.1");
+    host.keep(&gate);
+    let mut alice = mesh::node(&lab, 1, Kind::Ours, &host);
+    alice.config("UPnP = yes").config("UPnPRefreshPeriod = 3").config("UPnPDiscoverWait = 1");
+    alice.start();
+
+    let both = [("TCP".to_owned(), "655".to_owned()), ("UDP".to_owned(), "655".to_owned())];
+    let keeps_both = || {
+        let mut kept = router.asked().kept;
+        kept.sort_unstable();
+        kept == both
+    };
+    wait_until(secs(15), "the router keeps both ports", keeps_both);
+    let mapping = || told(&lab, &alice, "status")["port_mappings"][0].clone();
+    wait_until(secs(5), "status tells it", || mapping()["address"] == "11.0.0.1:655");
+    assert_eq!(mapping()["protocol"], "UPnP");
+    assert_eq!(router.asked().leases[..4], [6, 0, 6, 0], "for ever is the second choice");
+
+    wait_until(secs(15), "it is asked again", || router.asked().leases.len() >= 8);
+    assert!(keeps_both());
+    assert!(alice.stop().success());
+    assert_eq!(router.asked().kept, [], "{}", alice.log());
+}
+
+#[test]
+fn of_several_routers_the_one_with_the_least_metric_is_asked() {
+    let lab = Lab::new();
+    let (home, wan) = (Segment::new("home"), Segment::new("wan"));
+    let router = Router::new(&lab, gate(&home, (&wan, "192.0.2.1/24")), PCP);
+    let host = home.host("node", &["192.168.1.100/24"]);
+    // A lower address, where nobody answers.
+    Segment::new("spare").connect(&host, "eth1", &["10.9.0.2/24"]);
+    host.shell("ip route add default via 10.9.0.1 metric 600 && ip route add default via 192.168.1.1 metric 100");
+    let mut alice = mesh::node(&lab, 1, Kind::Ours, &host);
+    alice.config("UPnP = UDPOnly").config("UPnPDiscoverWait = 1");
+    alice.start();
+
+    wait_until(secs(10), "the router passes the port on", || router.opened().contains("dnat"));
 }
 
 #[test]

@@ -68,17 +68,25 @@ impl Direction {
     }
 
     fn encode(&mut self, kind: u8, data: &[u8]) -> Result<Vec<u8>, SptpsError> {
+        let mut record = Vec::new();
+        self.append(kind, data, &mut record)?;
+        Ok(record)
+    }
+
+    /// Puts one record behind what is there.
+    fn append(&mut self, kind: u8, data: &[u8], to: &mut Vec<u8>) -> Result<(), SptpsError> {
         let len = u16::try_from(data.len()).map_err(|_| SptpsError::TooLong)?;
         let number = self.take_number()?;
-        let mut record = Vec::with_capacity(LENGTH + self.rest(len));
-        record.extend_from_slice(&len.to_be_bytes());
-        record.push(kind);
-        record.extend_from_slice(data);
+        to.reserve(LENGTH + self.rest(len));
+        to.extend_from_slice(&len.to_be_bytes());
+        let start = to.len();
+        to.push(kind);
+        to.extend_from_slice(data);
         if let Some(key) = &self.key {
-            let tag = key.seal(number, &mut record[LENGTH..]);
-            record.extend_from_slice(&tag);
+            let tag = key.seal(number, &mut to[start..]);
+            to.extend_from_slice(&tag);
         }
-        Ok(record)
+        Ok(())
     }
 
     /// How many bytes follow a length field that says `len`.
@@ -185,13 +193,23 @@ impl Stream {
     /// # Errors
     /// If the handshake is not done, the data too long, or the key used up.
     pub fn seal(&mut self, kind: u8, data: &[u8]) -> Result<Vec<u8>, SptpsError> {
+        let mut record = Vec::new();
+        self.seal_into(kind, data, &mut record)?;
+        Ok(record)
+    }
+
+    /// Puts one application record behind what is there.
+    ///
+    /// # Errors
+    /// As [`Stream::seal`]; nothing is added then.
+    pub fn seal_into(&mut self, kind: u8, data: &[u8], to: &mut Vec<u8>) -> Result<(), SptpsError> {
         if kind >= HANDSHAKE {
             return Err(SptpsError::BadType(kind));
         }
         if self.outbound.key.is_none() {
             return Err(SptpsError::TooEarly);
         }
-        self.outbound.encode(kind, data)
+        self.outbound.append(kind, data, to)
     }
 
     /// Starts renewing the keys.

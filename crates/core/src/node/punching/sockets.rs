@@ -70,17 +70,15 @@ impl Node {
     pub(in crate::node) fn begin_trial(&mut self, peer: PeerId, target: UdpTarget) {
         let now = self.now;
         self.close_extra_sockets();
-        if self.punching.trials.len() >= TRIALS || !self.takes_port(now) {
-            return;
-        }
-        let socket = self.open_extra_socket(target.to.is_ipv4());
+        let free = self.punching.trials.len() < TRIALS && self.takes_port(now);
+        let socket = if free { self.open_extra_socket(target.to.is_ipv4()) } else { None };
         let Some(tunnel) = self.tunnel_mut(peer) else { return };
         match socket {
             Some(socket) => {
                 tunnel.lifetime.begin(now, UdpTarget { socket, ..target });
                 self.punching.trials.insert(socket, peer);
             }
-            None => tunnel.lifetime.give_up(now),
+            None => tunnel.lifetime.wait(now),
         }
     }
 

@@ -302,6 +302,7 @@ impl Net {
                 Output::PathMtu(to) => self.tell(who, Input::PathMtu { to, mtu: Some(1500) }),
                 Output::Event(event) => self.node(who).events.push(event),
                 Output::Publish(_)
+                | Output::Room { .. }
                 | Output::Resolve { .. }
                 | Output::Persist(_)
                 | Output::Redeem { .. }

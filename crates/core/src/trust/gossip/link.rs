@@ -26,6 +26,8 @@ pub(super) struct Link {
     pub(super) ours: Option<Session>,
     /// The one that the neighbour started.
     pub(super) theirs: Option<Session>,
+    /// When it was last told the time.
+    pub(super) told: Option<Instant>,
     waiting: VecDeque<Item>,
     flight: BTreeMap<u64, Flight>,
     is_up: bool,
@@ -42,7 +44,8 @@ struct Flight {
 
 impl Link {
     pub(super) const fn new(neighbour: Neighbour) -> Self {
-        Self { neighbour, ours: None, theirs: None, waiting: VecDeque::new(), flight: BTreeMap::new(), is_up: false }
+        let waiting = VecDeque::new();
+        Self { neighbour, ours: None, theirs: None, told: None, waiting, flight: BTreeMap::new(), is_up: false }
     }
 
     pub(super) fn connect(&mut self) {
@@ -54,6 +57,7 @@ impl Link {
         self.is_up = false;
         self.ours = None;
         self.theirs = None;
+        self.told = None;
         self.waiting = VecDeque::new();
         self.flight.clear();
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tinmesh_core::node::io::PathInfo;
+use tinmesh_core::node::io::{PathInfo, PathSizes};
 
 use super::{Line, Words};
 
@@ -17,6 +17,10 @@ pub struct PathLine {
     pub keepalive: u64,
     /// What was found out about that; `None`: it is not to be found out.
     pub lifetime: Option<Lifetime>,
+    /// What sizes pass.
+    pub sizes: PathSizes,
+    /// By how many seconds the node's clock is ahead of this machine's.
+    pub clock_ahead: Option<i64>,
 }
 
 /// How long a path may be silent.
@@ -34,22 +38,30 @@ impl From<&PathInfo> for PathLine {
     fn from(path: &PathInfo) -> Self {
         let lifetime =
             path.lifetime.map(|known| Lifetime { stood: known.stood, fell: known.fell, learning: known.learning });
-        Self { node: path.name.to_string(), direct: path.direct, keepalive: path.keepalive.as_secs(), lifetime }
+        let (node, direct, keepalive) = (path.name.to_string(), path.direct, path.keepalive.as_secs());
+        Self { node, direct, keepalive, lifetime, sizes: path.sizes, clock_ahead: path.clock_ahead }
     }
 }
 
 /// The words after the type: name, whether it is direct, seconds between keep-alives, `fixed` or what was found out, the
-/// longest silence that did no harm, the shortest that did or 0.
+/// longest silence that did no harm, the shortest that did or 0; the size that the system says, how often it fell, the size that
+/// was found, whether the system does not know that; how far the clock is ahead. `-`: not known.
 impl fmt::Display for PathLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.node, u8::from(self.direct), self.keepalive)?;
         match self.lifetime {
-            None => write!(f, " fixed 0 0"),
+            None => write!(f, " fixed 0 0")?,
             Some(Lifetime { stood, fell, learning }) => {
-                write!(f, " {} {stood} {}", if learning { "learning" } else { "learnt" }, fell.unwrap_or(0))
+                write!(f, " {} {stood} {}", if learning { "learning" } else { "learnt" }, fell.unwrap_or(0))?;
             }
         }
+        let PathSizes { told, narrowed, found, untold } = self.sizes;
+        write!(f, " {} {narrowed} {} {} {}", or_dash(told), or_dash(found), u8::from(untold), or_dash(self.clock_ahead))
     }
+}
+
+fn or_dash<T: ToString>(value: Option<T>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
 impl Line for PathLine {
@@ -62,7 +74,9 @@ impl Line for PathLine {
         let (stood, fell) = (words.number()?, words.number()?);
         let lifetime = Lifetime { stood, fell: Some(fell).filter(|&fell| fell != 0), learning: word == "learning" };
         let lifetime = Some(lifetime).filter(|_| word != "fixed");
-        Some(Self { node, direct, keepalive, lifetime })
+        let (told, narrowed, found) = (words.number_or_dash()?, words.number()?, words.number_or_dash()?);
+        let sizes = PathSizes { told, narrowed, found, untold: words.number::<u8>()? != 0 };
+        Some(Self { node, direct, keepalive, lifetime, sizes, clock_ahead: words.number_or_dash()? })
     }
 }
 
@@ -72,13 +86,17 @@ mod tests {
 
     #[test]
     fn lines_are_read_as_they_were_written() {
-        for text in ["bob 1 10 fixed 0 0", "bob 0 56 learnt 113 160", "bob 1 10 learning 0 0", "bob 1 120 learnt 240 0"]
-        {
+        for text in [
+            "bob 1 10 fixed 0 0 - 0 - 0 -",
+            "bob 0 56 learnt 113 160 1500 0 1500 0 0",
+            "bob 1 10 learning 0 0 1500 2 1400 1 -95",
+            "bob 1 120 learnt 240 0 1500 0 - 0 95",
+        ] {
             assert_eq!(PathLine::parse(text).unwrap().to_string(), text);
         }
-        let line = PathLine::parse("bob 1 7 learning 14 20 and more").unwrap();
+        let line = PathLine::parse("bob 1 7 learning 14 20 - 0 - 0 - and more").unwrap();
         assert_eq!(line.lifetime, Some(Lifetime { stood: 14, fell: Some(20), learning: true }));
-        for text in ["bob", "bob 1 7 learnt 14", "bob yes 7 learnt 14 20"] {
+        for text in ["bob", "bob 1 7 learnt 14", "bob yes 7 learnt 14 20 - 0 - 0 -", "bob 1 7 learnt 14 20"] {
             assert!(PathLine::parse(text).is_err(), "{text}");
         }
     }

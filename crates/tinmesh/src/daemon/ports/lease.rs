@@ -7,10 +7,12 @@
 //! ```
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use tinmesh_core::wire::mapped::Mapped;
 
+use crate::daemon::ports::Protocol;
 use crate::user::outside::Reach;
 
 /// Routers are not asked again faster than this.
@@ -42,6 +44,13 @@ pub struct Lease {
     pub outer: SocketAddr,
     /// How long it passes them on, from when it said so.
     pub term: Duration,
+}
+
+/// What a router grants for several ports.
+#[derive(Debug, Default)]
+pub(super) struct Together {
+    /// That of the first UDP port, until the first of them ends.
+    pub(super) lease: Option<Lease>,
 }
 
 /// How it stands with the routers of one family of addresses.
@@ -76,6 +85,19 @@ impl Lease {
     pub fn told(&self) -> Option<SocketAddr> {
         let usable = Reach::of(self.outer.ip()) == Reach::Everywhere && Mapped::default().with(self.outer).is_some();
         usable.then_some(self.outer)
+    }
+}
+
+impl Together {
+    /// Takes what was granted for another port. Without a UDP port nothing else is worth asking for.
+    pub(super) fn add(&mut self, protocol: Protocol, granted: Option<Lease>) -> ControlFlow<()> {
+        match (granted, &mut self.lease) {
+            (Some(lease), Some(first)) => first.term = first.term.min(lease.term),
+            (Some(lease), None) => self.lease = Some(lease).filter(|_| protocol == Protocol::Udp),
+            (None, _) if protocol == Protocol::Udp => return ControlFlow::Break(()),
+            (None, _) => {}
+        }
+        ControlFlow::Continue(())
     }
 }
 
@@ -184,6 +206,17 @@ mod tests {
             keeper.on_failed(now, |_| true);
         }
         assert_eq!(keeper.wait(now), RARELY);
+    }
+
+    #[test]
+    fn ports_that_are_granted_together_end_with_the_first() {
+        let mut granted = Together::default();
+        assert!(granted.add(Protocol::Tcp, Some(lease(9))).is_continue() && granted.lease.is_none());
+        assert!(granted.add(Protocol::Udp, Some(lease(7))).is_continue());
+        assert!(granted.add(Protocol::Tcp, None).is_continue(), "TCP is not missed");
+        assert!(granted.add(Protocol::Tcp, Some(lease(5))).is_continue());
+        assert!(granted.add(Protocol::Udp, None).is_break());
+        assert_eq!(granted.lease, Some(lease(5)));
     }
 
     #[test]

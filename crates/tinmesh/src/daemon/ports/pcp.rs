@@ -8,13 +8,13 @@ use crab_nat::{
     GATEWAY_PORT, GatewayAddress, InternetProtocol, PortMapping, PortMappingOptions, PortMappingType, TimeoutConfig,
     natpmp, pcp,
 };
-use tinmesh_os::{netlink, udp};
+use tinmesh_os::udp;
 use tokio::time::timeout;
 use tracing::debug;
 
 use crate::daemon::log::PROTOCOL;
-use crate::daemon::ports::lease::{By, Lease};
-use crate::daemon::ports::{Granted, Protocol, Work, lock};
+use crate::daemon::ports::lease::{By, Lease, Together};
+use crate::daemon::ports::{Granted, Protocol, Work, default_route, lock};
 
 /// A question is repeated twice: after so long, and twice that.
 const TIMES: TimeoutConfig =
@@ -30,29 +30,23 @@ struct Way {
 /// Asks for all that is wanted; `None`: the router does not pass the UDP port on.
 pub(super) async fn ask(work: &Work) -> Option<Lease> {
     let way = find()?;
-    let mut mapped: Option<Lease> = None;
+    let mut mapped = Together::default();
     for (protocol, port) in work.wanted(way.local) {
         let asked = timeout(work.settings.discover_wait, ask_for(work, way, protocol, port)).await;
-        match (asked.unwrap_or_else(|_| Err("no answer".to_owned())), &mut mapped) {
-            (Ok(lease), Some(first)) => first.term = first.term.min(lease.term),
-            (Ok(lease), None) => mapped = Some(lease).filter(|_| protocol == Protocol::Udp),
-            (Err(reason), _) => {
-                let router = IpAddr::from(way.gateway);
-                debug!(target: PROTOCOL, "[pcp] The router at {router} does not pass {protocol} port {port} on: {reason}");
-                if protocol == Protocol::Udp {
-                    break;
-                }
-            }
+        let asked = asked.unwrap_or_else(|_| Err("no answer".to_owned())).inspect_err(|reason| {
+            let router = IpAddr::from(way.gateway);
+            debug!(target: PROTOCOL, "[pcp] The router at {router} does not pass {protocol} port {port} on: {reason}");
+        });
+        if mapped.add(protocol, asked.ok()).is_break() {
+            break;
         }
     }
-    mapped
+    mapped.lease
 }
 
 /// The default route's next router.
 fn find() -> Option<Way> {
-    let routes = netlink::Link::open().and_then(|mut link| link.routes()).ok()?;
-    let gateways = routes.iter().filter(|route| route.destination.len == 0).filter_map(|route| route.gateway);
-    let gateway = gateways.filter(IpAddr::is_ipv4).min()?;
+    let gateway = default_route(IpAddr::is_ipv4)?.gateway?;
     let local = udp::local_address_towards(SocketAddr::new(gateway, GATEWAY_PORT)).ok()?;
     Some(Way { gateway: gateway.into(), local })
 }

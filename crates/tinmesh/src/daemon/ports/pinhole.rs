@@ -8,14 +8,14 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use tinmesh_core::wire::pcp::{Answer, LEN, Map};
-use tinmesh_os::{netlink, process, udp};
+use tinmesh_os::{process, udp};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 use tracing::debug;
 
 use crate::daemon::log::PROTOCOL;
-use crate::daemon::ports::lease::{By, Lease};
-use crate::daemon::ports::{Granted, Protocol, Work, lock};
+use crate::daemon::ports::lease::{By, Lease, Together};
+use crate::daemon::ports::{Granted, Protocol, Work, default_route, lock};
 use crate::user::outside::Reach;
 
 /// Where routers listen.
@@ -44,21 +44,17 @@ pub(super) struct Hole {
 /// Asks for all that is wanted; `None`: the router does not let packets for the UDP port in.
 pub(super) async fn ask(work: &Work) -> Option<Lease> {
     let way = find()?;
-    let mut opened: Option<Lease> = None;
+    let mut opened = Together::default();
     for (protocol, port) in work.wanted(IpAddr::V6(way.local)) {
-        match (ask_for(work, way, protocol, port).await, &mut opened) {
-            (Ok(lease), Some(first)) => first.term = first.term.min(lease.term),
-            (Ok(lease), None) => opened = Some(lease).filter(|_| protocol == Protocol::Udp),
-            (Err(reason), _) => {
-                let router = way.router;
-                debug!(target: PROTOCOL, "[pcp] The router at {router} does not let {protocol} port {port} in: {reason}");
-                if protocol == Protocol::Udp {
-                    break;
-                }
-            }
+        let asked = ask_for(work, way, protocol, port).await.inspect_err(|reason| {
+            let router = way.router;
+            debug!(target: PROTOCOL, "[pcp] The router at {router} does not let {protocol} port {port} in: {reason}");
+        });
+        if opened.add(protocol, asked.ok()).is_break() {
+            break;
         }
     }
-    opened
+    opened.lease
 }
 
 /// The address by which this machine speaks with the Internet.
@@ -70,12 +66,9 @@ pub(super) fn own_address() -> Option<IpAddr> {
 /// The default route's next router.
 fn find() -> Option<Way> {
     let Some(IpAddr::V6(local)) = own_address() else { return None };
-    let routes = netlink::Link::open().and_then(|mut link| link.routes()).ok()?;
-    let routers = routes.iter().filter(|route| route.destination.len == 0).filter_map(|route| match route.gateway? {
-        IpAddr::V6(router) => Some(SocketAddrV6::new(router, PORT, 0, route.interface?)),
-        IpAddr::V4(_) => None,
-    });
-    Some(Way { router: routers.min()?, local })
+    let route = default_route(IpAddr::is_ipv6)?;
+    let Some(IpAddr::V6(router)) = route.gateway else { return None };
+    Some(Way { router: SocketAddrV6::new(router, PORT, 0, route.interface?), local })
 }
 
 /// Gets or renews a port.

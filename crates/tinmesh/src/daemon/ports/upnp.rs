@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use igd_next::aio::Gateway;
 use igd_next::aio::tokio::{Tokio, search_gateway};
-use igd_next::{GatewayIpVersion, PortMappingProtocol, SearchOptions};
+use igd_next::{AddPortError, GatewayIpVersion, PortMappingProtocol, SearchOptions};
 use tinmesh_os::udp;
 use tracing::debug;
 
@@ -52,7 +52,13 @@ async fn find(work: &Work) -> Result<(Gateway<Tokio>, IpAddr), String> {
 
 async fn ask_for(work: &Work, gateway: &Gateway<Tokio>, protocol: Protocol, to: SocketAddr) -> bool {
     let port = to.port();
-    match gateway.add_port(protocol.into(), port, to, work.lease(), &work.description).await {
+    let add = |lease| gateway.add_port(protocol.into(), port, to, lease, &work.description);
+    let mut added = add(work.lease()).await;
+    if matches!(added, Err(AddPortError::OnlyPermanentLeasesSupported)) {
+        // It is asked again all the same, as it may have started anew, and keeps the port no longer than this daemon lives.
+        added = add(0).await;
+    }
+    match added {
         Ok(()) => {
             debug!(target: PROTOCOL, "[upnp] The router at {} passes {protocol} port {port} on", gateway.addr);
             remember(work, Port { gateway: gateway.clone(), protocol, port });

@@ -143,7 +143,7 @@ fn read_private(check: &mut Check<'_>, path: &Path) -> Option<Zeroizing<Vec<u8>>
             return None;
         }
     };
-    if status.mode() & 0o077 != 0 {
+    if keys::is_open(status.mode()) {
         check.report.warning(format_args!("unsafe file permissions on {}.", path.display()));
         if status.uid() != getuid().as_raw() {
             let program = check.tool.program;

@@ -167,8 +167,3 @@ pub(super) fn path_mtu(status: &Status) -> Check {
     let state = if *least < 1_280 { State::Note } else { State::Good };
     Check::new("path MTU", state, format!("{says} of IP packet in one datagram, found by probes"))
 }
-
-/// Whether errors of routers come back.
-pub(super) fn icmp() -> Check {
-    Check::new("ICMP", State::Unknown, "not checked, and not needed: sizes are found by probes".to_owned())
-}

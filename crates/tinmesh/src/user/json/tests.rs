@@ -25,7 +25,7 @@ const NODES: &str = "\
 ";
 const HINDRANCES: &str = "18 67 carol guessed 3 120\n18 67\n";
 const PORTS: &str = "18 68 ipv4 held PCP 192.168.1.1 11.0.0.1 port 655 1795352583 1\n18 68 ipv6 none 3\n18 68\n";
-const PATHS: &str = "18 69 bob 1 56 learnt 113 160\n18 69 carol 0 10 fixed 0 0\n18 69\n";
+const PATHS: &str = "18 69 bob 1 56 learnt 113 160 1500 0 1400 1 -3\n18 69 carol 0 10 fixed 0 0 - 0 - 0 -\n18 69\n";
 const SEEN: &str = "18 66 seen bob 203.0.113.9 port 4000\n18 66 asked 1 0\n18 66\n";
 const EDGES: &str = "\
 18 4 bob alice 10.0.0.1 port 655 10.0.0.2 port 655 700000c 1

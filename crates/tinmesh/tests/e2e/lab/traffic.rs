@@ -39,6 +39,17 @@ pub(crate) fn ping_many(from: &Namespace, to: &str, count: u32) -> u32 {
     received.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("ping says: {text}"))
 }
 
+/// Sends `count` echo requests 50 ms apart and returns how long the answers took, the quickest first.
+pub(crate) fn ping_times(from: &Namespace, to: &str, count: u32) -> Vec<Duration> {
+    let args = ["-n", "-i", "0.05", "-W", "2", "-c", &count.to_string(), to];
+    let output = from.command("ping").args(args).output().expect("ping is there");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let times = text.lines().filter_map(|line| line.split("time=").nth(1)?.strip_suffix(" ms")?.parse().ok());
+    let mut times: Vec<Duration> = times.map(|ms: f64| Duration::from_secs_f64(ms / 1000.0)).collect();
+    times.sort_unstable();
+    times
+}
+
 /// Sends an echo request of an IPv4 packet of `size` bytes that may not be cut.
 pub(crate) fn ping_whole(from: &Namespace, to: &str, size: usize) -> bool {
     let payload = (size - 28).to_string();

@@ -69,7 +69,7 @@ impl Node {
         let Stage::Firing { shots, rest, .. } = &attempt.stage else { return };
         let count = u16::try_from(shots.len() + rest.len()).unwrap_or(u16::MAX);
         let found = self.tunnel_mut(peer).and_then(|tunnel| tunnel.probing.asked.answer(mark));
-        let Some((target, _)) = found else { return };
+        let Some(target) = found else { return };
         self.open_extra_sockets(usize::from(count));
         let Some(attempt) = &mut self.punching.attempt else { return };
         attempt.guesses.seeks = false;

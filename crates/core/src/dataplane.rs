@@ -27,6 +27,7 @@ pub(crate) mod route;
 pub mod scratch;
 pub mod session;
 pub mod stats;
+pub mod steering;
 pub mod strangers;
 mod switch;
 mod transport;

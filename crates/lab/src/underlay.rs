@@ -113,7 +113,13 @@ impl UnderlayPlan {
     /// # Errors
     /// What the system says: it needs root and `ip`.
     pub fn plug(&mut self, namespace: &str, nat: Option<NatId>) -> io::Result<HostId> {
-        let options = DeviceOptions { path: None, name: Some(DEVICE.to_owned()), kind: Kind::Tun, offloads: false };
+        let options = DeviceOptions {
+            path: None,
+            name: Some(DEVICE.to_owned()),
+            kind: Kind::Tun,
+            offloads: false,
+            queues: false,
+        };
         let device = netns::within(namespace, || Device::open(&options))?;
         let host = self.state.net.attach();
         self.state.net.settle_in(host, nat);

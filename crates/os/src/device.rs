@@ -60,6 +60,8 @@ pub struct DeviceOptions {
     pub kind: Kind,
     /// Whether to ask the kernel for large packets (see [`Offloads`]).
     pub offloads: bool,
+    /// Whether to ask for [more queues](Device::another_queue) than one.
+    pub queues: bool,
 }
 
 /// Length of the header of a device with offloads, in bytes (virtio 1.2, 5.1.6).
@@ -74,6 +76,8 @@ pub struct Offloads {
     pub udp: bool,
 }
 
+/// How a device node is opened.
+const OPEN: OFlags = OFlags::RDWR.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 /// Frames that are skipped before others than the device get their turn.
 const SKIPS: usize = 64;
 
@@ -84,18 +88,35 @@ pub struct Device {
     name: String,
     kind: Kind,
     offloads: Option<Offloads>,
+    /// The device node, if there can be more queues.
+    node: Option<PathBuf>,
 }
 
 impl Device {
     /// Makes the interface. It is neither up nor has it an address.
     pub fn open(options: &DeviceOptions) -> io::Result<Self> {
         let path = options.path.as_deref().unwrap_or_else(|| Path::new("/dev/net/tun"));
-        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let fd = rustix::fs::open(path, flags, Mode::empty())?;
-        let wanted = options.name.as_deref().unwrap_or("");
-        let name = set_interface(&fd, wanted, options.kind, options.offloads)?;
+        let fd = rustix::fs::open(path, OPEN, Mode::empty())?;
+        let name = options.name.as_deref().unwrap_or("");
+        let interface = Interface { name, kind: options.kind, header: options.offloads };
+        let (name, several) = interface.attach_first(&fd, options.queues)?;
         let offloads = if options.offloads { Some(set_offloads(&fd)) } else { None };
-        Ok(Self { port: Port::File { fd, ends: false }, name, kind: options.kind, offloads })
+        let node = several.then(|| path.to_owned());
+        Ok(Self { port: Port::File { fd, ends: false }, name, kind: options.kind, offloads, node })
+    }
+
+    /// Another queue of the same interface; `None` if this device has one only. The kernel gives a flow to one of the queues,
+    /// always the same: that to which packets of its other direction were written last.
+    ///
+    /// # Errors
+    /// If the system refuses more queues.
+    pub fn another_queue(&self) -> io::Result<Option<Self>> {
+        let Some(node) = &self.node else { return Ok(None) };
+        let fd = rustix::fs::open(node, OPEN, Mode::empty())?;
+        let header = self.offloads.is_some();
+        Interface { name: &self.name, kind: self.kind, header }.attach(&fd, libc::IFF_MULTI_QUEUE)?;
+        let port = Port::File { fd, ends: false };
+        Ok(Some(Self { port, name: self.name.clone(), kind: self.kind, offloads: self.offloads, node: None }))
     }
 
     /// Takes part in the network of the interface called `name`, which exists.
@@ -103,25 +124,25 @@ impl Device {
         let port = Port::Packets(PacketSocket::open(name)?);
         // What comes is large in any case; of what goes, the oldest kernels know this.
         let offloads = Some(Offloads { udp: false });
-        Ok(Self { port, name: name.to_owned(), kind: Kind::Wire, offloads })
+        Ok(Self { port, name: name.to_owned(), kind: Kind::Wire, offloads, node: None })
     }
 
     /// Joins a multicast group as if it was a wire; datagrams get no further than `ttl` routers minus one.
     pub fn in_group(group: SocketAddr, ttl: u8) -> io::Result<Self> {
         let port = Port::Group(Multicast::join(group, ttl)?);
-        Ok(Self { port, name: group.to_string(), kind: Kind::Wire, offloads: None })
+        Ok(Self { port, name: group.to_string(), kind: Kind::Wire, offloads: None, node: None })
     }
 
     /// Waits at the UNIX socket `path` for a User Mode Linux machine.
     pub fn for_machine(path: &Path) -> io::Result<Self> {
         let port = Port::Machine(Uml::listen(path)?);
-        Ok(Self { port, name: path.display().to_string(), kind: Kind::Tap, offloads: None })
+        Ok(Self { port, name: path.display().to_string(), kind: Kind::Tap, offloads: None, node: None })
     }
 
     /// Plugs into the VDE switch whose directory or socket is `path`.
     pub fn in_switch(path: &Path, options: &VdeOptions) -> io::Result<Self> {
         let port = Port::Plug(Vde::plug(path, options)?);
-        Ok(Self { port, name: path.display().to_string(), kind: Kind::Tap, offloads: None })
+        Ok(Self { port, name: path.display().to_string(), kind: Kind::Tap, offloads: None, node: None })
     }
 
     /// Takes over a device that was passed to this process as descriptor number `fd`.
@@ -145,7 +166,7 @@ impl Device {
     fn adopt(fd: OwnedFd, name: String) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&fd, true)?;
         let ends = !matches!(rustix::net::sockopt::socket_type(&fd), Ok(SocketType::DGRAM));
-        Ok(Self { port: Port::File { fd, ends }, name, kind: Kind::Tun, offloads: None })
+        Ok(Self { port: Port::File { fd, ends }, name, kind: Kind::Tun, offloads: None, node: None })
     }
 
     /// What it carries; what somebody else opened carries packets.
@@ -222,27 +243,77 @@ pub fn is_final(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::UnexpectedEof || error.raw_os_error().is_some_and(|code| gone.contains(&code))
 }
 
-/// Turns an open `/dev/net/tun` into an interface; returns the name that it got.
-fn set_interface(fd: &OwnedFd, name: &str, kind: Kind, offloads: bool) -> io::Result<String> {
-    let mode = match kind {
-        Kind::Tun => libc::IFF_TUN,
-        Kind::Tap | Kind::Wire => libc::IFF_TAP,
-    };
-    let header = if offloads { libc::IFF_VNET_HDR } else { 0 };
-    let flags = libc::c_short::try_from(mode | libc::IFF_NO_PI | header).expect("all flags are below 0x8000");
-    let mut request = empty_request();
-    request.ifr_ifru.ifru_flags = flags;
-    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes().take(NAME_LEN)) {
-        *to = from.cast_signed();
+/// What an open device node is to become a queue of.
+struct Interface<'a> {
+    /// Empty: the kernel chooses one.
+    name: &'a str,
+    kind: Kind,
+    /// Whether packets have a [`VNET_HEADER`].
+    header: bool,
+}
+
+impl Interface<'_> {
+    /// Makes `fd` the first queue; returns the name of the interface, and whether it can have more.
+    fn attach_first(&self, fd: &OwnedFd, several: bool) -> io::Result<(String, bool)> {
+        let is = |error: &io::Error, code| error.raw_os_error() == Some(code);
+        if several {
+            match self.attach(fd, libc::IFF_MULTI_QUEUE | libc::IFF_TUN_EXCL) {
+                Err(error) if is(&error, libc::EBUSY) => {}
+                result => return Ok((result?, true)),
+            }
+        }
+        // Who made it before decided how many queues it has.
+        match self.attach(fd, 0) {
+            // Nothing keeps two programs from having queues of one interface.
+            Err(error) if is(&error, libc::EINVAL) && self.is_running() => {
+                Err(io::Error::from_raw_os_error(libc::EBUSY))
+            }
+            Err(error) if is(&error, libc::EINVAL) => {
+                self.attach(fd, libc::IFF_MULTI_QUEUE).map(|name| (name, true)).map_err(|_| error)
+            }
+            result => result.map(|name| (name, false)),
+        }
     }
-    // SAFETY: TUNSETIFF reads and writes one `ifreq`, which lives through the call.
-    let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
-    if result < 0 {
-        return Err(io::Error::last_os_error());
+
+    /// Whether it is up, and some program has it open.
+    fn is_running(&self) -> bool {
+        let Ok(socket) = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None) else {
+            return false;
+        };
+        let mut request = self.request();
+        // SAFETY: SIOCGIFFLAGS reads and writes one `ifreq`, which lives through the call.
+        let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS, &raw mut request) };
+        // SAFETY: the call succeeded, so the kernel has filled in this member of the union; it is a plain number anyway.
+        result == 0 && libc::c_int::from(unsafe { request.ifr_ifru.ifru_flags }) & libc::IFF_RUNNING != 0
     }
-    let given: Vec<u8> =
-        request.ifr_name.iter().map(|byte| byte.cast_unsigned()).take_while(|byte| *byte != 0).collect();
-    Ok(String::from_utf8_lossy(&given).into_owned())
+
+    fn request(&self) -> libc::ifreq {
+        let mut request = empty_request();
+        for (to, from) in request.ifr_name.iter_mut().zip(self.name.bytes().take(NAME_LEN)) {
+            *to = from.cast_signed();
+        }
+        request
+    }
+
+    /// Makes `fd` a queue, and the interface if there is none; returns the name that it got.
+    fn attach(&self, fd: &OwnedFd, queues: libc::c_int) -> io::Result<String> {
+        let mode = match self.kind {
+            Kind::Tun => libc::IFF_TUN,
+            Kind::Tap | Kind::Wire => libc::IFF_TAP,
+        };
+        let header = if self.header { libc::IFF_VNET_HDR } else { 0 };
+        let mut request = self.request();
+        // The highest of these flags is the sign of the number.
+        request.ifr_ifru.ifru_flags = (mode | libc::IFF_NO_PI | header | queues) as libc::c_short;
+        // SAFETY: TUNSETIFF reads and writes one `ifreq`, which lives through the call.
+        let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
+        if result < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let given: Vec<u8> =
+            request.ifr_name.iter().map(|byte| byte.cast_unsigned()).take_while(|byte| *byte != 0).collect();
+        Ok(String::from_utf8_lossy(&given).into_owned())
+    }
 }
 
 /// Asks for as much as the kernel knows; the header is there in any case.

@@ -26,7 +26,8 @@ pub(crate) fn in_namespace(lo_mtu: u32, test: impl FnOnce() + Send + 'static) {
 
 /// A new interface.
 pub(crate) fn open(name: &str, kind: Kind) -> Device {
-    Device::open(&DeviceOptions { path: None, name: Some(name.to_owned()), kind, offloads: false }).unwrap()
+    Device::open(&DeviceOptions { path: None, name: Some(name.to_owned()), kind, offloads: false, queues: false })
+        .unwrap()
 }
 
 /// Waits until there is something to read; fails after five seconds.

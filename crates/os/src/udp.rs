@@ -56,8 +56,23 @@ pub struct UdpSocket {
 impl UdpSocket {
     /// Binds a socket to `address`; port 0: any free one. IPv6 sockets take IPv6 only.
     pub fn bind(address: SocketAddr, options: &UdpOptions) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
         // No SO_REUSEADDR: with it any user could bind the same port as well and get our datagrams.
+        Self::bind_as(open_for(address)?, address, options)
+    }
+
+    /// Binds another socket to the address of this one. The kernel gives all datagrams of one sender to the same of them.
+    ///
+    /// From then on, other programs of the same user, too, could bind the same port as this does; others can not.
+    pub fn bind_beside(&self, options: &UdpOptions) -> io::Result<Self> {
+        let address = self.local_addr()?;
+        let beside = open_for(address)?;
+        // Only now: who binds first finds out whether the port is free.
+        self.socket.set_reuse_port(true)?;
+        beside.set_reuse_port(true)?;
+        Self::bind_as(beside, address, options)
+    }
+
+    fn bind_as(socket: Socket, address: SocketAddr, options: &UdpOptions) -> io::Result<Self> {
         socket.set_broadcast(true)?;
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
@@ -198,6 +213,10 @@ impl AsFd for UdpSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+fn open_for(address: SocketAddr) -> io::Result<Socket> {
+    Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking(), Some(Protocol::UDP))
 }
 
 fn configure(socket: &Socket, options: &UdpOptions) -> io::Result<()> {

@@ -304,7 +304,7 @@ impl Startup<'_> {
         let (captured, shown) = sync_channel(CAPTURE_QUEUE);
         let shared = Arc::new(Shared {
             fib: ArcSwap::new(fib),
-            sockets: opened.sockets,
+            lanes: opened.lanes,
             extra,
             link: opened.link,
             drops: DropReason::ALL.iter().map(|_| Default::default()).collect(),
@@ -316,7 +316,11 @@ impl Startup<'_> {
             control: waker,
         });
         let (words, heard) = sync_channel(PUNT_QUEUE);
-        let worker = Worker::start(Arc::clone(&shared), words, &lifeline)?;
+        let workers: Vec<Worker> = (0..shared.lanes.len())
+            .map(|number| Worker::start(Arc::clone(&shared), number, words.clone(), &lifeline))
+            .collect::<Result<_, _>>()?;
+        // The workers' ends are the only ones: they tell when all are gone.
+        drop(words);
         info!(target: NOTICE, "Ready");
         self.log.cut_umbilical();
         let mut control_loop = ControlLoop {
@@ -343,7 +347,7 @@ impl Startup<'_> {
             log: self.log.clone(),
             service,
             ports,
-            pulses: vec![worker.pulse()],
+            pulses: workers.iter().map(Worker::pulse).collect(),
             times: Times::default(),
             sampler: Default::default(),
             drops: Default::default(),
@@ -352,7 +356,7 @@ impl Startup<'_> {
         };
         let result = control_loop.run().context("the daemon cannot go on");
         shared.stop.store(true, Relaxed);
-        worker.join();
+        workers.into_iter().for_each(Worker::join);
         control_loop.scripts.finish(FAREWELL);
         if let Some(ports) = control_loop.ports.take() {
             ports.finish();

@@ -23,6 +23,8 @@ const BLOCK: u64 = 32;
 const NUMBERS: u64 = 1 << 32;
 /// A jump this far ahead cannot be told from a step back.
 const LONGEST_JUMP: u32 = 1 << 31;
+/// Numbers by which a datagram may be late that one of several threads has sealed: some batches of each.
+const LATE: u32 = 1_024;
 
 /// Which numbers were accepted, within a window that follows the highest of them.
 ///
@@ -32,7 +34,7 @@ pub struct ReplayWindow {
     slots: Box<[AtomicU64]>,
     next: AtomicU64,
     far: AtomicU32,
-    width: u32,
+    width: AtomicU32,
     patience: AtomicU32,
 }
 
@@ -58,7 +60,7 @@ impl ReplayWindow {
     /// A window of `bytes` bytes of bitmap (0: everything is accepted) that takes all numbers below `next` as seen.
     pub fn new(bytes: u16, next: u64) -> Self {
         let width = u32::from(bytes) * 8;
-        let count = (u64::from(width).div_ceil(BLOCK) + 1).next_power_of_two();
+        let count = (u64::from(width.max(LATE)).div_ceil(BLOCK) + 1).next_power_of_two();
         let last = next / BLOCK;
         let seen_of = |block: u64| if block == last { (1 << (next % BLOCK)) - 1 } else { u64::from(u32::MAX) };
         let slot = |index: u64| {
@@ -69,7 +71,7 @@ impl ReplayWindow {
             slots: (0..count).map(slot).collect(),
             next: AtomicU64::new(next),
             far: AtomicU32::new(0),
-            width,
+            width: AtomicU32::new(width),
             patience: AtomicU32::new(u32::from(bytes) / 4),
         }
     }
@@ -77,6 +79,14 @@ impl ReplayWindow {
     /// From now on a number far ahead is taken at once, as others do (RFC 6479): only whoever has the key can use one.
     pub fn believe_jumps(&self) {
         self.patience.store(0, Relaxed);
+    }
+
+    /// From now on a number may be late by [`LATE`] at least: several threads of the peer seal and send.
+    pub fn expect_threads(&self) {
+        // A window of no width lets everything in.
+        if self.width.load(Relaxed) > 0 {
+            self.width.fetch_max(LATE, Relaxed);
+        }
     }
 
     /// The number after the highest accepted one.
@@ -101,7 +111,7 @@ impl ReplayWindow {
         if full >= first + NUMBERS {
             return Err(Refusal::FarAhead);
         }
-        if self.width > 0 {
+        if self.width.load(Relaxed) > 0 {
             let marked = self.slot(full).fetch_update(Relaxed, Relaxed, |slot| marked(slot, full));
             marked.map_err(|_| Refusal::Seen)?;
         }
@@ -119,25 +129,26 @@ impl ReplayWindow {
             Place::FarAhead(_) if self.far.load(Relaxed) < self.patience.load(Relaxed) => return false,
             Place::Window(full) | Place::FarAhead(Some(full)) => full,
         };
-        full < first + NUMBERS && (self.width == 0 || marked(self.slot(full).load(Relaxed), full).is_some())
+        full < first + NUMBERS
+            && (self.width.load(Relaxed) == 0 || marked(self.slot(full).load(Relaxed), full).is_some())
     }
 
     /// tinc compares the low 32 bits as plain numbers, also near the wrap.
     fn place(&self, number: u32) -> Place {
-        let next = self.next();
+        let (next, width) = (self.next(), self.width.load(Relaxed));
         let low = next as u32;
         let ahead = number.wrapping_sub(low);
-        if self.width == 0 {
+        if width == 0 {
             let behind = number < low;
             return Place::Window(if behind { next - u64::from(low - number) } else { next + u64::from(ahead) });
         }
-        if ahead != 0 && number >= low.wrapping_add(self.width) {
+        if ahead != 0 && number >= low.wrapping_add(width) {
             return Place::FarAhead((ahead < LONGEST_JUMP).then_some(next + u64::from(ahead)));
         }
         if number >= low {
             return Place::Window(next + u64::from(ahead));
         }
-        if low - number > self.width { Place::TooOld } else { Place::Window(next - u64::from(low - number)) }
+        if low - number > width { Place::TooOld } else { Place::Window(next - u64::from(low - number)) }
     }
 
     fn slot(&self, full: u64) -> &AtomicU64 {
@@ -177,6 +188,19 @@ mod tests {
         assert!(window.would_accept(1_000, 0));
         assert_eq!(window.accept(1_000, 0), Ok(1_000));
         assert_eq!((window.accept(1_000, 0), window.accept(1, 0)), (Err(Refusal::Seen), Err(Refusal::TooOld)));
+    }
+
+    #[test]
+    fn what_several_threads_send_may_be_late() {
+        for bytes in [1, 16] {
+            let window = ReplayWindow::new(bytes, 0);
+            window.believe_jumps();
+            assert_eq!(window.accept(1_100, 0), Ok(1_100));
+            assert_eq!(window.accept(600, 0), Err(Refusal::TooOld));
+            window.expect_threads();
+            assert_eq!((window.accept(600, 0), window.accept(600, 0)), (Ok(600), Err(Refusal::Seen)));
+            assert_eq!((window.accept(77, 0), window.accept(76, 0)), (Ok(77), Err(Refusal::TooOld)));
+        }
     }
 
     #[test]

@@ -115,9 +115,11 @@ impl Session {
         }
     }
 
-    /// The peer may send many datagrams that do not arrive: the next one that does counts at once.
-    pub(crate) fn believe_jumps(&self) {
+    /// The peer is tinmesh. It may send many datagrams that do not arrive: the next one that does counts at once. And
+    /// several of its threads may seal, so that some come late.
+    pub(crate) fn suit_tinmesh(&self) {
         self.numbers.window.believe_jumps();
+        self.numbers.window.expect_threads();
     }
 
     /// The session after our ACK, with new keys for `suite`: it opens what came under either key, and seals with the new one

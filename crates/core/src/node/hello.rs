@@ -108,7 +108,7 @@ impl Node {
             Keying::Absent | Keying::Waiting { .. } => {}
         }
         if let Some(session) = self.tunnel(peer).and_then(Tunnel::session).filter(|_| features.has(Feature::Punch)) {
-            session.believe_jumps();
+            session.suit_tinmesh();
         }
         if let Some(name) = self.name_of(peer) {
             self.event(Event::Note(format!("{name} and this node agreed on: {features}")));

@@ -47,6 +47,9 @@ const SETTLED: Duration = Duration::from_millis(1_500);
 const JUDGED: Duration = Duration::from_secs(5);
 /// TCP must carry so many tenths of what datagrams did.
 const WORTH: u64 = 12;
+/// Bytes a second that datagrams carry above which losses are those of a machine or a network that is full: a limit for UDP
+/// alone is lower, and TCP, which is sealed and copied by one thread, hardly carries more.
+const PLENTY: u64 = 25_000_000;
 /// After so long on TCP datagrams are tried again, and for how long they are on trial.
 const RETRY: Duration = Duration::from_secs(30);
 const TRIAL: Duration = Duration::from_secs(5);
@@ -234,7 +237,11 @@ impl Health {
         }
         // What came before the losses began must not count.
         let latest = self.samples.iter().rev().nth(1).copied().unwrap_or(last);
-        let before = if on_trial { None } else { Some(rate(latest, last)) };
+        let carried = rate(latest, last);
+        if carried >= PLENTY {
+            return Verdict::Well;
+        }
+        let before = if on_trial { None } else { Some(carried) };
         self.change(Way::Tcp { since: last.at, before })
     }
 
@@ -343,6 +350,13 @@ mod tests {
         bench.run(60, 1_000, 1_000, 900);
 
         assert!(matches!(bench.changes[1..], [(50_000..=110_000, false)]), "{:?}", bench.changes);
+    }
+
+    #[test]
+    fn a_path_that_carries_plenty_is_not_left_for_its_losses() {
+        let mut bench = Bench::new();
+        bench.run(30, 100_000, 60_000, 50_000);
+        assert_eq!(bench.changes, []);
     }
 
     #[test]

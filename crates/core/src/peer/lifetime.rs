@@ -53,6 +53,8 @@ pub struct Lifetime {
     fell: Option<u64>,
     /// How often the one that is tried now did.
     misses: u8,
+    /// Whether the shortest that did is tried once more, as routers are replaced by better ones too.
+    again: bool,
     /// Since when the path works.
     since: Option<Instant>,
     /// No trial before.
@@ -196,6 +198,7 @@ impl Lifetime {
     fn next(&self) -> Option<u64> {
         match self.fell {
             None => STEPS.into_iter().find(|&step| step > self.stood),
+            Some(fell) if self.again => Some(fell),
             Some(fell) if self.stood > 0 && 2 * fell > 3 * self.stood => Some((self.stood * fell).isqrt()),
             Some(_) => None,
         }
@@ -267,8 +270,10 @@ impl Lifetime {
     }
 
     fn on_stood(&mut self, now: Instant, seconds: u64) -> Step {
+        let known = seconds <= self.stood;
         self.stood = self.stood.max(seconds);
         self.fell = self.fell.filter(|&fell| fell > self.stood);
+        self.again = known && self.fell.is_some();
         self.misses = 0;
         self.go_on(now, Stage::Warming)
     }
@@ -276,7 +281,7 @@ impl Lifetime {
     fn on_missed(&mut self, now: Instant, seconds: u64) -> Step {
         self.misses += 1;
         if self.misses >= MISSES {
-            self.misses = 0;
+            (self.misses, self.again) = (0, false);
             if seconds <= self.stood {
                 // It stood before: the network has changed.
                 (self.stood, self.fell) = (0, None);
@@ -411,6 +416,16 @@ mod tests {
         assert_eq!(path.run(0..2_000).interval(2_000), 120);
         path.forgets = 30;
         assert_eq!(path.run(2_000..6_500).interval(6_500), 14);
+    }
+
+    #[test]
+    fn a_router_that_was_replaced_by_a_better_one_is_found_out_too() {
+        let mut path = Path::new(30, u64::MAX);
+        assert_eq!(path.run(0..2_000).interval(2_000), 14);
+        assert_eq!(path.run(2_000..9_000).interval(9_000), 14, "what fell falls again");
+        assert!(!path.lifetime.known().learning && path.asked < 60, "{}", path.asked);
+        path.forgets = 300;
+        assert_eq!(path.run(9_000..14_000).interval(14_000), 120);
     }
 
     #[test]

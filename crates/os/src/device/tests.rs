@@ -114,6 +114,7 @@ fn the_kernel_names_what_has_no_name_and_counts_for_percent_d() {
             name: name.map(str::to_owned),
             kind,
             offloads: false,
+            queues: false,
         };
         let open = |name, kind| Device::open(&options(name, kind)).unwrap();
         let devices = [open(None, Kind::Tun), open(None, Kind::Tap), open(Some("vpn%d"), Kind::Tun)];
@@ -142,15 +143,22 @@ fn an_interface_vanishes_with_its_device() {
 #[test]
 fn a_name_that_is_taken_is_an_error() {
     in_namespace(65_536, || {
-        let options = DeviceOptions { path: None, name: Some("mesh0".to_owned()), kind: Kind::Tun, offloads: false };
+        let options = DeviceOptions { queues: false, ..several("mesh0") };
         let _first = Device::open(&options).unwrap();
         assert_eq!(Device::open(&options).unwrap_err().kind(), ErrorKind::ResourceBusy);
+        assert_eq!(Device::open(&several("mesh0")).unwrap_err().kind(), ErrorKind::ResourceBusy);
     });
 }
 
 #[test]
 fn a_missing_device_node_is_an_error() {
-    let options = DeviceOptions { path: Some("/nonexistent/tun".into()), name: None, kind: Kind::Tun, offloads: false };
+    let options = DeviceOptions {
+        path: Some("/nonexistent/tun".into()),
+        name: None,
+        kind: Kind::Tun,
+        offloads: false,
+        queues: false,
+    };
     assert_eq!(Device::open(&options).unwrap_err().kind(), ErrorKind::NotFound);
 }
 
@@ -299,6 +307,67 @@ fn members_of_a_group_hear_each_other_and_not_themselves() {
             let len = member.recv(&mut space).unwrap();
             assert_eq!(&space[..len], heard);
             assert_eq!(member.recv(&mut space).unwrap_err().kind(), ErrorKind::WouldBlock);
+        }
+    });
+}
+
+fn several(name: &str) -> DeviceOptions {
+    DeviceOptions { path: None, name: Some(name.to_owned()), kind: Kind::Tun, offloads: false, queues: true }
+}
+
+#[test]
+fn an_interface_with_several_queues_is_not_shared_with_another_program() {
+    in_namespace(65_536, || {
+        let first = Device::open(&several("mesh0")).unwrap();
+        let second = first.another_queue().unwrap().expect("there can be more queues");
+        assert_eq!(second.name(), "mesh0");
+        Link::open().unwrap().set_up("mesh0", None).unwrap();
+
+        for options in [several("mesh0"), DeviceOptions { queues: false, ..several("mesh0") }] {
+            assert_eq!(Device::open(&options).unwrap_err().kind(), ErrorKind::ResourceBusy);
+        }
+    });
+}
+
+#[test]
+fn an_interface_that_was_there_before_keeps_its_number_of_queues() {
+    in_namespace(65_536, || {
+        for queues in [false, true] {
+            let made = Device::open(&DeviceOptions { queues, ..several("mesh0") }).unwrap();
+            // SAFETY: TUNSETPERSIST takes a number, no pointer.
+            assert_eq!(unsafe { libc::ioctl(made.as_fd().as_raw_fd(), libc::TUNSETPERSIST, 1) }, 0);
+            drop(made);
+
+            for wanted in [false, true] {
+                let device = Device::open(&DeviceOptions { queues: wanted, ..several("mesh0") }).unwrap();
+                assert_eq!(device.another_queue().unwrap().is_some(), queues);
+            }
+
+            let made = Device::open(&DeviceOptions { queues, ..several("mesh0") }).unwrap();
+            // SAFETY: as above.
+            assert_eq!(unsafe { libc::ioctl(made.as_fd().as_raw_fd(), libc::TUNSETPERSIST, 0) }, 0);
+        }
+    });
+}
+
+#[test]
+fn a_flow_stays_in_the_queue_to_which_its_answers_are_written() {
+    in_namespace(65_536, || {
+        let first = Device::open(&several("mesh0")).unwrap();
+        let second = first.another_queue().unwrap().unwrap();
+        let mut link = Link::open().unwrap();
+        link.add_address("mesh0", "10.9.0.1".parse().unwrap(), 24).unwrap();
+        link.set_up("mesh0", Some(1_400)).unwrap();
+        for _ in 0..4 {
+            let socket = UdpSocket::bind("10.9.0.1:0").unwrap();
+            for queue in [&second, &first] {
+                // Port 7 of 10.9.0.2 is the other end of this flow.
+                queue.send(&datagram_to_10_9_0_1(socket.local_addr().unwrap().port(), b"in")).unwrap();
+                for _ in 0..3 {
+                    socket.send_to(b"out", "10.9.0.2:7").unwrap();
+                    assert_eq!(next_ipv4(queue)[28..], *b"out");
+                }
+            }
         }
     });
 }

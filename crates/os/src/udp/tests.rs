@@ -275,6 +275,38 @@ fn the_way_to_an_address_has_an_mtu_and_a_local_address() {
 }
 
 #[test]
+fn sockets_of_one_port_divide_the_senders_and_keep_others_out() {
+    in_namespace(65_536, || {
+        let options = UdpOptions::default();
+        let first = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+        let to = first.local_addr().unwrap();
+        let second = first.bind_beside(&options).unwrap();
+        assert_eq!(second.local_addr().unwrap(), to);
+        assert_eq!(UdpSocket::bind(to, &options).unwrap_err().kind(), ErrorKind::AddrInUse);
+
+        let mut of = [0, 0];
+        for _ in 0..64 {
+            let sender = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+            for text in [b"one", b"two"] {
+                sender.send_to(text, to).unwrap();
+            }
+            let mut inbox = Inbox::new();
+            let got = [&first, &second].map(|socket| {
+                let mut texts = Vec::new();
+                while socket.receive(&mut inbox).is_ok() {
+                    texts.extend(inbox.datagrams().map(|(_, text)| text.to_vec()));
+                }
+                texts
+            });
+            let at = got.iter().position(|texts| !texts.is_empty()).expect("a socket got something");
+            assert_eq!((got[at].concat().as_slice(), got[1 - at].len()), (&b"onetwo"[..], 0));
+            of[at] += 1;
+        }
+        assert!(of.iter().all(|senders| *senders > 8), "{of:?}");
+    });
+}
+
+#[test]
 fn mapped_sources_are_told_as_ipv4() {
     let mapped = "[::ffff:192.0.2.1]:655".parse().unwrap();
     let (name, _) = name::Name::encode(mapped);

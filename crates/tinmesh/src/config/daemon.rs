@@ -1,6 +1,7 @@
 //! What the daemon around the node uses: device, interface, sockets, scripts (spec: configuration 4, 4.1).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use crate::files;
 const SEND_BUFFER: u32 = 1 << 20;
 /// What waits in it delays all that comes after: at 5 Gbit/s, a full one by less than a millisecond.
 const RECEIVE_BUFFER: u32 = 256 << 10;
+/// Each has descriptors and memory of its own.
+const MAX_WORKERS: usize = 64;
 const DEFAULT_INVITATION_EXPIRE: u64 = 604_800;
 
 /// How much the daemon takes rights away from itself.
@@ -77,6 +80,8 @@ pub struct DaemonSettings {
     pub interface: Option<String>,
     /// Variables `DeviceOffload`, `SendOffload`, `ReceiveOffload`.
     pub offloads: Offloads,
+    /// Variable `Workers`: threads that carry packets; `None`: as many as suit the machine.
+    pub workers: Option<NonZeroUsize>,
     /// Variable `DeviceStandby`.
     pub device_standby: bool,
     /// Variable `Ifconfig`.
@@ -168,6 +173,7 @@ pub(super) fn settings(reader: &mut Reader<'_>) -> Result<DaemonSettings, Config
             send: reader.bool("SendOffload").unwrap_or(true),
             receive: reader.bool("ReceiveOffload").unwrap_or(true),
         },
+        workers: workers(reader)?,
         device_standby: reader.bool("DeviceStandby").unwrap_or(false),
         ifconfig: reader.all("Ifconfig").map(interface_address).collect::<Result<_, _>>()?,
         routes: reader.all("Route").map(route).collect::<Result<_, _>>()?,
@@ -252,6 +258,13 @@ fn interface_mtu(reader: &mut Reader<'_>) -> Result<Option<u32>, ConfigError> {
     }
     let right = "it is a number from 576 to 65535".to_owned();
     Err(reader.invalid("InterfaceMTU", "Invalid InterfaceMTU!".to_owned(), right))
+}
+
+fn workers(reader: &mut Reader<'_>) -> Result<Option<NonZeroUsize>, ConfigError> {
+    let Some(count) = reader.count("Workers")? else { return Ok(None) };
+    let workers = NonZeroUsize::new(count as usize).filter(|workers| workers.get() <= MAX_WORKERS);
+    let right = || format!("it is a number from 1 to {MAX_WORKERS}");
+    workers.map(Some).ok_or_else(|| reader.invalid("Workers", "Invalid Workers!".to_owned(), right()))
 }
 
 /// The addresses of all values of a variable.

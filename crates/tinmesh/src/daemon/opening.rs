@@ -2,6 +2,7 @@
 //! datagrams 21, routing 2).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
 
 use anyhow::{Context, Result, bail};
 use rustix::io::Errno;
@@ -12,7 +13,7 @@ use tracing::{debug, info, warn};
 
 use crate::config::{DaemonSettings, DeviceType, Listen};
 use crate::daemon::log::CONNECTIONS;
-use crate::daemon::shared::Link;
+use crate::daemon::shared::{Lane, Link};
 use crate::files;
 use crate::paths::Paths;
 
@@ -20,6 +21,15 @@ use crate::paths::Paths;
 const MAX_SOCKETS: usize = 8;
 /// Attempts to find a port that is free for both TCP and UDP.
 const PORT_ATTEMPTS: usize = 20;
+
+/// Workers, at most, if nobody says how many.
+const WORKERS: usize = 4;
+
+/// As many workers as suit the machine: the programs whose packets they carry need processors, too.
+fn suitable_workers() -> NonZeroUsize {
+    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    NonZeroUsize::new((processors / 2).min(WORKERS)).unwrap_or(NonZeroUsize::MIN)
+}
 
 /// What the daemon has open before it gives up rights.
 pub struct Opened {
@@ -31,8 +41,8 @@ pub struct Opened {
     pub interface: String,
     /// Listening TCP sockets.
     pub listeners: Vec<TcpListener>,
-    /// UDP sockets, by index.
-    pub sockets: Vec<UdpSocket>,
+    /// UDP sockets, by index, and queues of the device, for each worker.
+    pub lanes: Vec<Lane>,
     /// Their local addresses.
     pub addresses: Vec<SocketAddr>,
     /// Those that outgoing connections may come from.
@@ -53,7 +63,7 @@ impl Opened {
             device,
             interface,
             listeners: Vec::new(),
-            sockets: Vec::new(),
+            lanes: vec![Lane::default()],
             addresses: Vec::new(),
             outgoing: Vec::new(),
             port: settings.port,
@@ -71,7 +81,30 @@ impl Opened {
         if opened.listeners.is_empty() {
             bail!("Unable to create any listening socket! Is another program using port {}?", settings.port);
         }
+        opened.open_lanes(settings.workers.unwrap_or_else(suitable_workers).get(), &udp_options(settings));
         Ok(opened)
+    }
+
+    /// Opens what `workers` workers need beside what the first one has.
+    fn open_lanes(&mut self, workers: usize, options: &UdpOptions) {
+        for _ in 1..workers {
+            match self.another_lane(options) {
+                Ok(lane) => self.lanes.push(lane),
+                Err(cause) => {
+                    let count = self.lanes.len();
+                    return warn!("No more than {count} of {workers} workers can carry packets: {cause}");
+                }
+            }
+        }
+        if self.lanes.len() > 1 {
+            debug!("{} workers carry packets", self.lanes.len());
+        }
+    }
+
+    fn another_lane(&self, options: &UdpOptions) -> std::io::Result<Lane> {
+        let beside = |socket: &UdpSocket| socket.bind_beside(options);
+        let sockets = self.lanes[0].sockets.iter().map(beside).collect::<Result<_, _>>()?;
+        Ok(Lane { queue: self.link.another_queue()?, sockets })
     }
 
     /// Uses a socket that the service manager has opened, and opens the one for UDP beside it.
@@ -84,7 +117,7 @@ impl Opened {
             self.port = address.port();
         }
         self.listeners.push(listener);
-        self.sockets.push(socket);
+        self.lanes[0].sockets.push(socket);
         self.addresses.push(address);
         Ok(())
     }
@@ -108,7 +141,7 @@ impl Opened {
                     self.port = bound.port();
                 }
                 self.listeners.push(listener);
-                self.sockets.push(socket);
+                self.lanes[0].sockets.push(socket);
                 self.addresses.push(bound);
                 if dials {
                     self.outgoing.push(bound);
@@ -271,7 +304,8 @@ fn join_group(group: SocketAddr, ttl: u8, settings: &DaemonSettings) -> Result<(
 fn open_interface(kind: Kind, settings: &DaemonSettings, paths: &Paths) -> Result<(Link, String, String)> {
     let path = settings.device.clone().unwrap_or_else(|| "/dev/net/tun".into());
     let name = settings.interface.clone().or_else(|| paths.netname.clone());
-    let options = DeviceOptions { path: Some(path.clone()), name, kind, offloads: settings.offloads.device };
+    let queues = settings.workers.unwrap_or_else(suitable_workers).get() > 1;
+    let options = DeviceOptions { path: Some(path.clone()), name, kind, offloads: settings.offloads.device, queues };
     let device = Device::open(&options).with_context(|| {
         format!("Could not create a tun/tap interface from {}; it needs root and the kernel module tun", path.display())
     })?;

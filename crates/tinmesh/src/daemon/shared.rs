@@ -92,6 +92,17 @@ impl Link {
         }
     }
 
+    /// Another queue of the interface; `None`: there is only one.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn another_queue(&self) -> io::Result<Option<Self>> {
+        match self {
+            Self::Interface(device) => Ok(device.another_queue()?.map(Self::Interface)),
+            Self::Foreign(_) | Self::Dummy => Ok(None),
+        }
+    }
+
     /// Where packets come from, if any do.
     pub const fn device(&self) -> Option<&Device> {
         match self {
@@ -99,6 +110,15 @@ impl Link {
             Self::Dummy => None,
         }
     }
+}
+
+/// What a worker has for itself, so that workers do not meet.
+#[derive(Debug, Default)]
+pub struct Lane {
+    /// A queue of the device. `None`: the first one is written to, and only the first worker reads that.
+    pub queue: Option<Link>,
+    /// The UDP sockets, by index: one of those that share an address.
+    pub sockets: Vec<UdpSocket>,
 }
 
 /// Whether the system refused a datagram because it is too long for its way.
@@ -110,11 +130,11 @@ pub fn is_too_big(error: &io::Error) -> bool {
 pub struct Shared {
     /// What packets are forwarded by.
     pub fib: ArcSwap<Fib>,
-    /// The UDP sockets, by index.
-    pub sockets: Vec<UdpSocket>,
-    /// Those that the node opened since.
+    /// What each worker has for itself; there is one at least.
+    pub lanes: Vec<Lane>,
+    /// UDP sockets that the node opened since; the first worker receives on them.
     pub extra: ExtraSockets,
-    /// The device.
+    /// The device, or its first queue.
     pub link: Link,
     /// Drops by reason, in the order of [`DropReason::ALL`].
     pub drops: Vec<AtomicU64>,
@@ -133,6 +153,24 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// The device that worker `number` reads, if it reads one.
+    pub fn intake(&self, number: usize) -> Option<&Device> {
+        match self.lanes.get(number)?.queue.as_ref() {
+            Some(queue) => queue.device(),
+            None => self.link.device().filter(|_| number == 0),
+        }
+    }
+
+    /// The queue of the device of worker `number`, to be written to by any.
+    pub fn outlet(&self, number: usize) -> &Link {
+        self.lanes.get(number).and_then(|lane| lane.queue.as_ref()).unwrap_or(&self.link)
+    }
+
+    /// The UDP sockets of worker `number`.
+    pub fn sockets(&self, number: usize) -> &[UdpSocket] {
+        self.lanes.get(number).map_or(&[], |lane| &lane.sockets)
+    }
+
     /// Notes that packets moved, and wakes the control thread if that is news.
     pub fn note_activity(&self) {
         if !self.active.load(Relaxed) && !self.active.swap(true, Relaxed) {
@@ -173,7 +211,7 @@ impl Shared {
     /// # Errors
     /// What the system says; also if there is no such socket.
     pub fn transmit(&self, target: UdpTarget, packet: &Packet) -> io::Result<()> {
-        if let Some(socket) = self.sockets.get(usize::from(target.socket)) {
+        if let Some(socket) = self.sockets(0).get(usize::from(target.socket)) {
             return socket.send_to(packet.payload(), target.to);
         }
         let socket = self.extra.get(target.socket).ok_or(io::ErrorKind::NotFound)?;

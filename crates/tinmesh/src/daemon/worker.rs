@@ -76,28 +76,34 @@ impl Pulse {
 }
 
 impl Worker {
-    /// Starts a worker on the device and all sockets of `shared`.
+    /// Starts worker `number`, on its queue of the device and its sockets.
     ///
     /// # Errors
     /// If the system has no more threads or descriptors.
-    pub fn start(shared: Arc<Shared>, queue: SyncSender<FromWorker>, lifeline: &Lifeline) -> io::Result<Self> {
-        let waker = shared.extra.worker().clone();
+    pub fn start(
+        shared: Arc<Shared>,
+        number: usize,
+        queue: SyncSender<FromWorker>,
+        lifeline: &Lifeline,
+    ) -> io::Result<Self> {
+        let waker = if number == 0 { shared.extra.worker().clone() } else { Waker::new()? };
         let poller = Poller::new()?;
         poller.add(waker.as_fd(), WAKE, Interest::READ)?;
-        if let Some(device) = shared.link.device() {
+        if let Some(device) = shared.intake(number) {
             poller.add(device.as_fd(), DEVICE, Interest::READ)?;
         }
-        for (index, socket) in (0..).zip(&shared.sockets) {
+        for (index, socket) in (0..).zip(shared.sockets(number)) {
             poller.add(socket.as_fd(), index, Interest::READ)?;
         }
         let beats = Arc::new(AtomicU64::new(0));
-        let mut work = Work::new(shared, queue, poller, (waker.clone(), Arc::clone(&beats)));
+        let mut work = Work::new(Line::new(shared, number, queue), poller, (waker.clone(), Arc::clone(&beats)));
         let hold = lifeline.hold();
         let work_until_told = move || match work.run() {
             Ok(()) => hold.release(),
             Err(cause) => error!("A worker cannot wait for packets: {cause}"),
         };
-        let thread = Builder::new().name("worker".to_owned()).spawn(work_until_told)?;
+        let name = if number == 0 { "worker".to_owned() } else { format!("worker {}", number + 1) };
+        let thread = Builder::new().name(name).spawn(work_until_told)?;
         Ok(Self { thread, waker, beats })
     }
 
@@ -133,10 +139,10 @@ fn now() -> Instant {
 }
 
 impl Work {
-    fn new(shared: Arc<Shared>, queue: SyncSender<FromWorker>, poller: Poller, pulse: (Waker, Arc<AtomicU64>)) -> Self {
-        let intake = Intake::new(&shared.link);
+    fn new(line: Line, poller: Poller, pulse: (Waker, Arc<AtomicU64>)) -> Self {
+        let intake = Intake::new(line.shared.intake(line.number));
         Self {
-            line: Line::new(shared, queue),
+            line,
             poller,
             pulse,
             intake,
@@ -176,6 +182,9 @@ impl Work {
 
     /// Polls the extra sockets that are there now, and no others.
     fn follow_extra_sockets(&mut self) {
+        if self.line.number != 0 {
+            return;
+        }
         let table = self.line.shared.extra.table();
         if Arc::ptr_eq(&table, &self.extra) {
             return;
@@ -195,7 +204,7 @@ impl Work {
     fn end_rest(&mut self) -> io::Result<()> {
         if self.resting.is_some_and(|until| until <= now()) {
             self.resting = None;
-            if let Some(device) = self.line.shared.link.device() {
+            if let Some(device) = self.line.shared.intake(self.line.number) {
                 self.poller.add(device.as_fd(), DEVICE, Interest::READ)?;
             }
         }
@@ -204,7 +213,7 @@ impl Work {
 
     fn serve_device(&mut self) {
         let shared = Arc::clone(&self.line.shared);
-        let Some(device) = shared.link.device() else { return };
+        let Some(device) = shared.intake(self.line.number) else { return };
         for _ in 0..TURNS {
             let left = self.intake.fill(device, &mut self.line.batch, |reason| shared.count_drops(reason, 1));
             if !self.line.batch.is_empty() {
@@ -243,7 +252,7 @@ impl Work {
     /// Works what one call receives: not more, so that what waits elsewhere does not wait long.
     fn serve_socket(&mut self, index: u16) {
         let shared = Arc::clone(&self.line.shared);
-        match shared.sockets.get(usize::from(index)) {
+        match shared.sockets(self.line.number).get(usize::from(index)) {
             Some(socket) => self.receive(&shared, index, socket),
             None => {
                 if let Some(socket) = self.extra.get(&index).cloned() {

@@ -57,3 +57,4 @@ mod upgrade;
 mod upnp;
 mod user_story;
 mod variables;
+mod workers;

@@ -49,14 +49,16 @@ struct World {
 }
 
 fn device(host: &Arc<Namespace>, name: &str, offloads: bool) -> Device {
-    let options = DeviceOptions { path: None, name: Some(name.to_owned()), kind: Carries::Tun, offloads };
+    let options =
+        DeviceOptions { path: None, name: Some(name.to_owned()), kind: Carries::Tun, offloads, queues: false };
     inside(host, || Device::open(&options)).expect("root may")
 }
 
 impl World {
-    fn new(lab: Lab, offloads: bool) -> Self {
+    fn new(lab: Lab, offloads: bool, workers: usize) -> Self {
         let mut mesh = mesh::pair(&lab, [Kind::Ours, Kind::Ours]);
         for (number, daemon) in (1..).zip(&mesh) {
+            daemon.config(&format!("Workers = {workers}"));
             daemon.host(&format!("Subnet = 10.50.{number}.0/24")).host(&format!("Subnet = fd50:{number}::/64"));
             for switch in SWITCHES.iter().filter(|_| !offloads) {
                 daemon.config(&format!("{switch} = no"));
@@ -276,12 +278,21 @@ fn by_flow(packets: Vec<Vec<u8>>) -> BTreeMap<Vec<u8>, Vec<Vec<u8>>> {
 
 #[test]
 fn the_same_packets_come_out_with_and_without_offloads() {
-    let (plain, offloaded) = (World::new(Lab::new(), false), World::new(Lab::beside_all(), true));
+    compare(&World::new(Lab::new(), false, 1), &World::new(Lab::beside_all(), true, 1), 60);
+}
+
+#[test]
+fn each_flow_comes_out_as_it_went_in_where_several_workers_carry_it() {
+    compare(&World::new(Lab::new(), true, 1), &World::new(Lab::beside_all(), true, 3), 60);
+}
+
+/// Sends batches of the same packets through both, and compares each flow.
+fn compare(plain: &World, other: &World, batches: usize) {
     let mut traffic = Traffic { dice: Dice(0x5eed_0001), sequences: [u32::MAX - 20_000; 8], id: 0 };
     let (mut sent, mut arrived) = (0, 0);
-    for _ in 0..60 {
+    for _ in 0..batches {
         let packets = traffic.batch();
-        let (one, other) = (plain.carry(&packets), offloaded.carry(&packets));
+        let (one, other) = (plain.carry(&packets), other.carry(&packets));
         sent += packets.len();
         arrived += one.len();
         assert_eq!(by_flow(one), by_flow(other));
@@ -324,7 +335,7 @@ fn damaged(daemon: &Daemon) -> String {
 
 #[test]
 fn the_kernel_finds_no_wrong_checksum_and_the_wire_no_long_packet() {
-    let world = World::new(Lab::new(), true);
+    let world = World::new(Lab::new(), true, 1);
     let [alice, bob] = &world.mesh;
     for daemon in [alice, bob] {
         // The lengths of single frames can only be seen where the card cuts nothing.

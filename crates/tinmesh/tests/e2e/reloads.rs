@@ -58,6 +58,7 @@ const OTHER: &[(&str, &str)] = &[
     ("PMTU", "1400"),
     ("PMTUDiscovery", "no"),
     ("MTUInfoInterval", "7"),
+    ("Workers", "2"),
     ("MACExpire", "60"),
     ("PriorityInheritance", "yes"),
     ("UDPDiscovery", "no"),

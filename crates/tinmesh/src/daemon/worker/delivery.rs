@@ -5,10 +5,11 @@ use std::io::{self, IoSlice};
 use tinmesh_core::dataplane::batch::BATCH;
 use tinmesh_core::dataplane::ethernet;
 use tinmesh_core::dataplane::offload::train::{Joins, Trains};
+use tinmesh_core::dataplane::steering::queue_of;
 use tinmesh_core::packet::{ETHERNET_HEADER, Packet};
 use tinmesh_os::device::{Device, Kind};
 
-use crate::daemon::shared::Link;
+use crate::daemon::shared::{Link, Shared};
 
 /// The packets of one batch that go to the device.
 pub(super) struct Delivery {
@@ -27,21 +28,30 @@ impl Delivery {
 
     /// Packet number `at` of the batch goes to the device.
     pub(super) fn add(&mut self, at: usize, packets: &[Packet]) {
-        let network = match self.kind {
+        self.trains.add(at, self.network(packets[at].payload()), |at| packets[at].payload());
+    }
+
+    /// Where the IP header of a packet is, if it can be joined with others.
+    fn network(&self, packet: &[u8]) -> Option<usize> {
+        match self.kind {
             Kind::Tun => Some(0),
             // What a tag means for large packets differs from kernel to kernel.
-            Kind::Tap | Kind::Wire => {
-                ethernet::network_offset(packets[at].payload()).filter(|offset| *offset == ETHERNET_HEADER)
-            }
-        };
-        self.trains.add(at, network, |at| packets[at].payload());
+            Kind::Tap | Kind::Wire => ethernet::network_offset(packet).filter(|offset| *offset == ETHERNET_HEADER),
+        }
     }
 
     /// Sends what was added; returns how many packets the system refused.
-    pub(super) fn send(&mut self, link: &Link, packets: &mut [Packet]) -> u64 {
+    pub(super) fn send(&mut self, shared: &Shared, packets: &mut [Packet]) -> u64 {
         let mut refused = 0;
+        let queues = shared.lanes.len();
         for index in 0..self.trains.len() {
-            if self.send_train(index, link, packets).is_err() {
+            let queue = if queues == 1 {
+                0
+            } else {
+                let head = packets[self.trains.head(index)].payload();
+                queue_of(head, self.network(head), queues)
+            };
+            if self.send_train(index, shared.outlet(queue), packets).is_err() {
                 refused += self.trains.packets(index) as u64;
             }
         }

@@ -9,8 +9,6 @@ use tinmesh_core::dataplane::offload::{VNET_HEADER, VnetHeader};
 use tinmesh_core::dataplane::verdict::DropReason;
 use tinmesh_os::device::{Device, Kind, LARGEST};
 
-use crate::daemon::shared::Link;
-
 /// Whether a device has more to give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Left {
@@ -29,8 +27,8 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    pub(super) fn new(link: &Link) -> Self {
-        let offloads = link.device().and_then(Device::offloads);
+    pub(super) fn new(device: Option<&Device>) -> Self {
+        let offloads = device.and_then(Device::offloads);
         let room = if offloads.is_some() { LARGEST } else { 0 };
         Self { large: vec![0; room].into_boxed_slice(), len: 0, segments: Segments::EMPTY }
     }

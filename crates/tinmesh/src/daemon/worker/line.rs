@@ -20,6 +20,8 @@ use crate::daemon::shared::{FromWorker, Shared, is_too_big};
 /// A batch on its way, and where its packets go.
 pub(super) struct Line {
     pub(super) shared: Arc<Shared>,
+    /// The number of this worker.
+    pub(super) number: usize,
     pub(super) queue: SyncSender<FromWorker>,
     pub(super) batch: Batch,
     scratch: Scratch,
@@ -27,9 +29,9 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(shared: Arc<Shared>, queue: SyncSender<FromWorker>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, number: usize, queue: SyncSender<FromWorker>) -> Self {
         let delivery = Delivery::new(&shared.link);
-        Self { shared, queue, batch: Batch::new(), scratch: Scratch::new(), delivery }
+        Self { shared, number, queue, batch: Batch::new(), scratch: Scratch::new(), delivery }
     }
 
     /// The datagrams that come now were taken by this socket.
@@ -81,7 +83,7 @@ impl Line {
         self.tell_captured();
         packet_log::tell(&self.batch);
         let mut punted = false;
-        let listening = self.shared.sockets.len();
+        let listening = self.shared.sockets(self.number).len();
         let (mut transmits, mut extra) = (0_u64, false);
         for (at, outcome) in self.batch.outcomes().iter().enumerate() {
             let Some(outcome) = outcome else { continue };
@@ -97,7 +99,7 @@ impl Line {
                 Verdict::Drop(reason) => self.shared.count_drops(reason, 1),
             }
         }
-        let refused = self.delivery.send(&self.shared.link, self.batch.packets_mut());
+        let refused = self.delivery.send(&self.shared, self.batch.packets_mut());
         if refused > 0 {
             self.shared.count_drops(DropReason::SendFailed, refused);
         }
@@ -129,7 +131,8 @@ impl Line {
     /// Sends what is to be sent, socket by socket; tells whether the node has to be woken.
     fn transmit(&self, sockets: u64) -> bool {
         let mut told = false;
-        for (index, socket) in self.shared.sockets.iter().enumerate().filter(|(index, _)| sockets >> index & 1 == 1) {
+        let own = self.shared.sockets(self.number).iter().enumerate();
+        for (index, socket) in own.filter(|(index, _)| sockets >> index & 1 == 1) {
             told |= self.transmit_by(index, socket);
         }
         told

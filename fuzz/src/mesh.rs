@@ -110,11 +110,17 @@ fn punch_messages(data: &[u8]) {
     let Some((kind, payload)) = data.split_first() else { return };
     if let Some(message) = punch::Message::parse(*kind, payload) {
         assert_eq!(punch::Message::parse(*kind, &message.encode()[1..]), Some(message));
-        let (punch::Message::Offer(terms) | punch::Message::Answer(terms)) = message;
-        for own in [Law::Known { port: 655 }, Law::Sequence { next: 1_024, step: -3 }, Law::ANY] {
-            let plan =
-                Plan::new(Side { law: own, forgives: false }, terms.side, true, 253, &mut Rng::from_seed([1; 32]));
-            assert!(plan.len() <= 1_008 && plan.sockets() <= 252);
+        let side = match message {
+            punch::Message::Offer(terms) | punch::Message::Answer(terms) => terms.side,
+            punch::Message::Heard { .. } => Side { law: Law::ANY, forgives: true, per_address: true },
+        };
+        let block = Law::Range { low: 2_048, high: 2_559 };
+        for law in [Law::Known { port: 655 }, Law::Sequence { next: 1_024, step: -3 }, block, Law::ANY] {
+            for (forgives, per_address) in [(false, false), (true, false), (false, true)] {
+                let own = Side { law, forgives, per_address };
+                let plan = Plan::new(own, side, true, 253, &mut Rng::from_seed([1; 32]));
+                assert!(plan.len() <= 2_048 && plan.sockets() <= 252);
+            }
         }
     }
     if let Some(mapped) = Mapped::parse(payload) {

@@ -6,6 +6,7 @@
 //!
 //! Nothing here depends on labels of NATs: a law is what was observed, and the cheap attempts come before it.
 
+pub mod blocks;
 pub mod budget;
 pub mod law;
 pub mod mappings;

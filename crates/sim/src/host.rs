@@ -340,6 +340,11 @@ impl<'w> Host<'w> {
         self.world.machine(self.id, |machine| machine.work)
     }
 
+    /// From now on datagrams that it should pass on vanish, though it says that it relays.
+    pub fn lies(self) {
+        self.world.with_engine(|engine| engine.machine_mut(self.id).lies = true);
+    }
+
     /// What its device was told of packets that are too big: the sizes that would do, in bytes of IP packet.
     pub fn told_too_big(self) -> Vec<u16> {
         self.world.machine(self.id, |machine| machine.told_too_big.clone())

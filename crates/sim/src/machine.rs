@@ -74,6 +74,8 @@ pub(crate) struct Machine {
     pub(crate) brain: Brain,
     pub(crate) fib: Option<Arc<Fib>>,
     pub(crate) scratch: Box<Scratch>,
+    /// Whether datagrams that its node passes on vanish.
+    pub(crate) lies: bool,
     /// Ports of the sockets that its node opened beside those that it listens on, by index.
     pub(crate) extra: BTreeMap<u16, u16>,
     pub(crate) opened: u16,
@@ -109,6 +111,7 @@ impl Machine {
             brain: Brain::Off,
             fib: None,
             scratch: Box::default(),
+            lies: false,
             extra: BTreeMap::new(),
             opened: 0,
             conns: BTreeMap::new(),

@@ -44,7 +44,7 @@ fn auto_connect_gives_everyone_several_connections() {
 
 #[test]
 fn a_mesh_that_connects_by_itself_survives_the_loss_of_its_first_node() {
-    let world = World::new(2);
+    let world = World::new(3);
     let first = world.node("first").auto_connects();
     let others: Vec<_> = (0..8).map(|number| world.node(&format!("n{number}")).auto_connects().knows(first)).collect();
     for (index, node) in others.iter().enumerate() {

@@ -55,6 +55,25 @@ fn a_relay_that_dies_is_replaced_by_the_next_best() {
 }
 
 #[test]
+fn a_relay_that_passes_nothing_on_is_left_although_it_offers_to() {
+    let world = World::new(6);
+    let [alice, bob, near, middle, _] = five(&world);
+    let flow = world.flow(alice, bob, 200, millis(50), 2_000);
+    world.run_for(secs(20));
+    assert_eq!((world.path(alice, bob), world.path(bob, alice)), (by(near), by(near)));
+
+    near.lies();
+    let since = world.now();
+    world.run_for(secs(20));
+
+    let silence = world.silence_since(flow, since);
+    assert!(silence < secs(6), "{silence:?}");
+    assert_eq!((world.path(alice, bob), world.path(bob, alice)), (by(middle), by(middle)));
+    world.run_for(secs(40));
+    assert_eq!(world.path(alice, bob), by(middle), "it is not taken again");
+}
+
+#[test]
 fn a_relay_whose_line_gets_slow_is_left() {
     let world = World::new(3);
     let [alice, bob, near, middle, _] = five(&world);

@@ -17,8 +17,13 @@ impl Node {
         }
         let now = self.now;
         let Some(known) = self.peer_mut(peer) else { return };
-        let sent = known.stats.straight_out.load(Relaxed);
-        let Some(tunnel) = known.tunnel.as_deref_mut().filter(|tunnel| tunnel.confirmed) else { return };
+        let (straight, all) = (known.stats.straight_out.load(Relaxed), known.stats.out_packets.load(Relaxed));
+        let Some(tunnel) = known.tunnel.as_deref_mut() else { return };
+        let sent = match tunnel.relay.chosen() {
+            _ if tunnel.confirmed => straight,
+            Some(_) => all,
+            None => return,
+        };
         if let Some(number) = tunnel.health.report(now, sent) {
             self.send_sealed(peer, &Message::Report { number, sent }.encode());
         }
@@ -45,6 +50,13 @@ impl Node {
     fn on_health_answer(&mut self, peer: PeerId, answer: Answer) {
         // What doubts find out says more than what was lost before.
         let Some(tunnel) = self.tunnel_mut(peer).filter(|tunnel| tunnel.watch.due().is_none()) else { return };
+        if !tunnel.confirmed {
+            let reported = tunnel.health.reported(answer.number);
+            if reported.is_some_and(|(at, sent)| tunnel.relay.on_arrivals(at, sent, answer.bytes)) {
+                self.choose_relay(peer);
+            }
+            return;
+        }
         match tunnel.health.on_answer(answer) {
             Verdict::Well => {}
             Verdict::Doubtful => self.doubt(peer),

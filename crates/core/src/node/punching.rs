@@ -10,10 +10,11 @@
 //!
 //! One attempt at a time, so many probes a second, and longer and longer pauses after failures. Source: docs/protocol.md.
 
+mod answers;
 mod measure;
 mod sockets;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::node::Node;
 use crate::node::examine::Examining;
 use crate::node::io::Event;
 use crate::node::timers::Wake;
-use crate::punch::budget::Budget;
+use crate::punch::budget::{ANSWERS, Budget};
 use crate::punch::law::{Law, WIDEST_BLOCK};
 use crate::punch::mappings::{self, Mappings};
 use crate::punch::plan::{From, Plan, Shot, Side};
@@ -33,6 +34,7 @@ use crate::wire::hello::Feature;
 use crate::wire::probe;
 use crate::wire::punch::{Message, Terms};
 
+use self::answers::Guesses;
 pub(super) use self::measure::Asking;
 use self::measure::OwnNat;
 use self::sockets::ExtraSockets;
@@ -45,10 +47,8 @@ const PATIENCE: Duration = Duration::from_millis(2_500);
 const GRACE: Duration = Duration::from_millis(1_500);
 /// Sockets of an attempt that succeeded are closed after so long, but for the one in use.
 const LINGER: Duration = Duration::from_secs(1);
-/// Ports that are left to such answers and to what else may happen meanwhile.
-const RESERVE: u16 = ANSWERED + 4;
-/// Answers to the peer's guesses that may take ports of the router, where the peer's own port is not known.
-const ANSWERED: u16 = 12;
+/// Ports that are left to what else may happen meanwhile.
+const MEANWHILE: u16 = 4;
 /// Probes to an address at which nobody has seen the peer: else a member could have us write to a stranger.
 const UNSEEN: usize = 16;
 
@@ -63,7 +63,7 @@ pub(super) struct Punching {
     /// What an operator wants to know.
     pub(super) examining: Option<Examining>,
     /// How many questions of others are answered.
-    answers: Budget,
+    answers: Budget<ANSWERS>,
     /// The extra socket from which they are answered a second time.
     reflecting: Option<u16>,
     /// Its port; 0: not known yet.
@@ -85,14 +85,17 @@ struct Attempt {
     offered: Option<Terms>,
     /// Extra sockets, in the order in which they were opened.
     extra: Vec<u16>,
-    /// Requests of the peer that were answered.
-    answered: u16,
+    /// Sockets that have written to the peer.
+    wrote: BTreeSet<From>,
+    guesses: Guesses,
 }
 
 #[derive(Debug)]
 enum Stage {
     /// Reflectors were asked from the socket that the node listens on.
     Main,
+    /// And one of them at another of its ports.
+    Again,
     /// And from two new sockets.
     Pair,
     /// And from more.
@@ -146,7 +149,8 @@ impl Node {
             own: None,
             offered,
             extra: Vec::new(),
-            answered: 0,
+            wrote: BTreeSet::new(),
+            guesses: Guesses::default(),
         };
         self.punching.attempt = Some(attempt);
         self.measure();
@@ -166,6 +170,7 @@ impl Node {
                     self.fire(terms);
                 }
             }
+            Some(Message::Heard { round, mark }) => self.on_heard(origin, round, mark),
             None => {}
         }
     }
@@ -185,7 +190,7 @@ impl Node {
                     attempt.offered = Some(terms);
                     self.answer_offer();
                 }
-                Stage::Main | Stage::Pair | Stage::Many => attempt.offered = Some(terms),
+                Stage::Main | Stage::Again | Stage::Pair | Stage::Many => attempt.offered = Some(terms),
             },
         }
     }
@@ -196,10 +201,10 @@ impl Node {
     }
 
     /// Own terms are known: offers them, or answers, or waits for the other side's offer.
-    fn on_measured(&mut self, law: Law, ip: Ipv4Addr, forgives: bool) {
+    fn on_measured(&mut self, side: Side, ip: Ipv4Addr) {
         let now = self.now;
         let Some(attempt) = &mut self.punching.attempt else { return };
-        attempt.own = Some(Terms { round: attempt.round, ip, side: Side { law, forgives } });
+        attempt.own = Some(Terms { round: attempt.round, ip, side });
         attempt.stage = Stage::Ready;
         attempt.until = now + PATIENCE;
         let (peer, asked) = (attempt.peer, attempt.offered.is_some());
@@ -238,7 +243,12 @@ impl Node {
         let leads = self.leads(peer) ^ (round % 2 == 1);
         // Plain probes took ports too.
         let plain = u16::try_from(self.plain_targets(peer)).unwrap_or(u16::MAX);
-        let answers = if matches!(other.side.law, Law::Known { .. }) { 0 } else { RESERVE };
+        // A strict filter lets in only what can be answered for nothing; the first answer goes in any case.
+        let answers = match other.side.law {
+            Law::Known { .. } => 1,
+            Law::Sequence { .. } | Law::Range { .. } if own.side.per_address || !own.side.forgives => MEANWHILE,
+            Law::Sequence { .. } | Law::Range { .. } => answers::LIMIT + MEANWHILE,
+        };
         let taken = self.punching.mappings.held(self.now).saturating_add(plain).saturating_add(answers);
         let free = mappings::LIMIT.saturating_sub(taken);
         let mut plan = Plan::new(own.side, other.side, leads, free, &mut self.rng);
@@ -247,12 +257,18 @@ impl Node {
             plan.rest.truncate(UNSEEN);
         }
         self.note_attempt(peer, &own, &other, plan.len());
+        if let Some(attempt) = self.punching.attempt.as_mut().filter(|_| plan.lure.is_some()) {
+            // Those that asked reflectors have other ports, which would be heard of in vain.
+            attempt.extra.clear();
+        }
         self.open_extra_sockets(usize::from(plan.sockets()));
         let now = self.now;
         if let Some(attempt) = &mut self.punching.attempt {
             let (shots, rest) = (plan.first.into(), plan.rest.into());
             attempt.stage = Stage::Firing { ip: other.ip, shots, pause: plan.pause, rest, wait: plan.wait };
             attempt.until = now;
+            attempt.guesses.lure = plan.lure;
+            attempt.guesses.seeks = plan.seeks;
         }
         self.on_punch_time();
     }
@@ -277,28 +293,14 @@ impl Node {
         self.punching.attempt.as_ref().is_some_and(|attempt| attempt.peer == peer)
     }
 
-    /// Whether guessed ports of `peer` are being written to: plain probes would only cost more.
+    /// Whether guessed ports of `peer` are being written to, or were just now: plain probes would only cost more.
     pub(super) fn is_firing(&self, peer: PeerId) -> bool {
-        let firing = |attempt: &Attempt| attempt.peer == peer && matches!(attempt.stage, Stage::Firing { .. });
-        self.punching.attempt.as_ref().is_some_and(firing)
-    }
-
-    /// Whether a request of `peer` is to be answered: each of its guesses that gets in comes from another port, and may cost
-    /// a port of the own router.
-    pub(super) fn may_answer_guess(&mut self, peer: PeerId) -> bool {
-        let confirmed = self.is_confirmed(peer);
-        let attempt = self.punching.attempt.as_mut().filter(|attempt| attempt.peer == peer && !confirmed);
-        let Some(attempt) = attempt else { return true };
-        if attempt.own.is_none_or(|own| matches!(own.side.law, Law::Known { .. })) {
-            return true;
+        let Some(attempt) = self.punching.attempt.as_ref().filter(|attempt| attempt.peer == peer) else { return false };
+        match attempt.stage {
+            Stage::Firing { .. } => true,
+            Stage::Ending => attempt.until.since(self.now) <= GRACE,
+            Stage::Main | Stage::Again | Stage::Pair | Stage::Many | Stage::Ready | Stage::Offered => false,
         }
-        attempt.answered = attempt.answered.saturating_add(1);
-        let room = self.punching.mappings.held(self.now) < mappings::LIMIT;
-        let answers = attempt.answered == 1 || room && attempt.answered <= ANSWERED;
-        if answers {
-            self.punching.mappings.note(self.now);
-        }
-        answers
     }
 
     pub(super) fn punch_at(&mut self, at: Instant) {
@@ -318,7 +320,7 @@ impl Node {
             return self.punch_at(until);
         }
         match attempt.stage {
-            Stage::Main | Stage::Pair | Stage::Many => self.evaluate(),
+            Stage::Main | Stage::Again | Stage::Pair | Stage::Many => self.evaluate(),
             Stage::Ready if !leads => self.offer(),
             Stage::Ready | Stage::Offered | Stage::Ending => self.end_attempt(direct),
             Stage::Firing { .. } => self.fire_some(),
@@ -328,7 +330,9 @@ impl Node {
     fn fire_some(&mut self) {
         let now = self.now;
         loop {
-            let Some(Attempt { stage, until, extra, peer, own, .. }) = &mut self.punching.attempt else { return };
+            let Some(Attempt { stage, until, extra, peer, own, wrote, .. }) = &mut self.punching.attempt else {
+                return;
+            };
             let Stage::Firing { ip, shots, pause, rest, wait } = stage else { return };
             if shots.is_empty() {
                 if rest.is_empty() {
@@ -346,7 +350,9 @@ impl Node {
                 return self.punch_at(until);
             }
             let Some(shot) = shots.pop_front() else { return };
-            if own.is_none_or(|own| !matches!(own.side.law, Law::Known { .. })) {
+            let new = wrote.insert(shot.from);
+            let is_taken = |own: &Terms| !matches!(own.side.law, Law::Known { .. }) && (new || !own.side.per_address);
+            if own.as_ref().is_none_or(is_taken) {
                 self.punching.mappings.note(now);
             }
             let to = SocketAddr::new(IpAddr::V4(*ip), shot.port);

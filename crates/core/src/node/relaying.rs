@@ -136,7 +136,7 @@ impl Node {
         Some(Near { rtt: tunnel.probing.rtt?, loss: tunnel.health.loss() }).filter(|_| !shuns)
     }
 
-    fn choose_relay(&mut self, peer: PeerId) {
+    pub(super) fn choose_relay(&mut self, peer: PeerId) {
         let now = self.now;
         let Some(mut choice) = self.tunnel_mut(peer).map(|tunnel| std::mem::take(&mut tunnel.relay)) else { return };
         let before = choice.chosen();

@@ -186,7 +186,8 @@ impl Node {
         }
     }
 
-    /// Where to send a request: to the confirmed address, or to all that may be right.
+    /// Where to send a request: to the confirmed address, or to all that may be right; but to one at a time where even
+    /// guesses did not help.
     fn probe_targets(&mut self, peer: PeerId) -> Vec<UdpTarget> {
         let Some(known) = self.peer(peer) else { return Vec::new() };
         let current = known.udp;
@@ -194,9 +195,10 @@ impl Node {
             return current.into_iter().collect();
         }
         let announced = self.announced_addresses(peer);
-        let mapped = self.tunnel(peer).map(|tunnel| tunnel.agreement.mapped).unwrap_or_default();
-        let mut candidates: Vec<SocketAddr> =
-            current.iter().map(|target| target.to).chain(mapped.addresses()).collect();
+        let tunnel = known.tunnel.as_deref();
+        let mapped = tunnel.map(|tunnel| tunnel.agreement.mapped).unwrap_or_default();
+        let guessed = tunnel.is_some_and(|tunnel| tunnel.retries.failures > 0);
+        let mut candidates: Vec<SocketAddr> = current.iter().map(|target| target.to).collect();
         if !announced.is_empty() {
             candidates.push(announced[self.rng.below(announced.len())]);
         }
@@ -207,6 +209,10 @@ impl Node {
                 candidates.push(local[self.rng.below(local.len())]);
             }
         }
+        if guessed && !candidates.is_empty() {
+            candidates = vec![candidates[self.rng.below(candidates.len())]];
+        }
+        candidates.extend(mapped.addresses());
         let mut targets: Vec<UdpTarget> = Vec::new();
         for target in candidates.into_iter().filter_map(|address| self.target(address)) {
             if !targets.contains(&target) {
@@ -294,7 +300,7 @@ impl Node {
             tunnel.probing.max_recent_len = tunnel.probing.max_recent_len.max(len);
         }
         match probe {
-            Probe::Request { .. } if !self.may_answer_guess(peer) => {}
+            Probe::Request { .. } if !self.may_answer_guess(peer, from, data) => {}
             Probe::Request { .. } => {
                 let minor = self.options_of(peer).minor();
                 let reply = probe::encode_reply(data, minor);

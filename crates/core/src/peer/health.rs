@@ -184,9 +184,14 @@ impl Health {
         Some(self.number)
     }
 
+    /// When the report of this number was due, and what had been sent; `None` if it was not the last one.
+    pub fn reported(&self, number: u32) -> Option<(Instant, u64)> {
+        self.reported.filter(|_| number == self.number)
+    }
+
     /// Takes the answer to the last report.
     pub fn on_answer(&mut self, answer: Answer) -> Verdict {
-        let Some((at, sent)) = self.reported.filter(|_| answer.number == self.number) else { return Verdict::Well };
+        let Some((at, sent)) = self.reported(answer.number) else { return Verdict::Well };
         let missing = i64::try_from(sent).unwrap_or(i64::MAX).saturating_sub_unsigned(answer.came);
         let repeated = self.samples.back().is_some_and(|last| last.at == at);
         let restarted = self.samples.back().is_some_and(|last| last.came > answer.came || last.sent > sent);

@@ -5,6 +5,10 @@
 //! without any packets go by the next node of the graph's way; a better one only if it is a fifth and 10 ms better and the
 //! last change is 5 s ago.
 
+//!
+//! The peer itself tells, on meta connections, how much came from here. A relay through which nothing arrives although packets
+//! go there is left, whatever it offers, and not taken again for a while.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -24,6 +28,11 @@ const OFFER_LIFE: Duration = Duration::from_secs(4);
 const LOSS_COST: Duration = Duration::from_millis(1);
 /// Relays asked at a time, at most.
 pub const MOST_ASKED: usize = 8;
+/// So many packets through a relay in so long, and none arrives: it does not pass them on.
+const UNHEARD: u64 = 10;
+const UNHEARD_TIME: Duration = Duration::from_millis(1_250);
+/// Such a relay is not taken again for so long.
+const DISTRUST: Duration = Duration::from_secs(300);
 /// Questions of one node that are answered within a second, at most.
 const MOST_ANSWERS: u8 = 32;
 
@@ -49,6 +58,17 @@ pub struct RelayChoice {
     chosen: Option<PeerId>,
     changed: Option<Instant>,
     answered: Option<(Instant, u8)>,
+    proof: Option<Proof>,
+    distrusted: BTreeMap<PeerId, Instant>,
+}
+
+/// What had gone to the peer, and come there, when packets began to take a relay, or something last arrived.
+#[derive(Clone, Copy, Debug)]
+struct Proof {
+    relay: PeerId,
+    at: Instant,
+    sent: u64,
+    came: u64,
 }
 
 impl RelayChoice {
@@ -83,6 +103,25 @@ impl RelayChoice {
         }
     }
 
+    /// `sent` packets had gone to the peer by some time, and then `came` bytes there, by whatever way. Tells whether that
+    /// shows that the relay passes nothing on.
+    pub fn on_arrivals(&mut self, at: Instant, sent: u64, came: u64) -> bool {
+        let Some(relay) = self.chosen else { return false };
+        let last = Proof { relay, at, sent, came };
+        let first = self.proof.filter(|first| first.relay == relay && first.came == came && first.sent <= sent);
+        let Some(first) = first else {
+            self.proof = Some(last);
+            return false;
+        };
+        let unheard = at.since(first.at) >= UNHEARD_TIME && sent - first.sent >= UNHEARD;
+        if unheard {
+            self.proof = None;
+            self.distrusted.retain(|_, until| *until > at);
+            self.distrusted.insert(relay, at + DISTRUST);
+        }
+        unheard
+    }
+
     /// Chooses anew; `near` tells the path to a relay, if it can be used.
     pub fn choose(&mut self, now: Instant, near: impl Fn(PeerId) -> Option<Near>) {
         let cost = |relay: PeerId, offer: &Offer| {
@@ -91,7 +130,8 @@ impl RelayChoice {
         };
         let fresh = self.offers.iter().filter_map(|(relay, known)| {
             let (offer, _) = known.as_ref().filter(|(_, at)| now.since(*at) <= OFFER_LIFE)?;
-            Some((cost(*relay, offer)?, *relay))
+            let is_trusted = self.distrusted.get(relay).is_none_or(|until| *until <= now);
+            Some((cost(*relay, offer)?, *relay)).filter(|_| is_trusted)
         });
         let costs: Vec<(Duration, PeerId)> = fresh.collect();
         let best = costs.iter().min().copied();
@@ -179,6 +219,26 @@ mod tests {
         choice.on_offer(at(5_500), RIGHT, offer(44));
         choice.choose(at(5_500), near);
         assert_eq!(chosen(&choice), Some(RIGHT));
+    }
+
+    #[test]
+    fn a_relay_through_which_nothing_arrives_is_left_for_five_minutes() {
+        let mut choice = offered(60, 80);
+        choice.choose(at(0), near);
+        assert!(!choice.on_arrivals(at(0), 100, 5_000));
+        assert!(!choice.on_arrivals(at(2_000), 105, 5_000), "few packets say nothing");
+        assert!(!choice.on_arrivals(at(2_500), 120, 5_001), "something arrives");
+        assert!(!choice.on_arrivals(at(3_000), 140, 5_001), "too soon");
+        assert!(choice.on_arrivals(at(3_900), 160, 5_001));
+        let mut later = |ms: u64| {
+            choice.on_offer(at(ms), LEFT, offer(10));
+            choice.on_offer(at(ms), RIGHT, offer(80));
+            choice.choose(at(ms), near);
+            chosen(&choice)
+        };
+        assert_eq!(later(3_900), Some(RIGHT));
+        assert_eq!(later(303_000), Some(RIGHT));
+        assert_eq!(later(304_000), Some(LEFT));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `Budget`: how fast this host may send to endpoints that have not answered.
+//! `Budget`: how fast this host may send to endpoints that have not answered, and answer questions of others.
 
 use std::time::Duration;
 
@@ -7,16 +7,18 @@ use crate::time::Instant;
 /// Distance of two probes in the long run: 87 a second, which leaves room for probes of other kinds below 100.
 const PACE: Duration = Duration::from_micros(11_500);
 /// Probes that may go at once after a pause.
-const BURST: u32 = 4;
+const PROBES: u32 = 4;
+/// Answers that may: two nodes that prepare an attempt with each other ask at the same time.
+pub const ANSWERS: u32 = 24;
 
-/// A bucket of probes.
+/// A bucket of probes, or of answers.
 #[derive(Debug, Default)]
-pub struct Budget {
+pub struct Budget<const BURST: u32 = PROBES> {
     /// When the bucket will be full again.
     full: Instant,
 }
 
-impl Budget {
+impl<const BURST: u32> Budget<BURST> {
     /// Takes a probe out, if there is one.
     pub fn take(&mut self, now: Instant) -> bool {
         let full = self.full.max(now);
@@ -40,7 +42,7 @@ mod tests {
 
     #[test]
     fn no_second_has_more_than_its_share() {
-        let (mut budget, mut now) = (Budget::default(), Instant::from_micros(5_000_000));
+        let (mut budget, mut now) = (Budget::<PROBES>::default(), Instant::from_micros(5_000_000));
         let mut sent = Vec::new();
         while sent.len() < 1_000 {
             if budget.take(now) {
@@ -54,5 +56,12 @@ mod tests {
             let within = sent[at..].iter().take_while(|time| time.since(*first) < Duration::from_secs(1)).count();
             assert!(within <= 92, "{within}");
         }
+    }
+
+    #[test]
+    fn what_two_nodes_ask_at_once_is_answered() {
+        let mut budget = Budget::<ANSWERS>::default();
+        let now = Instant::from_micros(5_000_000);
+        assert_eq!((0..100).filter(|_| budget.take(now)).count(), 24);
     }
 }

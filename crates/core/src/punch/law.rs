@@ -83,7 +83,8 @@ impl Law {
         // Of n ports the outer ones are, on average, one n-th of what they span away from the ends.
         let count = u32::try_from(ports.len()).unwrap_or(u32::MAX).max(2);
         let margin = u16::try_from(spread(ports) / (count - 1) + 1).unwrap_or(u16::MAX);
-        Self::Range { low: low.saturating_sub(margin).max(LOWEST), high: high.saturating_add(margin) }
+        let about = Self::Range { low: low.saturating_sub(margin).max(LOWEST), high: high.saturating_add(margin) };
+        block_around(low, high).filter(|block| block.width() * 4 <= about.width() * 5).unwrap_or(about)
     }
 
     /// How many ports come into question; of a sequence one at a time.
@@ -102,6 +103,16 @@ impl Law {
             Self::Range { .. } => None,
         }
     }
+}
+
+/// The smallest block with both ports, as providers cut them: of a power of two, counted from 0 or from the first port given.
+fn block_around(low: u16, high: u16) -> Option<Law> {
+    let sizes = (6..=12).map(|power| 1_u16 << power);
+    let blocks =
+        sizes.flat_map(|size| [0, LOWEST].map(|start| (size, start + low.saturating_sub(start) / size * size)));
+    let mut blocks = blocks.filter_map(|(size, start)| Some((start, start.checked_add(size - 1)?)));
+    let (start, end) = blocks.find(|&(start, end)| start <= low && high <= end)?;
+    Some(Law::Range { low: start.max(LOWEST), high: end })
 }
 
 fn spread(ports: &[u16]) -> u32 {
@@ -161,10 +172,21 @@ mod tests {
 
     #[test]
     fn ranges_reach_beyond_what_was_seen() {
-        let Law::Range { low, high } = Law::of_range(&[2_100, 2_500, 2_300, 2_200]) else { panic!("a range") };
-        assert!(low < 2_000 && low > 1_900 && high > 2_600 && high < 2_700, "{low} {high}");
+        let Law::Range { low, high } = Law::of_range(&[2_300, 2_700, 2_500, 2_400]) else { panic!("a range") };
+        assert!(low < 2_200 && low > 2_100 && high > 2_800 && high < 2_900, "{low} {high}");
         assert_eq!(Law::of_range(&[1_030, 60_000]), Law::ANY);
         assert_eq!(Law::of_range(&[]), Law::ANY);
         assert_eq!(Law::ANY.width(), 64_512);
+    }
+
+    #[test]
+    fn blocks_as_providers_cut_them_are_recognised() {
+        for (ports, low, high) in [
+            (&[2_060, 2_500, 2_300, 2_200, 2_410, 2_130][..], 2_048, 2_559),
+            (&[3_100, 4_900, 4_000, 3_500, 4_300][..], 3_072, 5_119),
+            (&[65_100, 65_500, 65_300, 65_150, 65_420][..], 65_024, 65_535),
+        ] {
+            assert_eq!(Law::of_range(ports), Law::Range { low, high });
+        }
     }
 }

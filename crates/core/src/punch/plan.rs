@@ -10,6 +10,7 @@
 //! | a sequence | a range | as with known ones; its first packet opens the first port |
 //! | a range | known, a sequence | opens many |
 //! | a range | a range | opens many if its filter forgives, or else its range is narrower, or else it leads; else probes |
+//! | a block | a block | if two ports must be right at the same time: `blocks` |
 //!
 //! A side that has no port for all may get a new one with each probe, and so probes no more than it may open.
 //!
@@ -20,6 +21,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::crypto::rng::Rng;
+use crate::punch::blocks::{self, Task};
 use crate::punch::law::Law;
 
 /// Ports of a sequence that are probed: others behind the NAT take some.
@@ -29,20 +31,20 @@ const OPENED: u16 = 4;
 /// Pairs of ports of two sequences.
 const PAIRS: u16 = 8;
 /// A range at most so wide is a block that a provider gave.
-const BLOCK: u32 = 3_000;
+pub(super) const BLOCK: u32 = 3_000;
 /// Ports opened in a block, at least and at most.
 const IN_BLOCK: (u32, u32) = (32, 64);
 /// Ports probed in a block.
 const PROBED_IN_BLOCK: usize = 108;
 /// Ports opened in the whole range.
-const OPENED_OF_ALL: u32 = 252;
+pub(super) const OPENED_OF_ALL: u32 = 252;
 /// Ports probed in the whole range from a port that serves all.
-const PROBED_OF_ALL: usize = 1_008;
+const PROBED_OF_ALL: usize = 1_000;
 /// Distance of two shots, as the budget paces them.
-const SHOT: Duration = Duration::from_micros(11_500);
+pub(super) const SHOT: Duration = Duration::from_micros(11_500);
 
 /// Which socket a shot leaves from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum From {
     /// The one that the node listens on.
     Main,
@@ -70,6 +72,10 @@ pub struct Plan {
     pub rest: Vec<Shot>,
     /// How long the other side goes on after that.
     pub wait: Duration,
+    /// The other's port that all extra sockets write to; what comes from another one gets no answer, but is told of.
+    pub lure: Option<u16>,
+    /// Whether this side looks for a port that the other lured with.
+    pub seeks: bool,
 }
 
 /// What one side tells of itself.
@@ -79,10 +85,12 @@ pub struct Side {
     pub law: Law,
     /// Whether its NAT lets answers in from other ports than those written to.
     pub forgives: bool,
+    /// Whether a socket has one port for all ports of an address.
+    pub per_address: bool,
 }
 
 /// Ports that a side with such a range opens.
-const fn openings(width: u32) -> u32 {
+pub(super) const fn openings(width: u32) -> u32 {
     if width > BLOCK {
         return OPENED_OF_ALL;
     }
@@ -97,11 +105,15 @@ const fn openings(width: u32) -> u32 {
     }
 }
 
-fn probes(width: u32, own: Law) -> usize {
-    match own {
-        _ if width <= BLOCK => PROBED_IN_BLOCK,
-        Law::Known { .. } => PROBED_OF_ALL,
-        Law::Sequence { .. } | Law::Range { .. } => OPENED_OF_ALL as usize,
+/// Ports that a prober tries of whoever opens some.
+fn probes(opener: Side, prober: Side) -> usize {
+    let one_port = prober.per_address && blocks::is_enough(opener, prober) || matches!(prober.law, Law::Known { .. });
+    if opener.law.width() <= BLOCK {
+        PROBED_IN_BLOCK
+    } else if one_port {
+        PROBED_OF_ALL
+    } else {
+        OPENED_OF_ALL as usize
     }
 }
 
@@ -110,7 +122,12 @@ impl Plan {
     /// router may be taken.
     pub fn new(own: Side, other: Side, leads: bool, free: u16, rng: &mut Rng) -> Self {
         let mut plan = Self::whole(own, other, leads, rng);
-        if !matches!(own.law, Law::Known { .. }) {
+        if own.per_address {
+            let may =
+                |shot: &Shot| matches!(shot.from, From::Main) || matches!(shot.from, From::Extra(at) if at < free);
+            plan.first.retain(may);
+            plan.rest.retain(may);
+        } else if !matches!(own.law, Law::Known { .. }) {
             plan.first.truncate(usize::from(free));
             plan.rest.truncate(usize::from(free).saturating_sub(plan.first.len()));
         }
@@ -118,7 +135,7 @@ impl Plan {
     }
 
     fn whole(own: Side, other: Side, leads: bool, rng: &mut Rng) -> Self {
-        let opening = |rng: &mut Rng| Self::opening(own.law, other.law, rng);
+        let opening = |rng: &mut Rng| Self::opening(own, other, rng);
         match (own.law, other.law) {
             (Law::Known { .. }, Law::Known { port }) => Self::at_once(vec![Shot { from: From::Main, port }; 3]),
             (Law::Known { .. }, Law::Sequence { .. }) => Self::at_once(from_main(other.law, WINDOW)),
@@ -128,9 +145,9 @@ impl Plan {
             (Law::Sequence { .. }, Law::Sequence { .. }) => {
                 Self::at_once(ports(other.law, PAIRS).map(|port| Shot { from: From::Extra(0), port }).collect())
             }
-            (Law::Known { .. }, Law::Range { .. }) => Self::probing(From::Main, own.law, other.law, rng),
+            (Law::Known { .. }, Law::Range { .. }) => Self::probing(From::Main, own, other, rng),
             (Law::Sequence { .. }, Law::Range { .. }) => {
-                let mut plan = Self::probing(From::Extra(0), own.law, other.law, rng);
+                let mut plan = Self::probing(From::Extra(0), own, other, rng);
                 plan.first = plan.rest.pop().into_iter().collect();
                 plan
             }
@@ -141,13 +158,16 @@ impl Plan {
                 plan
             }
             (Law::Range { .. }, Law::Range { .. }) => {
+                if let Some(task) = Task::of(own, other) {
+                    return task.plan(own, other, rng);
+                }
                 let (mine, theirs) = (own.law.width(), other.law.width());
                 let first =
                     |one: Ordering| one.then(mine.cmp(&theirs)).is_lt() || one.is_eq() && mine == theirs && leads;
                 if first(other.forgives.cmp(&own.forgives)) {
                     opening(rng)
                 } else {
-                    Self::probing(From::Main, own.law, other.law, rng)
+                    Self::probing(From::Main, own, other, rng)
                 }
             }
         }
@@ -172,23 +192,23 @@ impl Plan {
         self.len() == 0
     }
 
-    const fn at_once(first: Vec<Shot>) -> Self {
-        Self { first, pause: Duration::ZERO, rest: Vec::new(), wait: Duration::ZERO }
+    pub(super) fn at_once(first: Vec<Shot>) -> Self {
+        Self { first, ..Self::default() }
     }
 
-    fn opening(own: Law, other: Law, rng: &mut Rng) -> Self {
-        let count = u16::try_from(openings(own.width())).unwrap_or(u16::MAX);
-        let chance = distinct(other, usize::from(count), rng);
-        let port = |number: u16| other.at(0).or_else(|| chance.get(usize::from(number)).copied());
+    pub(super) fn opening(own: Side, other: Side, rng: &mut Rng) -> Self {
+        let count = u16::try_from(openings(own.law.width())).unwrap_or(u16::MAX);
+        let chance = distinct(other.law, usize::from(count), rng);
+        let port = |number: u16| other.law.at(0).or_else(|| chance.get(usize::from(number)).copied());
         let shots = (0..count).filter_map(|number| Some(Shot { from: From::Extra(number), port: port(number)? }));
-        let probed = u32::try_from(probes(own.width(), other)).unwrap_or(u32::MAX);
+        let probed = u32::try_from(probes(own, other)).unwrap_or(u32::MAX);
         Self { wait: SHOT * probed, ..Self::at_once(shots.collect()) }
     }
 
-    fn probing(from: From, own: Law, other: Law, rng: &mut Rng) -> Self {
-        let width = other.width();
-        let rest = distinct(other, probes(width, own), rng).into_iter().map(|port| Shot { from, port }).collect();
-        Self { first: Vec::new(), pause: SHOT * openings(width), rest, wait: Duration::ZERO }
+    fn probing(from: From, own: Side, other: Side, rng: &mut Rng) -> Self {
+        let width = other.law.width();
+        let rest = distinct(other.law, probes(other, own), rng).into_iter().map(|port| Shot { from, port }).collect();
+        Self { pause: SHOT * openings(width), rest, ..Self::default() }
     }
 }
 
@@ -201,7 +221,7 @@ fn from_main(law: Law, count: u16) -> Vec<Shot> {
 }
 
 /// So many different ports of a range, in no order; fewer if it has fewer.
-fn distinct(law: Law, count: usize, rng: &mut Rng) -> Vec<u16> {
+pub(super) fn distinct(law: Law, count: usize, rng: &mut Rng) -> Vec<u16> {
     let Law::Range { low, high } = law else { return Vec::new() };
     let width = usize::from(high.saturating_sub(low)) + 1;
     if count * 2 >= width {
@@ -231,7 +251,7 @@ mod tests {
     const BLOCK_OF_512: Law = Law::Range { low: 2_048, high: 2_559 };
 
     fn plan(own: Law, other: Law, leads: bool) -> Plan {
-        let side = |law| Side { law, forgives: false };
+        let side = |law| Side { law, forgives: false, per_address: false };
         Plan::new(side(own), side(other), leads, 253, &mut Rng::from_seed([7; 32]))
     }
 
@@ -242,11 +262,12 @@ mod tests {
             for other in laws {
                 for leads in [true, false] {
                     let plan = plan(own, other, leads);
-                    assert!(!plan.is_empty() && plan.len() <= 1_008, "{own:?} {other:?}");
+                    assert!(!plan.is_empty() && plan.len() <= PROBED_OF_ALL, "{own:?} {other:?}");
                     assert!(plan.sockets() <= 252);
                     assert!(own.width() == 1 && own == KNOWN || plan.len() <= 260);
-                    let block = [own, other].iter().all(|law| law.width() <= BLOCK);
-                    assert!(!block || plan.len() <= 110, "{own:?} {other:?}: {}", plan.len());
+                    let narrow = [own, other].iter().all(|law| law.width() <= BLOCK);
+                    let two = [own, other].iter().all(|law| matches!(law, Law::Range { .. }));
+                    assert!(!narrow || two || plan.len() <= 110, "{own:?} {other:?}: {}", plan.len());
                 }
             }
         }
@@ -265,15 +286,15 @@ mod tests {
 
     #[test]
     fn of_two_ranges_the_forgiving_one_opens_else_the_narrower_one_else_who_leads() {
-        let side = |forgives| Side { law: BLOCK_OF_512, forgives };
+        let side = |forgives| Side { law: Law::ANY, forgives, per_address: false };
         let mut rng = Rng::from_seed([7; 32]);
         for leads in [true, false] {
             assert!(Plan::new(side(true), side(false), leads, 253, &mut rng).sockets() > 30);
             assert_eq!(Plan::new(side(false), side(true), leads, 253, &mut rng).sockets(), 0);
             assert_eq!(Plan::new(side(false), side(false), leads, 253, &mut rng).sockets() > 0, leads);
-            let wide = Side { law: Law::ANY, forgives: false };
-            assert!(Plan::new(side(false), wide, leads, 253, &mut rng).sockets() > 30);
-            assert_eq!(Plan::new(wide, side(false), leads, 253, &mut rng).sockets(), 0);
+            let narrow = Side { law: BLOCK_OF_512, ..side(false) };
+            assert!(Plan::new(narrow, side(false), leads, 253, &mut rng).sockets() > 30);
+            assert_eq!(Plan::new(side(false), narrow, leads, 253, &mut rng).sockets(), 0);
         }
     }
 
@@ -283,14 +304,15 @@ mod tests {
             let plan = plan(KNOWN, law, false);
             let ports: BTreeSet<u16> = plan.rest.iter().map(|shot| shot.port).collect();
             assert_eq!(ports.len(), plan.rest.len());
-            assert_eq!(ports.len(), probes(law.width(), KNOWN).min(law.width() as usize));
+            let known = Side { law: KNOWN, forgives: false, per_address: false };
+            assert_eq!(ports.len(), probes(Side { law, ..known }, known).min(law.width() as usize));
             assert_eq!(plan.pause, SHOT * openings(law.width()));
         }
     }
 
     #[test]
     fn a_router_that_has_few_ports_left_keeps_them() {
-        let side = |law| Side { law, forgives: false };
+        let side = |law| Side { law, forgives: false, per_address: false };
         let plan = |own| Plan::new(side(own), side(Law::ANY), true, 40, &mut Rng::from_seed([7; 32]));
         assert_eq!([Law::ANY, BLOCK_OF_512, SEQUENCE].map(|own| plan(own).len()), [40, 32, 40]);
         assert_eq!(plan(KNOWN).len(), PROBED_OF_ALL);

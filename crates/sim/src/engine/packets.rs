@@ -1,9 +1,11 @@
 //! Datagrams between machines, and the packets of their devices.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tinmesh_core::dataplane::fib::{Mode, UdpTarget};
 use tinmesh_core::dataplane::verdict::Verdict;
+use tinmesh_core::name::NodeId;
 use tinmesh_core::node::io::Input;
 use tinmesh_core::packet::Packet;
 
@@ -120,10 +122,17 @@ impl Engine {
         let listening = matches!(machine.brain, Brain::Node(_)) && self.net.host(host).up;
         let Some(fib) = machine.fib.clone().filter(|_| listening) else { return };
         let Some(socket) = machine.socket_at(datagram.parcel.to) else { return };
+        let destination = datagram.packet.payload().first_chunk().map(|id| NodeId(*id));
         machine.scratch.now = now;
         machine.scratch.socket = socket;
         let mut packet = datagram.packet;
         let verdict = fib.inbound(datagram.parcel.from, &mut packet, &mut machine.scratch);
+        let other = destination.filter(|id| machine.lies && *id != machine.config.name.id());
+        if let Some(other) = other.and_then(|id| fib.peer(*fib.by_id.get(&id)?)) {
+            // What it passes on neither goes out nor counts as lost on its own path.
+            other.stats.straight_out.fetch_sub(1, Relaxed);
+            return;
+        }
         self.carrier = Carrier::Udp(datagram.relays);
         self.finish(host, verdict, packet);
     }

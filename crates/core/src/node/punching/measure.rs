@@ -12,6 +12,7 @@ use crate::packet::Packet;
 use crate::peer::asked::Mark;
 use crate::punch::law::{Law, Sample};
 use crate::punch::mappings;
+use crate::punch::plan::Side;
 use crate::time::Instant;
 use crate::wire::hello::Feature;
 use crate::wire::reflect::{Answer, Ask};
@@ -33,6 +34,7 @@ pub(super) struct OwnNat {
     ip: Ipv4Addr,
     ports: Vec<u16>,
     forgives: bool,
+    per_address: bool,
 }
 
 /// Questions to reflectors.
@@ -41,6 +43,18 @@ pub(in crate::node) struct Asking {
     questions: Vec<Question>,
     /// Whether an answer came from another port than the question went to.
     forgives: bool,
+    /// Who answered first, and where else it can be asked.
+    elsewhere: Option<Elsewhere>,
+    /// The question there.
+    again: Option<Again>,
+}
+
+/// What one node sees at two of its ports.
+#[derive(Clone, Copy, Debug)]
+struct Again {
+    mark: Mark,
+    first: SocketAddrV4,
+    seen: Option<SocketAddrV4>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -51,24 +65,42 @@ struct Question {
     seen: Option<SocketAddrV4>,
 }
 
+/// Another port at which a node can be asked.
+#[derive(Clone, Copy, Debug)]
+struct Elsewhere {
+    peer: PeerId,
+    port: u16,
+    /// What it saw at its first port.
+    first: SocketAddrV4,
+}
+
 impl Asking {
     /// Notes a question.
     fn note(&mut self, mark: Mark, peer: PeerId, main: bool) {
         self.questions.push(Question { mark, peer, main, seen: None });
     }
 
-    /// Notes an answer. Gives the other port at which whoever gave it is to be asked too: with only one node to ask, what it
-    /// sees at two ports shows whether ours depend on the other side.
-    fn hear(&mut self, answer: &Answer) -> Option<u16> {
-        let SocketAddr::V4(seen) = answer.seen else { return None };
-        let alone = self.questions.len() == 1;
-        let question = self.questions.iter_mut().find(|question| question.mark == answer.mark)?;
+    /// Notes an answer.
+    fn hear(&mut self, peer: PeerId, answer: &Answer) {
+        let SocketAddr::V4(seen) = answer.seen else { return };
+        if let Some(again) = self.again.as_mut().filter(|again| again.mark == answer.mark) {
+            again.seen = Some(seen);
+            return;
+        }
+        let Some(question) = self.questions.iter_mut().find(|question| question.mark == answer.mark) else { return };
         if answer.from_elsewhere {
             self.forgives = true;
-            return None;
+            return;
         }
         question.seen = Some(seen);
-        Some(answer.other).filter(|&other| alone && question.main && other != 0)
+        if question.main && answer.other != 0 && self.elsewhere.is_none() {
+            self.elsewhere = Some(Elsewhere { peer, port: answer.other, first: seen });
+        }
+    }
+
+    /// Whether the own ports depend on the other side's address only, as far as it is known that they depend on it.
+    fn is_per_address(&self) -> bool {
+        self.again.is_some_and(|again| again.seen == Some(again.first))
     }
 
     /// What came of it, for an operator.
@@ -96,7 +128,13 @@ impl Asking {
     }
 
     pub(in crate::node) fn is_complete(&self) -> bool {
-        self.questions.iter().all(|question| question.seen.is_some())
+        let again = self.again.is_none_or(|again| again.seen.is_some());
+        again && self.questions.iter().all(|question| question.seen.is_some())
+    }
+
+    /// Whether different nodes were asked.
+    fn sees_several_hosts(&self) -> bool {
+        self.questions.iter().any(|question| question.peer != self.questions[0].peer)
     }
 }
 
@@ -142,13 +180,17 @@ impl Node {
             Stage::Main => {
                 let (ports, forgives) = (attempt.asking.ports(true), attempt.asking.forgives);
                 let Some(ip) = attempt.asking.ip() else { return self.give_up() };
-                self.punching.own = Some(OwnNat { at: now, ip, ports, forgives });
+                self.punching.own = Some(OwnNat { at: now, ip, ports, forgives, per_address: false });
                 self.evaluate_main();
             }
             Stage::Pair => match Law::of_sequence(&attempt.asking.samples()) {
                 Some(law) => self.tell_measured(law),
-                None => self.ask_from_new(Stage::Many, MANY),
+                None => {
+                    self.ask_again();
+                    self.ask_from_new(Stage::Many, MANY);
+                }
             },
+            Stage::Again => self.tell_measured(Law::ANY),
             Stage::Many => {
                 let extra = attempt.asking.ports(false);
                 let main = self.punching.own.as_ref().map_or(&[][..], |own| &own.ports);
@@ -162,15 +204,24 @@ impl Node {
     fn evaluate_main(&mut self) {
         let law = self.punching.own.as_ref().and_then(|own| Law::of_one_socket(&own.ports));
         match law {
+            Some(Law::Range { .. }) if self.ask_again() => {
+                if let Some(attempt) = &mut self.punching.attempt {
+                    attempt.stage = Stage::Again;
+                }
+                self.wait_for_answers();
+            }
             Some(law) => self.tell_measured(law),
             None => self.ask_from_new(Stage::Pair, PAIR),
         }
     }
 
     fn tell_measured(&mut self, law: Law) {
-        let Some(own) = &self.punching.own else { return };
+        let observed = self.punching.attempt.as_ref().is_some_and(|attempt| attempt.asking.is_per_address());
+        let Some(own) = &mut self.punching.own else { return };
+        own.per_address |= observed;
+        let per_address = own.per_address && !matches!(law, Law::Known { .. });
         let (ip, forgives) = (own.ip, own.forgives);
-        self.on_measured(law, ip, forgives);
+        self.on_measured(Side { law, forgives, per_address }, ip);
     }
 
     /// Opens extra sockets and asks from them, until there are so many questions.
@@ -219,15 +270,38 @@ impl Node {
         mark
     }
 
-    /// Takes an answer in, and asks whoever gave it at its other port too if there is nobody else.
+    /// Takes an answer in. If nobody else was asked, whoever gave it is asked at its other port too: what it sees at both
+    /// shows whether the own ports depend on the other side.
     fn hear_reflector(&mut self, peer: PeerId, answer: &Answer, asking: impl Fn(&mut Punching) -> Option<&mut Asking>) {
-        let Some(port) = asking(&mut self.punching).and_then(|asking| asking.hear(answer)) else { return };
-        let to = self.peer(peer).and_then(|known| known.udp).map(|target| SocketAddr::new(target.to.ip(), port));
-        let Some(target) = to.and_then(|to| self.target(to)) else { return };
-        let mark = self.put_question(peer, target, true);
-        if let Some(asking) = asking(&mut self.punching) {
+        let Some(heard) = asking(&mut self.punching) else { return };
+        heard.hear(peer, answer);
+        if heard.questions.len() > 1 {
+            return;
+        }
+        let Some(at) = heard.elsewhere else { return };
+        if let Some((mark, asking)) = self.put_question_elsewhere(at, true).zip(asking(&mut self.punching)) {
             asking.note(mark, peer, true);
         }
+    }
+
+    fn put_question_elsewhere(&mut self, at: Elsewhere, twice: bool) -> Option<Mark> {
+        let known = self.peer(at.peer)?.udp?;
+        let target = self.target(SocketAddr::new(known.to.ip(), at.port))?;
+        Some(self.put_question(at.peer, target, twice))
+    }
+
+    /// Asks who answered first at its other port too: whether the own ports, which depend on the other side's address,
+    /// depend on its port too.
+    fn ask_again(&mut self) -> bool {
+        let Some(Attempt { asking, .. }) = &self.punching.attempt else { return false };
+        let asks = asking.again.is_none() && asking.sees_several_hosts();
+        let Some(at) = asking.elsewhere.filter(|_| asks) else { return false };
+        let Some(mark) = self.put_question_elsewhere(at, false) else { return false };
+        self.punching.mappings.note(self.now);
+        if let Some(attempt) = &mut self.punching.attempt {
+            attempt.asking.again = Some(Again { mark, first: at.first, seen: None });
+        }
+        true
     }
 
     /// Nodes with a direct path at different addresses.
@@ -284,7 +358,7 @@ impl Node {
         self.finish_examination_if_complete();
         self.hear_reflector(peer, &answer, |punching| Some(&mut punching.attempt.as_mut()?.asking));
         let Some(Attempt { asking, stage, .. }) = &self.punching.attempt else { return };
-        if asking.is_complete() && matches!(stage, Stage::Main | Stage::Pair | Stage::Many) {
+        if asking.is_complete() && matches!(stage, Stage::Main | Stage::Again | Stage::Pair | Stage::Many) {
             self.evaluate();
         }
     }

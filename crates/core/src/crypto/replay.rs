@@ -81,7 +81,7 @@ impl ReplayWindow {
         self.patience.store(0, Relaxed);
     }
 
-    /// From now on a number may be late by [`LATE`] at least: several threads of the peer seal and send.
+    /// From now on a number may be late by 1,024 at least: several threads of the peer seal and send.
     pub fn expect_threads(&self) {
         // A window of no width lets everything in.
         if self.width.load(Relaxed) > 0 {

@@ -47,7 +47,8 @@ fn a_mesh_that_connects_by_itself_survives_the_loss_of_its_first_node() {
     for seed in 0..30 {
         let world = World::new(seed);
         let first = world.node("first").auto_connects();
-        let others: Vec<_> = (0..8).map(|number| world.node(&format!("n{number}")).auto_connects().knows(first)).collect();
+        let others: Vec<_> =
+            (0..8).map(|number| world.node(&format!("n{number}")).auto_connects().knows(first)).collect();
         for (index, node) in others.iter().enumerate() {
             for other in &others[index + 1..] {
                 let _ = node.trusts(*other);

@@ -85,6 +85,7 @@ pub(super) const ROWS: &[Row] = &[
         "none of the three",
         &["DeviceOffload = no", "SendOffload = no", "ReceiveOffload = no"],
     ),
+    with("tinmesh-two-workers", "Workers = 2", &["Workers = 2"]),
     with_cipher("tinmesh-avx2", "tinc’s wire format with AVX2", &[("TINMESH_CIPHER", "AVX2")]),
     with_cipher("tinmesh-portable", "tinc’s wire format, portable cipher", &[("TINMESH_CIPHER", "portable")]),
 ];

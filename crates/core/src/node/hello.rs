@@ -107,7 +107,7 @@ impl Node {
             Keying::Ready(handshake) => handshake.change_suite(suite),
             Keying::Absent | Keying::Waiting { .. } => {}
         }
-        if let Some(session) = self.tunnel(peer).and_then(Tunnel::session).filter(|_| features.has(Feature::Punch)) {
+        if let Some(session) = self.tunnel(peer).and_then(Tunnel::session) {
             session.suit_tinmesh();
         }
         if let Some(name) = self.name_of(peer) {

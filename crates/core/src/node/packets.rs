@@ -9,6 +9,7 @@ use crate::crypto::sptps::HANDSHAKE;
 use crate::dataplane::fib::{Broadcast, Fib, UdpTarget};
 use crate::dataplane::record::{FIRST_PIECE, FRAME, LAST_PIECE, PROBE, REFLECTION, REFLECTION_ASKED};
 use crate::dataplane::route::MIN_V4_LIMIT;
+use crate::dataplane::steering::hash;
 use crate::dataplane::verdict::{DropReason, Punt, Verdict};
 use crate::dataplane::{ethernet, fragment};
 use crate::meta::error::PeerError;
@@ -157,13 +158,14 @@ impl Node {
             return self.drop_packet(DropReason::RelayDenied);
         }
         let raw = self.connections.get(&conn).is_some_and(|conn| conn.options.minor() >= RAW_MINOR);
-        let flow = (origin.index() as u64) << 32 ^ destination.index() as u64;
         if raw {
             let (Some(from), Some(to)) = (self.peer(origin), self.peer(destination)) else { return };
             let ids = datagram::ids(to.node_id, from.node_id);
+            let flow = hash([&ids]);
             self.queue_packet(conn, flow, Form::Raw, [&ids, packet.payload()]);
         } else if let (Some(from), Some(to)) = (self.name_of(origin), self.name_of(destination)) {
             let kind = KeyRequest::Datagram(base64::encode(packet.payload()));
+            let flow = hash([from.as_str().as_bytes(), to.as_str().as_bytes()]);
             let text = format!("{}\n", Request::ReqKey { from, to, kind });
             if text.len() <= Request::MAX_LEN + 1 {
                 self.queue_packet(conn, flow, Form::Text, [text.as_bytes(), &[]]);

@@ -221,7 +221,10 @@ impl Health {
             return Verdict::Doubtful;
         }
         let shortest = if self.is_tense(last.at) { SHORTEST_ON_TRIAL } else { SHORTEST };
-        let hopeless = trial.is_some() && (silent || sent >= ENOUGH_ON_TRIAL && lost * 2 > sent);
+        // What went right before a report may still be on its way, which takes longer than the report.
+        let unheard = |old: &Sample| old.sent - first.sent >= FEW && last.at.since(old.at) >= TENSE;
+        let hopeless = trial.is_some()
+            && (silent && self.samples.iter().any(unheard) || sent >= ENOUGH_ON_TRIAL && lost * 2 > sent);
         if time >= shortest && (hopeless || sent >= ENOUGH && lost * LOSS > sent) {
             return self.on_loss(last, trial.is_some());
         }

@@ -66,9 +66,10 @@ pub struct RelayChoice {
 #[derive(Clone, Copy, Debug)]
 struct Proof {
     relay: PeerId,
-    at: Instant,
     sent: u64,
     came: u64,
+    /// When enough had gone to it since then: what goes right before a report may still be on its way.
+    enough: Option<Instant>,
 }
 
 impl RelayChoice {
@@ -107,13 +108,15 @@ impl RelayChoice {
     /// shows that the relay passes nothing on.
     pub fn on_arrivals(&mut self, at: Instant, sent: u64, came: u64) -> bool {
         let Some(relay) = self.chosen else { return false };
-        let last = Proof { relay, at, sent, came };
-        let first = self.proof.filter(|first| first.relay == relay && first.came == came && first.sent <= sent);
-        let Some(first) = first else {
-            self.proof = Some(last);
+        let goes_on = |first: &&mut Proof| first.relay == relay && first.came == came && first.sent <= sent;
+        let Some(first) = self.proof.as_mut().filter(goes_on) else {
+            self.proof = Some(Proof { relay, sent, came, enough: None });
             return false;
         };
-        let unheard = at.since(first.at) >= UNHEARD_TIME && sent - first.sent >= UNHEARD;
+        if first.enough.is_none() && sent - first.sent >= UNHEARD {
+            first.enough = Some(at);
+        }
+        let unheard = first.enough.is_some_and(|enough| at.since(enough) >= UNHEARD_TIME);
         if unheard {
             self.proof = None;
             self.distrusted.retain(|_, until| *until > at);
@@ -229,16 +232,17 @@ mod tests {
         assert!(!choice.on_arrivals(at(2_000), 105, 5_000), "few packets say nothing");
         assert!(!choice.on_arrivals(at(2_500), 120, 5_001), "something arrives");
         assert!(!choice.on_arrivals(at(3_000), 140, 5_001), "too soon");
-        assert!(choice.on_arrivals(at(3_900), 160, 5_001));
+        assert!(!choice.on_arrivals(at(4_200), 160, 5_001), "too soon");
+        assert!(choice.on_arrivals(at(4_300), 160, 5_001));
         let mut later = |ms: u64| {
             choice.on_offer(at(ms), LEFT, offer(10));
             choice.on_offer(at(ms), RIGHT, offer(80));
             choice.choose(at(ms), near);
             chosen(&choice)
         };
-        assert_eq!(later(3_900), Some(RIGHT));
+        assert_eq!(later(4_300), Some(RIGHT));
         assert_eq!(later(303_000), Some(RIGHT));
-        assert_eq!(later(304_000), Some(LEFT));
+        assert_eq!(later(304_400), Some(LEFT));
     }
 
     #[test]

@@ -20,8 +20,8 @@ use crate::files;
 const SEND_BUFFER: u32 = 1 << 20;
 /// What waits in it delays all that comes after: at 5 Gbit/s, a full one by less than a millisecond.
 const RECEIVE_BUFFER: u32 = 256 << 10;
-/// Each has descriptors and memory of its own.
-const MAX_WORKERS: usize = 64;
+/// What so many send at once fits into the window of a tinmesh node.
+const MAX_WORKERS: usize = 16;
 const DEFAULT_INVITATION_EXPIRE: u64 = 604_800;
 
 /// How much the daemon takes rights away from itself.

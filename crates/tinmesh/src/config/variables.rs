@@ -254,5 +254,5 @@ pub static VARIABLES: &[Variable] = &[
     server("Relay", Kind::Share, "yes", "Whether packets of others are passed on: yes, no, or how fast, for example 2mbit.").safe().ours().live(),
     server("Route", Kind::Route, "", "Addresses behind the interface, and a gateway if there is one.").multiple().safe().ours(),
     server("SendOffload", Kind::Bool, "yes", "Whether several UDP packets are sent as one.").ours(),
-    server("Workers", Kind::Number { min: 1, max: 64 }, "", "Threads that carry packets; half the processors, at most 4, by default.").ours(),
+    server("Workers", Kind::Number { min: 1, max: 16 }, "", "Threads that carry packets; half the processors, at most 2, by default.").ours(),
 ];

@@ -22,8 +22,9 @@ const MAX_SOCKETS: usize = 8;
 /// Attempts to find a port that is free for both TCP and UDP.
 const PORT_ATTEMPTS: usize = 20;
 
-/// Workers, at most, if nobody says how many.
-const WORKERS: usize = 4;
+/// Workers, at most, if nobody says how many. Of what more send at once tinc may refuse some: each works 64 packets at a time, and
+/// what is late by more than 128 does not fit into its window.
+const WORKERS: usize = 2;
 
 /// As many workers as suit the machine: the programs whose packets they carry need processors, too.
 fn suitable_workers() -> NonZeroUsize {

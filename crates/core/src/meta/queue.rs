@@ -122,7 +122,8 @@ impl Queue {
     }
 
     /// So many bytes wait.
-    pub const fn waiting(&self) -> usize {
+    #[cfg(test)]
+    const fn waiting(&self) -> usize {
         self.bytes
     }
 

@@ -4,7 +4,6 @@
 //! round trips, and 10 ms for each datagram in a hundred that is lost on one of them. The first offer counts at once, as
 //! without any packets go by the next node of the graph's way; a better one only if it is a fifth and 10 ms better and the
 //! last change is 5 s ago.
-
 //!
 //! The peer itself tells, on meta connections, how much came from here. A relay through which nothing arrives although packets
 //! go there is left, whatever it offers, and not taken again for a while.

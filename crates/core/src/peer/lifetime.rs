@@ -11,6 +11,7 @@
 //! The real path is not put at risk. What is not known for certain counts as forgotten: intervals are half of the longest
 //! silence that did no harm. Source: RFC 4787, REQ-5 and 6; docs/protocol.md, "Keep-alives".
 
+use std::cmp::Ordering;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -62,7 +63,7 @@ pub struct Lifetime {
     trial: Option<Trial>,
     /// After a path was lost in a silence: no longer interval, until when.
     cap: Option<(Duration, Instant)>,
-    /// What that will be if the path is lost now.
+    /// What that will be if the path is lost now, also where shorter ones than usual were needed.
     risk: Option<(Duration, Instant)>,
     /// The interval that the peer was told.
     pub told: Option<Duration>,
@@ -149,7 +150,8 @@ impl Lifetime {
         found.min(cap)
     }
 
-    /// The path is another one, or may be: what was known does not count. If a long silence was allowed, that may be why.
+    /// The path is another one, or may be: what was known does not count, but that short silences were needed. If a long one was
+    /// allowed, that may be why.
     pub fn forget(&mut self) {
         *self = Self { told: self.told, cap: self.risk.or(self.cap), ..Self::default() };
     }
@@ -161,7 +163,12 @@ impl Lifetime {
 
     /// Both ends leave the path silent for so long from now on.
     pub fn note_interval(&mut self, now: Instant, interval: Duration, base: Duration) {
-        self.risk = (interval > base).then(|| ((interval / 2).max(base), now + AGAIN));
+        self.risk = match interval.cmp(&base) {
+            Ordering::Greater => Some(((interval / 2).max(base), now + AGAIN)),
+            // Where short ones are needed, a path is lost for one that was delayed, and needs them again.
+            Ordering::Less => Some((interval, now + AGAIN)),
+            Ordering::Equal => None,
+        };
     }
 
     /// The socket of the trial under way.
@@ -457,6 +464,17 @@ mod tests {
         assert_eq!(path.interval(5_601), 120, "for an hour");
         path.lifetime.forget_network();
         assert_eq!(path.interval(5_601), 10);
+    }
+
+    #[test]
+    fn a_path_that_needs_short_silences_gets_them_also_after_it_was_lost() {
+        let mut path = Path::new(8, u64::MAX);
+        path.run(0..200);
+        assert_eq!(path.interval(200), 5);
+        path.lifetime.note_interval(at(200), Duration::from_secs(5), BASE);
+        path.lifetime.forget();
+        assert_eq!((path.interval(201), path.interval(3_799)), (5, 5));
+        assert_eq!(path.interval(3_801), 10, "after an hour it is found out again");
     }
 
     #[test]

@@ -72,14 +72,16 @@ impl Link {
 
     /// The index of the interface called `name`; `NotFound` if there is none.
     pub fn index(&mut self, name: &str) -> io::Result<u32> {
-        let doing = || format!("looking up interface {name}");
         let mut message = LinkMessage::default();
         message.attributes.push(LinkAttribute::IfName(name.to_owned()));
-        let reply = self.requests.ask(RouteNetlinkMessage::GetLink(message)).map_err(failed(doing))?;
-        let RouteNetlinkMessage::NewLink(link) = reply else {
-            return Err(failed(doing)(io::ErrorKind::InvalidData.into()));
-        };
+        let link = self.look_up(message).map_err(failed(|| format!("looking up interface {name}")))?;
         Ok(link.header.index)
+    }
+
+    fn look_up(&mut self, interface: LinkMessage) -> io::Result<LinkMessage> {
+        let reply = self.requests.ask(RouteNetlinkMessage::GetLink(interface))?;
+        let RouteNetlinkMessage::NewLink(link) = reply else { return Err(io::ErrorKind::InvalidData.into()) };
+        Ok(link)
     }
 
     /// The MTU of an interface, in bytes of IP packet.
@@ -87,10 +89,7 @@ impl Link {
         let doing = || format!("looking up interface {interface}");
         let mut message = LinkMessage::default();
         message.header.index = interface;
-        let reply = self.requests.ask(RouteNetlinkMessage::GetLink(message)).map_err(failed(doing))?;
-        let RouteNetlinkMessage::NewLink(link) = reply else {
-            return Err(failed(doing)(io::ErrorKind::InvalidData.into()));
-        };
+        let link = self.look_up(message).map_err(failed(doing))?;
         let mtu = link.attributes.into_iter().find_map(|attribute| {
             let LinkAttribute::Mtu(mtu) = attribute else { return None };
             Some(mtu)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tinmesh_core::crypto::keys::SecretKey;
 use tinmesh_core::dataplane::fib::{Frames, Mode};
 use tinmesh_core::node::config::Config;
-use tinmesh_core::node::io::{Command, Input, NodeInfo, Reply};
+use tinmesh_core::node::io::{Command, Input, NodeInfo, PathInfo, Reply};
 use tinmesh_core::subnet::Subnet;
 
 use crate::internet::{HostId, Link, NatId, PUBLIC};
@@ -315,6 +315,17 @@ impl<'w> Host<'w> {
             panic!("{self:?} does not answer");
         };
         nodes.into_iter().find(|node| node.name.as_str() == of.name())
+    }
+
+    /// What it says of the path to another node.
+    ///
+    /// # Panics
+    /// If it does not run, or has no tunnel there.
+    pub fn path_info(self, to: Host<'_>) -> PathInfo {
+        let Some(Reply::Paths(paths)) = self.world.command(self, Command::Paths) else {
+            panic!("{self:?} does not answer");
+        };
+        paths.into_iter().find(|path| path.name.as_str() == to.name()).expect("there is a tunnel")
     }
 
     /// Whether it counts another node as reachable.

@@ -2,25 +2,19 @@
 
 use std::time::Duration;
 
-use tinmesh_core::node::io::{Command, PathInfo, Reply};
 use tinmesh_core::wire::hello::{Feature, Features};
 use tinmesh_sim::{Dependence, Host, Nat, Path, Ports, UdpRule, World, minutes, secs};
 
-fn info(world: &World, from: Host<'_>, to: Host<'_>) -> PathInfo {
-    let Some(Reply::Paths(paths)) = world.command(from, Command::Paths) else { panic!("no answer") };
-    paths.into_iter().find(|path| path.name.as_str() == to.name()).expect("there is a tunnel")
-}
-
 /// How often the path is kept alive, in seconds.
-fn interval(world: &World, from: Host<'_>, to: Host<'_>) -> u64 {
-    info(world, from, to).keepalive.as_secs()
+fn interval(from: Host<'_>, to: Host<'_>) -> u64 {
+    from.path_info(to).keepalive.as_secs()
 }
 
 /// Seconds of a silence in which one of the two had no direct path to the other.
 fn lost(world: &World, a: Host<'_>, b: Host<'_>, silence: Duration) -> usize {
     let is_lost = |_: &u64| {
         world.run_for(secs(1));
-        !info(world, a, b).direct || !info(world, b, a).direct
+        !a.path_info(b).direct || !b.path_info(a).direct
     };
     (0..silence.as_secs()).filter(is_lost).count()
 }
@@ -52,10 +46,10 @@ fn a_nat_keeps_its_path_however_soon_it_forgets() {
         assert_eq!(lost(&world, alice, relay, minutes(25)), 0, "{lifetime} s");
         assert_eq!(lapsed(&world, alice, relay, minutes(15)), (0, 0), "{lifetime} s");
 
-        assert_eq!(interval(&world, alice, relay), expected, "{lifetime} s: {:?}", info(&world, alice, relay));
-        assert_eq!(interval(&world, relay, alice), expected, "{lifetime} s: {:?}", info(&world, relay, alice));
+        assert_eq!(interval(alice, relay), expected, "{lifetime} s: {:?}", alice.path_info(relay));
+        assert_eq!(interval(relay, alice), expected, "{lifetime} s: {:?}", relay.path_info(alice));
         assert!(world.ping(relay, alice).arrives());
-        let known = info(&world, alice, relay).lifetime.expect("it is learnt");
+        let known = alice.path_info(relay).lifetime.expect("it is learnt");
         assert!(!known.learning && known.stood < lifetime, "{known:?}");
     }
 }
@@ -67,7 +61,7 @@ fn a_nat_that_forgets_in_less_than_the_usual_interval_keeps_its_path_once_that_i
     let alice = world.node("alice").behind(Nat::linux().with_lifetime(secs(8))).knows(relay);
     world.settle(secs(5));
     world.run_for(minutes(1));
-    assert_eq!(interval(&world, alice, relay), 5);
+    assert_eq!(interval(alice, relay), 5);
     // The other end still tries what it may do.
     world.run_for(minutes(15));
 
@@ -84,7 +78,7 @@ fn both_ends_agree_on_what_the_shorter_one_allows() {
 
     assert_eq!(lost(&world, alice, relay, minutes(25)), 0);
 
-    let (there, here) = (info(&world, relay, alice), info(&world, alice, relay));
+    let (there, here) = (relay.path_info(alice), alice.path_info(relay));
     assert_eq!((there.keepalive, here.keepalive), (secs(56), secs(56)), "{there:?} {here:?}");
     assert_eq!(there.lifetime.unwrap().fell, Some(160));
     assert_eq!(here.lifetime.unwrap().fell, None);
@@ -99,7 +93,7 @@ fn a_nat_with_a_port_by_chance_for_each_destination_is_no_hindrance() {
 
     assert_eq!(lost(&world, alice, relay, minutes(20)), 0);
 
-    assert_eq!((interval(&world, alice, relay), interval(&world, relay, alice)), (120, 120));
+    assert_eq!((interval(alice, relay), interval(relay, alice)), (120, 120));
 }
 
 #[test]
@@ -113,7 +107,7 @@ fn a_node_with_many_neighbours_tries_their_paths_in_turn() {
     world.settle(secs(30));
 
     world.run_for(minutes(15));
-    let done = |leaf: &&Host<'_>| info(&world, hub, **leaf).keepalive == secs(120);
+    let done = |leaf: &&Host<'_>| hub.path_info(**leaf).keepalive == secs(120);
     assert!((6..=8).contains(&leaves.iter().filter(done).count()), "so many at a time");
     world.run_for(minutes(20));
     assert_eq!(leaves.iter().filter(done).count(), 12);
@@ -167,8 +161,8 @@ fn a_node_that_does_not_know_of_it_keeps_the_usual_interval() {
     world.settle(secs(5));
     world.run_for(minutes(15));
 
-    assert_eq!((interval(&world, alice, relay), interval(&world, relay, alice)), (10, 10));
-    assert_eq!(info(&world, alice, relay).lifetime, None);
+    assert_eq!((interval(alice, relay), interval(relay, alice)), (10, 10));
+    assert_eq!(alice.path_info(relay).lifetime, None);
 }
 
 #[test]
@@ -180,8 +174,8 @@ fn an_interval_that_was_configured_holds_for_both() {
     world.settle(secs(5));
     world.run_for(minutes(15));
 
-    assert_eq!((interval(&world, alice, relay), interval(&world, relay, alice)), (25, 25));
-    assert_eq!(info(&world, alice, relay).lifetime, None, "nothing is learnt");
+    assert_eq!((interval(alice, relay), interval(relay, alice)), (25, 25));
+    assert_eq!(alice.path_info(relay).lifetime, None, "nothing is learnt");
     assert_eq!(lost(&world, alice, relay, minutes(10)), 0);
 }
 
@@ -193,15 +187,15 @@ fn another_network_is_learnt_anew() {
     let hotel = world.nat(Nat::linux().with_lifetime(secs(15)));
     world.settle(secs(5));
     world.run_for(minutes(20));
-    assert_eq!(interval(&world, alice, relay), 120);
+    assert_eq!(interval(alice, relay), 120);
 
     alice.move_behind(hotel);
     world.run_for(secs(5));
     assert!(world.ping(alice, relay).arrives());
-    assert_eq!((interval(&world, alice, relay), interval(&world, relay, alice)), (10, 10));
+    assert_eq!((interval(alice, relay), interval(relay, alice)), (10, 10));
     assert_eq!(lost(&world, alice, relay, minutes(10)), 0);
 
-    assert_eq!((interval(&world, alice, relay), interval(&world, relay, alice)), (7, 7));
+    assert_eq!((interval(alice, relay), interval(relay, alice)), (7, 7));
 }
 
 #[test]
@@ -213,7 +207,7 @@ fn traffic_does_not_change_what_is_learnt() {
     world.flow(alice, relay, 500, secs(1) / 5, 6_000);
     world.run_for(minutes(22));
 
-    assert_eq!((interval(&world, alice, relay), interval(&world, relay, alice)), (14, 14));
+    assert_eq!((interval(alice, relay), interval(relay, alice)), (14, 14));
     assert_eq!(lost(&world, alice, relay, minutes(5)), 0);
 }
 
@@ -224,15 +218,15 @@ fn a_path_lost_in_a_long_silence_is_kept_alive_more_often() {
     let alice = world.node("alice").behind(Nat::linux().with_lifetime(secs(300))).knows(relay);
     world.settle(secs(5));
     world.run_for(minutes(20));
-    assert_eq!(interval(&world, relay, alice), 120);
+    assert_eq!(interval(relay, alice), 120);
 
     alice.block_udp(true);
     world.run_for(minutes(5));
-    assert_eq!((interval(&world, alice, relay), interval(&world, relay, alice)), (10, 10));
+    assert_eq!((interval(alice, relay), interval(relay, alice)), (10, 10));
     alice.block_udp(false);
     world.run_for(minutes(15));
 
-    assert_eq!((interval(&world, alice, relay), interval(&world, relay, alice)), (60, 60));
+    assert_eq!((interval(alice, relay), interval(relay, alice)), (60, 60));
 }
 
 #[test]
@@ -245,5 +239,5 @@ fn lost_datagrams_do_not_shorten_intervals_for_good() {
     let lost = lost(&world, alice, relay, minutes(30));
 
     assert_eq!(lost, 0);
-    assert!(interval(&world, alice, relay) >= 40, "{:?}", info(&world, alice, relay));
+    assert!(interval(alice, relay) >= 40, "{:?}", alice.path_info(relay));
 }

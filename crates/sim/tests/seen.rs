@@ -1,12 +1,6 @@
 //! What a node can say of the paths to others: which sizes pass, who said so, and what time the others say it is.
 
-use tinmesh_core::node::io::{Command, PathInfo, Reply};
 use tinmesh_sim::{Host, World, minutes, secs};
-
-fn info(world: &World, from: Host<'_>, to: Host<'_>) -> PathInfo {
-    let Some(Reply::Paths(paths)) = world.command(from, Command::Paths) else { panic!("no answer") };
-    paths.into_iter().find(|path| path.name.as_str() == to.name()).expect("there is a tunnel")
-}
 
 /// Alice and bob, after they talked for a while; bob's link takes so much and says so or not.
 fn pair(world: &World, narrow: Option<(u16, bool)>) -> [Host<'_>; 2] {
@@ -24,7 +18,7 @@ fn pair(world: &World, narrow: Option<(u16, bool)>) -> [Host<'_>; 2] {
 fn a_path_as_wide_as_the_link_needs_no_word_of_a_router() {
     let world = World::new(1);
     let [alice, bob] = pair(&world, None);
-    let sizes = info(&world, alice, bob).sizes;
+    let sizes = alice.path_info(bob).sizes;
     assert_eq!((sizes.told, sizes.found, sizes.narrowed, sizes.untold), (Some(1_500), Some(1_500), 0, false));
 }
 
@@ -32,7 +26,7 @@ fn a_path_as_wide_as_the_link_needs_no_word_of_a_router() {
 fn a_size_that_had_to_be_found_because_no_router_said_it_is_told_apart() {
     let world = World::new(2);
     let [alice, bob] = pair(&world, Some((1_400, false)));
-    let sizes = info(&world, alice, bob).sizes;
+    let sizes = alice.path_info(bob).sizes;
     assert_eq!((sizes.told, sizes.narrowed, sizes.untold), (Some(1_500), 0, true), "{sizes:?}");
     assert_eq!(sizes.found, Some(1_400));
 }
@@ -46,7 +40,7 @@ fn a_size_that_a_router_said_is_counted() {
     let flow = world.flow(alice, bob, 1_400, secs(1) / 10, 100);
     world.run_for(secs(15));
     assert!(world.report(flow).sent > 0);
-    let sizes = info(&world, alice, bob).sizes;
+    let sizes = alice.path_info(bob).sizes;
     assert_eq!((sizes.told, sizes.narrowed, sizes.untold), (Some(1_300), 1, false), "{sizes:?}");
     assert_eq!(sizes.found, Some(1_300));
 }
@@ -60,8 +54,9 @@ fn clocks_of_others_are_compared_with_the_own_one() {
     world.settle(secs(5));
     world.run_for(minutes(5));
 
-    let ahead =
-        |from, to| info(&world, from, to).clock_ahead.unwrap_or_else(|| panic!("{} {}", from.name(), to.name()));
+    let ahead = |from: Host<'_>, to: Host<'_>| {
+        from.path_info(to).clock_ahead.unwrap_or_else(|| panic!("{} {}", from.name(), to.name()))
+    };
     for (from, to, seconds) in [(alice, bob, 95), (alice, carol, -40), (bob, alice, -95), (carol, alice, 40)] {
         assert!((ahead(from, to) - seconds).abs() <= 1, "{} {}", from.name(), ahead(from, to));
     }

@@ -20,6 +20,8 @@ pub(super) const V4_TTL: usize = 8;
 pub(super) const V4_PROTOCOL: usize = 9;
 /// Where an IPv4 header has its checksum.
 pub(super) const V4_CHECKSUM: usize = 10;
+/// Where an IPv4 header has its source.
+pub(super) const V4_SOURCE: usize = 12;
 /// Where an IPv6 header has the length of what follows it.
 pub(super) const V6_LENGTH: usize = 4;
 /// Where an IPv6 header has its next header.

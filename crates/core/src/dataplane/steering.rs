@@ -5,11 +5,9 @@
 //! spread over the queues here. The packets of a flow always go to the same queue.
 
 use crate::dataplane::ip::{
-    self, Family, MF, OFFSET, TCP, UDP, V4_FRAGMENT, V4_PROTOCOL, V6_HEADER, V6_NEXT, V6_SOURCE,
+    self, Family, MF, OFFSET, TCP, UDP, V4_FRAGMENT, V4_PROTOCOL, V4_SOURCE, V6_HEADER, V6_NEXT, V6_SOURCE,
 };
 
-/// Where an IPv4 header has its addresses.
-const V4_SOURCE: usize = 12;
 /// An odd number with bits everywhere (2^64 divided by the golden ratio), which spreads what it is multiplied with.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 

@@ -381,12 +381,11 @@ impl Node {
             return false;
         }
         self.peer(peer).is_some_and(|known| {
-            let told = self.config.hosts.get(&known.name).is_some_and(|host| !host.addresses.is_empty());
             // Of nodes that became unreachable others' edges are still known: without the addresses in them a mesh that
             // fell apart would stay so.
-            let has_address = told || !known.cached.is_empty() || !self.announced_addresses(peer).is_empty();
+            let is_somewhere = || known.reachable || !self.new_round(peer).places.is_empty();
             let refused = self.is_old(peer) && !self.may_dial_old(&known.name);
-            peer != PeerId::ME && known.conn.is_none() && (has_address || known.reachable) && !refused
+            peer != PeerId::ME && known.conn.is_none() && !refused && is_somewhere()
         })
     }
 

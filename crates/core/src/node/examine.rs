@@ -7,6 +7,7 @@ use crate::node::Node;
 use crate::node::io::{Examination, Hindrance, Output, PathInfo, PathSizes, Reply};
 use crate::node::punching::Asking;
 use crate::node::timers::Wake;
+use crate::node::udp::headers;
 use crate::peer::tunnel::Tunnel;
 use crate::time::Instant;
 use crate::wire::options::Options;
@@ -15,9 +16,6 @@ use crate::wire::probe;
 /// How long answers of others may take.
 const ANSWERS: Duration = Duration::from_millis(1_000);
 
-/// Bytes of the headers of IPv4 and UDP, and by how many those of IPv6 are longer.
-const IP_AND_UDP_V4: usize = 28;
-const V6_MORE: usize = 20;
 /// Any length of UDP payload with a frame in it: what is around the frame is always equally long.
 const SAMPLE: usize = 1_000;
 
@@ -63,9 +61,8 @@ impl Node {
             told,
             narrowed,
             found: found.and_then(|(target, frame)| {
-                let around = IP_AND_UDP_V4 + if target.to.is_ipv4() { 0 } else { V6_MORE };
                 let sealed = SAMPLE - self.frame_in(peer, SAMPLE);
-                u16::try_from(usize::from(frame) + sealed + around).ok()
+                u16::try_from(usize::from(frame) + sealed + headers(target.to)).ok()
             }),
             untold: found.zip(believed).is_some_and(|((_, frame), believed)| frame < believed.min(probe::MAX_PROBE)),
         }

@@ -38,6 +38,11 @@ pub(super) fn sizes(pmtu: &Pmtu) -> (u16, u16, u16) {
     (pmtu.min(), pmtu.max(), pmtu.mtu())
 }
 
+/// Bytes of the IP and UDP headers of a datagram to this address.
+pub(super) const fn headers(to: SocketAddr) -> usize {
+    if to.is_ipv4() { 28 } else { 48 }
+}
+
 impl Node {
     pub(super) fn on_activity(&mut self, peers: &[Activity]) {
         for activity in peers {
@@ -507,8 +512,7 @@ impl Node {
     /// The largest frame that fits what the system says of the path (spec: datagrams 13.4).
     pub(super) fn initial_mtu(&self, peer: PeerId, target: UdpTarget) -> Option<u16> {
         let path = self.tunnel(peer)?.probing.path_mtu?;
-        let ip = if target.to.is_ipv4() { 20 } else { 40 };
-        let rest = self.frame_in(peer, usize::from(path).checked_sub(ip + 8)?);
+        let rest = self.frame_in(peer, usize::from(path).checked_sub(headers(target.to))?);
         u16::try_from(rest.min(MAX_FRAME)).ok().filter(|_| path >= 512)
     }
 

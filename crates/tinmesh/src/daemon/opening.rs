@@ -26,10 +26,13 @@ const PORT_ATTEMPTS: usize = 20;
 /// what is late by more than 128 does not fit into its window.
 const WORKERS: usize = 2;
 
-/// As many workers as suit the machine: the programs whose packets they carry need processors, too.
-fn suitable_workers() -> NonZeroUsize {
-    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    NonZeroUsize::new((processors / 2).min(WORKERS)).unwrap_or(NonZeroUsize::MIN)
+/// How many workers there are to be; if nobody says, as many as suit the machine: the programs whose packets they carry need
+/// processors, too.
+fn workers(settings: &DaemonSettings) -> usize {
+    settings.workers.map_or_else(
+        || (std::thread::available_parallelism().map_or(1, NonZeroUsize::get) / 2).clamp(1, WORKERS),
+        NonZeroUsize::get,
+    )
 }
 
 /// What the daemon has open before it gives up rights.
@@ -82,7 +85,7 @@ impl Opened {
         if opened.listeners.is_empty() {
             bail!("Unable to create any listening socket! Is another program using port {}?", settings.port);
         }
-        opened.open_lanes(settings.workers.unwrap_or_else(suitable_workers).get(), &udp_options(settings));
+        opened.open_lanes(workers(settings), &udp_options(settings));
         Ok(opened)
     }
 
@@ -305,7 +308,7 @@ fn join_group(group: SocketAddr, ttl: u8, settings: &DaemonSettings) -> Result<(
 fn open_interface(kind: Kind, settings: &DaemonSettings, paths: &Paths) -> Result<(Link, String, String)> {
     let path = settings.device.clone().unwrap_or_else(|| "/dev/net/tun".into());
     let name = settings.interface.clone().or_else(|| paths.netname.clone());
-    let queues = settings.workers.unwrap_or_else(suitable_workers).get() > 1;
+    let queues = workers(settings) > 1;
     let options = DeviceOptions { path: Some(path.clone()), name, kind, offloads: settings.offloads.device, queues };
     let device = Device::open(&options).with_context(|| {
         format!("Could not create a tun/tap interface from {}; it needs root and the kernel module tun", path.display())

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use tinmesh_core::node::io::{PathInfo, PathSizes};
+use tinmesh_core::peer::lifetime::Known;
 
 use super::{Line, Words};
 
@@ -16,30 +17,17 @@ pub struct PathLine {
     /// Seconds between keep-alives.
     pub keepalive: u64,
     /// What was found out about that; `None`: it is not to be found out.
-    pub lifetime: Option<Lifetime>,
+    pub lifetime: Option<Known>,
     /// What sizes pass.
     pub sizes: PathSizes,
     /// By how many seconds the node's clock is ahead of this machine's.
     pub clock_ahead: Option<i64>,
 }
 
-/// How long a path may be silent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lifetime {
-    /// The longest silence that did no harm, in seconds; 0: none was tried.
-    pub stood: u64,
-    /// The shortest that did.
-    pub fell: Option<u64>,
-    /// Whether more is still to be found out.
-    pub learning: bool,
-}
-
 impl From<&PathInfo> for PathLine {
     fn from(path: &PathInfo) -> Self {
-        let lifetime =
-            path.lifetime.map(|known| Lifetime { stood: known.stood, fell: known.fell, learning: known.learning });
         let (node, direct, keepalive) = (path.name.to_string(), path.direct, path.keepalive.as_secs());
-        Self { node, direct, keepalive, lifetime, sizes: path.sizes, clock_ahead: path.clock_ahead }
+        Self { node, direct, keepalive, lifetime: path.lifetime, sizes: path.sizes, clock_ahead: path.clock_ahead }
     }
 }
 
@@ -51,7 +39,7 @@ impl fmt::Display for PathLine {
         write!(f, "{} {} {}", self.node, u8::from(self.direct), self.keepalive)?;
         match self.lifetime {
             None => write!(f, " fixed 0 0")?,
-            Some(Lifetime { stood, fell, learning }) => {
+            Some(Known { stood, fell, learning }) => {
                 write!(f, " {} {stood} {}", if learning { "learning" } else { "learnt" }, fell.unwrap_or(0))?;
             }
         }
@@ -72,7 +60,7 @@ impl Line for PathLine {
         let (node, direct, keepalive) = (words.text()?, words.number::<u8>()? != 0, words.number()?);
         let word = words.text()?;
         let (stood, fell) = (words.number()?, words.number()?);
-        let lifetime = Lifetime { stood, fell: Some(fell).filter(|&fell| fell != 0), learning: word == "learning" };
+        let lifetime = Known { stood, fell: Some(fell).filter(|&fell| fell != 0), learning: word == "learning" };
         let lifetime = Some(lifetime).filter(|_| word != "fixed");
         let (told, narrowed, found) = (words.number_or_dash()?, words.number()?, words.number_or_dash()?);
         let sizes = PathSizes { told, narrowed, found, untold: words.number::<u8>()? != 0 };
@@ -95,7 +83,7 @@ mod tests {
             assert_eq!(PathLine::parse(text).unwrap().to_string(), text);
         }
         let line = PathLine::parse("bob 1 7 learning 14 20 - 0 - 0 - and more").unwrap();
-        assert_eq!(line.lifetime, Some(Lifetime { stood: 14, fell: Some(20), learning: true }));
+        assert_eq!(line.lifetime, Some(Known { stood: 14, fell: Some(20), learning: true }));
         for text in ["bob", "bob 1 7 learnt 14", "bob yes 7 learnt 14 20 - 0 - 0 -", "bob 1 7 learnt 14 20"] {
             assert!(PathLine::parse(text).is_err(), "{text}");
         }

@@ -39,6 +39,7 @@ mod refused;
 mod relaying;
 mod statements;
 mod stations;
+mod streams;
 mod timers;
 mod trace;
 mod trust;

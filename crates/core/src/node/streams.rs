@@ -23,6 +23,7 @@ use crate::node::io::Event;
 use crate::node::timers::Wake;
 use crate::peer::streams::Streams;
 use crate::wire::hello::Feature;
+use crate::wire::options::Options;
 use crate::wire::request::Request;
 
 /// Distance of looks whether a stream is still needed.
@@ -52,7 +53,7 @@ impl Node {
     /// Makes a connection as the meta connection was made, if this node made it.
     fn open_stream(&mut self, peer: PeerId) {
         if !self.uses(peer, Feature::Streams) || self.gossip_is_shut(peer) {
-            return;
+            return self.prepare_streams(peer);
         }
         let meta = self.peer(peer).and_then(|known| self.connections.get(&known.conn?));
         let Some(meta) = meta.filter(|meta| meta.is_active() && meta.is_outgoing()) else { return };
@@ -68,6 +69,14 @@ impl Node {
         let id = self.call(name, address, prelude, Purpose::Stream);
         if let Some(streams) = self.streams_mut(peer) {
             streams.on_dialled(id);
+        }
+    }
+
+    /// Nodes that speak TCP only have no session with their neighbours, but can agree on nothing without one.
+    fn prepare_streams(&mut self, peer: PeerId) {
+        let wanted = self.config.mesh.extensions.has(Feature::Streams);
+        if wanted && self.options_of(peer).has(Options::TINMESH) {
+            self.want_key(peer);
         }
     }
 

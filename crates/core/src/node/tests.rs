@@ -3,6 +3,7 @@
 mod members;
 mod net;
 mod statements;
+mod streams;
 
 use std::time::Duration;
 

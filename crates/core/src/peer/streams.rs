@@ -28,7 +28,7 @@ const LINGER: Duration = Duration::from_secs(20);
 /// After an attempt that failed, or a stream that ended soon, the next one waits for so long.
 const REST: Duration = Duration::from_secs(30);
 /// Flows that are told apart: so many that a small one seldom shares a lane with a large one.
-const LANES: usize = 256;
+const LANES: usize = 1024;
 /// Bytes that a lane may send at once, and in each second, and still be small.
 const SMALL: usize = 32 << 10;
 /// What a lane sent before such a pause has arrived, so that it may take another way without being overtaken.

@@ -6,7 +6,9 @@ use tinmesh_sim::{Host, Nat, Path, World, millis, secs};
 
 /// Connections of one node with another.
 fn connections(world: &World, of: Host<'_>, with: Host<'_>) -> usize {
-    let Some(Reply::Connections(all)) = world.command(of, Command::Connections) else { panic!("{of:?} does not answer") };
+    let Some(Reply::Connections(all)) = world.command(of, Command::Connections) else {
+        panic!("{of:?} does not answer")
+    };
     all.iter().filter(|conn| conn.name.as_ref().is_some_and(|name| name.as_str() == with.name())).count()
 }
 

@@ -266,7 +266,10 @@ mod tests {
             Features::parse("tea aead-aes256gcm biscuits statements health split punch mapped relay keepalive meet"),
             Features::all()
         );
-        assert_eq!(Features::all().to_string(), "aead-aes256gcm statements health split punch mapped relay keepalive meet");
+        assert_eq!(
+            Features::all().to_string(),
+            "aead-aes256gcm statements health split punch mapped relay keepalive meet"
+        );
         assert!(Features::parse("").is_empty() && Features::NONE.to_string().is_empty());
 
         let two = Two::new();

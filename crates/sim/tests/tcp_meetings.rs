@@ -5,7 +5,7 @@ use std::time::Duration;
 use tinmesh_core::meta::proxy::Protocol;
 use tinmesh_core::node::io::Event;
 use tinmesh_core::wire::hello::{Feature, Features};
-use tinmesh_sim::{Host, Nat, Path, Ports, World, minutes, secs};
+use tinmesh_sim::{Host, Nat, Path, Ports, TcpRule, World, minutes, secs};
 
 /// Alice and bob behind NATs and two relays with public addresses, UDP blocked at both ends.
 struct Story<'w> {
@@ -61,6 +61,23 @@ fn nodes_behind_nats_that_neither_can_dial_connect_to_each_other() {
         assert!(is_straight(&world, &story), "{title}: {:?}", world.path(story.alice, story.bob));
         assert!(story.alice.neighbours().contains(&"bob".to_owned()), "{title}");
     }
+}
+
+#[test]
+fn nodes_behind_firewalls_with_ipv6_only_connect_to_each_other() {
+    let world = World::new(710);
+    let relay = world.node("relay").dual_stack();
+    let [alice, bob] = ["alice", "bob"].map(|name| {
+        let host = world.node(name).ipv6_only().knows(relay).auto_connects();
+        host.block_udp(true);
+        host.isp(|isp| isp.tcp = TcpRule::OutwardOnly)
+    });
+    let story = Story { alice, bob, relays: [relay, relay] };
+    world.settle(secs(5));
+
+    talk(&world, &story, secs(12));
+
+    assert!(is_straight(&world, &story), "{:?}", world.path(alice, bob));
 }
 
 #[test]

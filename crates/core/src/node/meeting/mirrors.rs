@@ -60,7 +60,7 @@ impl Node {
             }
             found
         };
-        let first = v4.unwrap_or(round.is_multiple_of(2));
+        let first = v4.unwrap_or_else(|| round.is_multiple_of(2));
         let found = of_family(first);
         if found.is_empty() && v4.is_none() { of_family(!first) } else { found }
     }

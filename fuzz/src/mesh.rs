@@ -41,7 +41,7 @@ use tinmesh_core::wire::options::Options;
 use tinmesh_core::wire::pcp::{self, Map};
 use tinmesh_core::wire::probe::{self, Probe};
 use tinmesh_core::wire::request::Request;
-use tinmesh_core::wire::{address_cache, datagram, health, keepalive, meet, punch, reflect, relay};
+use tinmesh_core::wire::{address_cache, datagram, health, keepalive, punch, reflect, relay};
 
 /// A target's body.
 pub(crate) type Target = fn(&[u8]);
@@ -122,12 +122,6 @@ fn punch_messages(data: &[u8]) {
                 assert!(plan.len() <= 2_048 && plan.sockets() <= 252);
             }
         }
-    }
-    if let Some(message) = meet::Message::parse(*kind, payload) {
-        assert_eq!(meet::Message::parse(*kind, &message.encode()[1..]), Some(message));
-    }
-    if let Some(token) = std::str::from_utf8(data).ok().and_then(meet::Token::parse) {
-        assert!(token.line().len() < 32);
     }
     if let Some(mapped) = Mapped::parse(payload) {
         assert_eq!(mapped.encode()[1..], *payload);

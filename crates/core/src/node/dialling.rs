@@ -192,8 +192,7 @@ impl Node {
         prelude: Option<Prelude>,
         purpose: Purpose,
     ) -> ConnId {
-        let id = ConnId(self.dialling.next_conn);
-        self.dialling.next_conn += 1;
+        let id = self.next_conn();
         let mut conn = Connection::new(id, address, Some(name.clone()), self.now);
         conn.purpose = purpose;
         conn.beyond = prelude.as_ref().and_then(Prelude::name);
@@ -201,7 +200,14 @@ impl Node {
         self.connections.insert(id, conn);
         let deadline = self.now + self.config.timing.ping_timeout;
         self.timers.set(Wake::Check(id), deadline);
-        self.emit(Output::Connect { conn: id, peer: name, to: address });
+        self.emit(Output::Connect { conn: id, peer: name, to: address, from: None });
+        id
+    }
+
+    /// The number of a connection that this node makes.
+    pub(super) const fn next_conn(&mut self) -> ConnId {
+        let id = ConnId(self.dialling.next_conn);
+        self.dialling.next_conn += 1;
         id
     }
 
@@ -372,13 +378,15 @@ impl Node {
         let next = self.now + PERIOD + self.jitter();
         self.timers.set(Wake::Periodic, next);
         self.check_contradictions();
+        self.end_quiet_meetings();
         if self.config.mesh.auto_connect {
             self.auto_connect();
         }
     }
 
     fn auto_connect(&mut self) {
-        let active = self.active(None).len();
+        // Connections that were met come and go with the packets.
+        let active = self.connections.values().filter(|conn| conn.is_active() && !conn.is_met()).count();
         if active < WANTED_CONNECTIONS {
             self.make_connection();
             return;

@@ -56,7 +56,7 @@ impl Node {
             return self.prepare_streams(peer);
         }
         let meta = self.peer(peer).and_then(|known| self.connections.get(&known.conn?));
-        let Some(meta) = meta.filter(|meta| meta.is_active() && meta.is_outgoing()) else { return };
+        let Some(meta) = meta.filter(|meta| meta.is_active() && meta.was_dialled()) else { return };
         let (Some(name), address) = (meta.name.clone(), meta.remote) else { return };
         let prelude = self.config.proxy.as_ref().map(|proxy| match &meta.beyond {
             Some((name, port)) => Prelude::named(proxy, name, *port),
@@ -130,7 +130,7 @@ impl Node {
         let wanted = if outgoing {
             known.streams.as_ref().is_some_and(|streams| streams.is_dialled(id))
         } else {
-            !meta.is_outgoing() && self.uses(peer, Feature::Streams) && !self.gossip_is_shut(peer)
+            !meta.is_outgoing() && !meta.is_met() && self.uses(peer, Feature::Streams) && !self.gossip_is_shut(peer)
         };
         let room = known.streams.as_ref().is_none_or(|streams| streams.has_room());
         if !wanted || !room {

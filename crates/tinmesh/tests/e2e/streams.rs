@@ -15,7 +15,7 @@ use crate::lab::traffic::{inside, ping_times};
 use crate::lab::{Daemon, Kind, Lab, run, secs, wait_until};
 
 /// All that ours agree on but streams.
-const WITHOUT: &str = "Extensions = aead-aes256gcm statements health split punch mapped relay keepalive";
+const WITHOUT: &str = "Extensions = aead-aes256gcm statements health split punch mapped relay keepalive meet";
 
 /// Alice, who dials, and bob; 40 ms there and back.
 struct Far {

@@ -309,6 +309,7 @@ impl Startup<'_> {
             link: opened.link,
             drops: DropReason::ALL.iter().map(|_| Default::default()).collect(),
             active: AtomicBool::new(false),
+            sampling: AtomicBool::new(false),
             captures: AtomicBool::new(false),
             captured,
             failure: OnceLock::new(),

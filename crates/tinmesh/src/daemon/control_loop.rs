@@ -230,7 +230,7 @@ impl ControlLoop {
 
     /// Samples counters; goes on doing so while packets move.
     fn sample(&mut self, time: Instant) {
-        let moved = self.shared.active.swap(false, Relaxed);
+        let moved = self.shared.take_activity();
         self.times.sample = moved.then(|| time + SAMPLE_INTERVAL);
         let fib = self.shared.fib.load_full();
         let mut sampler = std::mem::take(&mut self.sampler);

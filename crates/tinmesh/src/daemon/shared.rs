@@ -3,7 +3,10 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
 use std::sync::mpsc::{SyncSender, TrySendError};
 
 use arc_swap::ArcSwap;
@@ -140,6 +143,8 @@ pub struct Shared {
     pub drops: Vec<AtomicU64>,
     /// Set by workers when packets moved; taken by the control thread.
     pub active: AtomicBool,
+    /// Whether the control thread looks by itself soon whether packets move.
+    pub sampling: AtomicBool,
     /// Whether somebody watches packets.
     pub captures: AtomicBool,
     /// Frames that entered routing while somebody watches: apart from punts, which they must not push out.
@@ -171,11 +176,19 @@ impl Shared {
         self.lanes.get(number).map_or(&[], |lane| &lane.sockets)
     }
 
-    /// Notes that packets moved, and wakes the control thread if that is news.
-    pub fn note_activity(&self) {
-        if !self.active.load(Relaxed) && !self.active.swap(true, Relaxed) {
-            self.control.wake();
-        }
+    /// Notes that packets moved; tells whether the control thread has to be woken for that. It need not be woken at once, and
+    /// should not while a packet is on its way: both would want the same processor.
+    #[must_use]
+    pub fn note_activity(&self) -> bool {
+        !self.active.load(Relaxed) && !self.active.swap(true, SeqCst) && !self.sampling.load(SeqCst)
+    }
+
+    /// Whether packets moved since this was asked last. If not, the control thread has to be woken when they do again.
+    pub fn take_activity(&self) -> bool {
+        let moved = self.active.swap(false, SeqCst);
+        self.sampling.store(moved, SeqCst);
+        // A worker that saw the old value of `sampling` wakes nobody.
+        moved || self.active.load(SeqCst)
     }
 
     /// Counts packets dropped for `reason`.

@@ -16,6 +16,7 @@ use crate::meta::queue::{AtHand, Form, Queue};
 use crate::name::{ConnId, NodeName, PeerId};
 use crate::packet::MAX_FRAME;
 use crate::time::Instant;
+use crate::wire::meet::Token;
 use crate::wire::options::Options;
 use crate::wire::request::Request;
 
@@ -44,6 +45,8 @@ pub enum Phase {
     Active(Channel),
     /// Somebody joins by invitation.
     Inviting(Box<Inviter>),
+    /// Somebody wants to know where this connection comes from, and nothing else.
+    Mirroring(Token),
 }
 
 /// What protects a connection.
@@ -128,7 +131,8 @@ pub struct Connection {
 impl Connection {
     /// A connection that somebody made to us, or that we make to `name`.
     pub fn new(id: ConnId, remote: SocketAddr, name: Option<NodeName>, now: Instant) -> Self {
-        let phase = if id.0 & ConnId::ACCEPTED != 0 { Phase::Id } else { Phase::Connecting };
+        let is_up = id.0 & (ConnId::ACCEPTED | ConnId::MET) == ConnId::ACCEPTED;
+        let phase = if is_up { Phase::Id } else { Phase::Connecting };
         Self {
             id,
             remote,
@@ -152,9 +156,19 @@ impl Connection {
         }
     }
 
-    /// Whether we dialled.
+    /// Whether we dialled, or count as who did.
     pub const fn is_outgoing(&self) -> bool {
         self.id.0 & ConnId::ACCEPTED == 0
+    }
+
+    /// Whether both ends opened it at once.
+    pub const fn is_met(&self) -> bool {
+        self.id.0 & ConnId::MET != 0
+    }
+
+    /// Whether the other end can be dialled at its address.
+    pub const fn was_dialled(&self) -> bool {
+        self.is_outgoing() && !self.is_met()
     }
 
     /// Whether a proxy is asked to connect us.
@@ -187,6 +201,10 @@ impl Connection {
     pub fn next_unit(&mut self, rng: &mut Rng) -> Result<Option<Unit>, PeerError> {
         match &self.phase {
             Phase::Connecting => Ok(None),
+            Phase::Mirroring(_) => {
+                self.take(self.rest().len());
+                Ok(None)
+            }
             Phase::Proxying(_) => self.next_answer(),
             Phase::Id => self.next_line(),
             Phase::Inviting(_) if self.rest().is_empty() => Ok(None),
@@ -207,6 +225,7 @@ impl Connection {
             | Phase::Proxying(_)
             | Phase::Id
             | Phase::Inviting(_)
+            | Phase::Mirroring(_)
             | Phase::Securing(Channel::Sptps(_))
             | Phase::Active(Channel::Sptps(_)) => None,
         }
@@ -354,7 +373,7 @@ impl Connection {
             Phase::Securing(Channel::Legacy(link)) | Phase::Active(Channel::Legacy(link)) => {
                 link.seal(data).map(|sealed| to.extend_from_slice(&sealed)).is_ok()
             }
-            Phase::Connecting | Phase::Proxying(_) | Phase::Id | Phase::Inviting(_) => false,
+            Phase::Connecting | Phase::Proxying(_) | Phase::Id | Phase::Inviting(_) | Phase::Mirroring(_) => false,
         }
     }
 
@@ -382,6 +401,7 @@ impl Connection {
             Phase::Connecting
             | Phase::Id
             | Phase::Inviting(_)
+            | Phase::Mirroring(_)
             | Phase::Securing(Channel::Legacy(_))
             | Phase::Active(Channel::Legacy(_)) => Vec::new(),
         }
@@ -393,9 +413,12 @@ impl Connection {
         self.options = options;
         self.phase = match std::mem::replace(&mut self.phase, Phase::Id) {
             Phase::Securing(channel) => Phase::Active(channel),
-            other @ (Phase::Connecting | Phase::Proxying(_) | Phase::Id | Phase::Active(_) | Phase::Inviting(_)) => {
-                other
-            }
+            other @ (Phase::Connecting
+            | Phase::Proxying(_)
+            | Phase::Id
+            | Phase::Active(_)
+            | Phase::Inviting(_)
+            | Phase::Mirroring(_)) => other,
         };
     }
 }

@@ -15,6 +15,7 @@ use crate::node::io::{Event, Output};
 use crate::node::legacy::Handshake;
 use crate::node::timers::Wake;
 use crate::wire::hello::Feature;
+use crate::wire::meet::{self, Token};
 use crate::wire::options::Options;
 use crate::wire::probe;
 use crate::wire::request::Request;
@@ -60,7 +61,9 @@ impl Node {
             self.send_bytes(id, request);
         } else {
             conn.phase = Phase::Id;
-            self.send_id(id);
+            if conn.is_outgoing() {
+                self.send_id(id);
+            }
         }
     }
 
@@ -138,6 +141,9 @@ impl Node {
         };
         if let Some(key) = name.strip_prefix('?') {
             return self.start_invitation(id, key);
+        }
+        if let Some(token) = name.strip_prefix(meet::MARK).and_then(Token::parse) {
+            return self.mirror(id, token);
         }
         let name = NodeName::parse(&name).map_err(|_| PeerError::UnknownIdentity(name.escape_default().to_string()))?;
         if name == self.config.name {
@@ -252,6 +258,7 @@ impl Node {
         }
         self.schedule_check(id);
         self.attend_soon(peer);
+        self.on_connected_with(peer);
         self.event(Event::Activated { name, remote });
         self.greet(id);
         self.announce_own_edge(id, peer, address, weight);
@@ -328,7 +335,13 @@ impl Node {
         let Some(conn) = self.connections.get_mut(&id) else { return };
         conn.queue.release();
         if !conn.is_active() {
-            let error = if conn.is_proxying() { ProxyError::Silent.into() } else { PeerError::HandshakeTimeout };
+            let error = match conn.phase {
+                Phase::Proxying(_) => ProxyError::Silent.into(),
+                Phase::Mirroring(_) => PeerError::Superfluous,
+                Phase::Connecting | Phase::Id | Phase::Securing(_) | Phase::Active(_) | Phase::Inviting(_) => {
+                    PeerError::HandshakeTimeout
+                }
+            };
             self.terminate(id, &error);
             return;
         }
@@ -372,9 +385,9 @@ impl Node {
 
     pub(super) fn on_pong(&mut self, id: ConnId) {
         let Some(conn) = self.connections.get(&id) else { return };
-        let (peer, remote, outgoing) = (conn.peer, conn.remote, conn.is_outgoing());
+        let (peer, remote, dialled) = (conn.peer, conn.remote, conn.was_dialled());
         self.schedule_check(id);
-        if let Some(peer) = peer.filter(|_| outgoing) {
+        if let Some(peer) = peer.filter(|_| dialled) {
             self.keep_dialled(peer, id);
             self.dialling_succeeded(peer, remote);
         }

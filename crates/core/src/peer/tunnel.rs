@@ -104,6 +104,8 @@ pub struct Tunnel {
     pub health: Health,
     /// How attempts to get through NATs went.
     pub retries: Retries,
+    /// How attempts to open a connection from both ends went.
+    pub meetings: Retries,
     /// Which relay packets take that cannot go straight.
     pub relay: RelayChoice,
     /// Packets that go or come in two records.
@@ -204,6 +206,7 @@ impl Tunnel {
             watch: Watch::default(),
             health: Health::default(),
             retries: Retries::default(),
+            meetings: Retries::default(),
             relay: RelayChoice::default(),
             pieces: Pieces::default(),
             lifetime: Lifetime::default(),

@@ -474,9 +474,13 @@ impl ControlLoop {
 
     fn on_output(&mut self, output: Output, pending: &mut VecDeque<Pending>) {
         match output {
-            Output::Connect { conn, peer, to } => {
+            Output::Connect { conn, peer, to, from } => {
                 debug!(target: CONNECTIONS, "Trying to connect to {peer} ({})", self.hostnames.text(to));
-                pending.extend(self.connect(conn, &peer, to).map(Pending::Meta));
+                let known = match from {
+                    None => self.connect(conn, &peer, to),
+                    Some(port) => self.connect_from(port, conn, &peer, to),
+                };
+                pending.extend(known.map(Pending::Meta));
             }
             Output::Send { conn, bytes } => self.meta.send(conn, &bytes),
             Output::Room { conn, bytes } => self.meta.limit_unsent(conn, bytes),

@@ -25,6 +25,7 @@ mod key_files;
 mod lab;
 mod legacy;
 mod lifecycle;
+mod meetings;
 mod mixed;
 mod natpmp;
 mod nats;

@@ -51,8 +51,8 @@ pub(super) struct Net {
     pub(super) now: Instant,
     /// How many datagrams were sent.
     pub(super) datagrams: u64,
-    /// How many connections were begun.
-    pub(super) calls: u64,
+    /// Where connections were begun to.
+    pub(super) calls: Vec<SocketAddr>,
     latency: Duration,
     members: BTreeMap<String, Member>,
     queue: BTreeMap<(Instant, u64), (String, Arrival)>,
@@ -64,7 +64,7 @@ impl Net {
         Self {
             now: Instant::from_micros(1_000_000),
             datagrams: 0,
-            calls: 0,
+            calls: Vec::new(),
             latency,
             members: BTreeMap::new(),
             queue: BTreeMap::new(),
@@ -169,6 +169,15 @@ impl Net {
         let now = self.now;
         self.node(who).node.handle(now, input);
         self.drain(who);
+    }
+
+    /// `from` tells `to` something, sealed.
+    pub(super) fn say(&mut self, from: &str, to: &str, message: &[u8]) {
+        let (peer, now) = (self.peer(from, to), self.now);
+        let node = &mut self.node(from).node;
+        node.now = now;
+        node.send_sealed(peer, message);
+        self.drain(from);
     }
 
     /// A small packet from the device of `from` to a subnet of `to`.
@@ -315,7 +324,7 @@ impl Net {
     }
 
     fn call(&mut self, who: &str, conn: ConnId, to: SocketAddr) {
-        self.calls += 1;
+        self.calls.push(to);
         let same = |address: &&SocketAddr| address.is_ipv4() == to.is_ipv4();
         let from = self.members[who].addresses.iter().find(same).copied();
         match (self.owner(to), from) {

@@ -118,7 +118,7 @@ impl Line {
         if punted {
             self.shared.control.wake();
         }
-        if self.shared.note_activity() {
+        if self.shared.movement.note() {
             self.news = Some(self.scratch.now + NEWS_DELAY);
         }
         self.batch.clear();

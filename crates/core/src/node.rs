@@ -40,6 +40,7 @@ mod refused;
 mod relaying;
 mod statements;
 mod stations;
+mod streams;
 mod timers;
 mod trace;
 mod trust;

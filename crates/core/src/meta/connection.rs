@@ -49,6 +49,15 @@ pub enum Phase {
     Mirroring(Token),
 }
 
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Requests, and packets.
+    Meta,
+    /// Packets only, beside a meta connection.
+    Stream,
+}
+
 /// What protects a connection.
 #[derive(Debug)]
 pub enum Channel {
@@ -100,10 +109,14 @@ pub struct Connection {
     pub name: Option<NodeName>,
     /// The node, once the connection is active.
     pub peer: Option<PeerId>,
+    /// What it is for.
+    pub purpose: Purpose,
     /// How far it has come.
     pub phase: Phase,
     /// What is to be said to a proxy once TCP is up.
     pub prelude: Option<Box<Prelude>>,
+    /// The name that a proxy was asked for instead of an address, and the port.
+    pub beyond: Option<(String, u16)>,
     /// Options of the link, once active; the top byte is the peer's minor.
     pub options: Options,
     /// When a ping was sent, or the last step of the set-up made.
@@ -139,8 +152,10 @@ impl Connection {
             local: None,
             name,
             peer: None,
+            purpose: Purpose::Meta,
             phase,
             prelude: None,
+            beyond: None,
             options: Options::default(),
             last_ping: now,
             pinged: false,
@@ -178,7 +193,17 @@ impl Connection {
 
     /// Whether all requests are allowed.
     pub const fn is_active(&self) -> bool {
+        self.is_set_up() && !self.is_stream()
+    }
+
+    /// Whether both ends have shown who they are, and what they want of each other.
+    pub const fn is_set_up(&self) -> bool {
         matches!(self.phase, Phase::Active(_))
+    }
+
+    /// Whether it is for packets only.
+    pub const fn is_stream(&self) -> bool {
+        matches!(self.purpose, Purpose::Stream)
     }
 
     /// Takes bytes from the network.

@@ -33,7 +33,7 @@ impl Node {
     pub(super) fn on_accepted(&mut self, id: ConnId, remote: SocketAddr, local: SocketAddr) {
         let mut conn = Connection::new(id, remote, None, self.now);
         conn.local = Some(local);
-        let unknown = self.connections.values().filter(|conn| !conn.is_active() && !conn.is_outgoing()).count();
+        let unknown = self.connections.values().filter(|conn| !conn.is_set_up() && !conn.is_outgoing()).count();
         let admitted = self.gossip.burst.admit(self.now, remote.ip(), self.config.mesh.max_connection_burst);
         let refused = unknown >= MAX_UNKNOWN || !admitted;
         self.connections.insert(id, conn);
@@ -96,6 +96,10 @@ impl Node {
                 self.trace(id, false, &line);
                 self.on_id_line(id, &line)
             }
+            Unit::Secured if self.connections.get(&id).is_some_and(Connection::is_stream) => {
+                self.send(id, &Request::Stream);
+                Ok(())
+            }
             Unit::Secured => {
                 self.send_ack(id);
                 Ok(())
@@ -150,7 +154,7 @@ impl Node {
             return Err(PeerError::OwnName);
         }
         let Some(conn) = self.connections.get(&id) else { return Ok(()) };
-        let outgoing = conn.is_outgoing();
+        let (outgoing, stream) = (conn.is_outgoing(), conn.is_stream());
         if let Some(wanted) = conn.name.as_ref().filter(|&wanted| *wanted != name) {
             return Err(PeerError::WrongName { got: name.to_string(), wanted: wanted.to_string() });
         }
@@ -167,6 +171,7 @@ impl Node {
                 self.secure(id, name, key);
                 Ok(())
             }
+            Handshake::Rsa { .. } if stream => Err(PeerError::Legacy),
             Handshake::Rsa { key, upgrade } => self.start_link(id, name, key, upgrade),
         }
     }
@@ -318,6 +323,7 @@ impl Node {
         if let Some(known) = self.peer_mut(peer) {
             known.conn = Some(new);
         }
+        self.end_streams(peer);
         self.connections.get_mut(&old).map(|conn| conn.peer.take());
         self.finish(old, &PeerError::Replaced, true);
     }
@@ -334,6 +340,9 @@ impl Node {
     pub(super) fn on_check(&mut self, id: ConnId) {
         let Some(conn) = self.connections.get_mut(&id) else { return };
         conn.queue.release();
+        if conn.is_stream() && conn.is_set_up() {
+            return self.look_at_stream(id);
+        }
         if !conn.is_active() {
             let error = match conn.phase {
                 Phase::Proxying(_) => ProxyError::Silent.into(),
@@ -441,7 +450,7 @@ impl Node {
     fn finish(&mut self, id: ConnId, error: &PeerError, ours: bool) {
         let Some(conn) = self.connections.remove(&id) else { return };
         self.timers.cancel(Wake::Check(id));
-        let strange = !conn.is_active();
+        let strange = !conn.is_set_up();
         if ours {
             let slow = error.deserves_tarpit() || matches!(error, PeerError::HandshakeTimeout);
             let tarpit = strange && !conn.is_outgoing() && slow;
@@ -451,7 +460,11 @@ impl Node {
         if let Some(peer) = conn.peer.filter(|&peer| self.peer(peer).is_some_and(|known| known.conn == Some(id))) {
             self.lose_neighbour(peer);
         }
-        self.dial_after(&conn);
+        if conn.is_stream() {
+            self.on_stream_end(&conn);
+        } else {
+            self.dial_after(&conn);
+        }
     }
 
     fn report_end(&mut self, conn: &Connection, error: &PeerError, strange: bool) {
@@ -464,6 +477,9 @@ impl Node {
             self.event(Event::ProxyFailed { name: name.clone(), remote, reason: error.to_string() });
         } else if strange && error.deserves_tarpit() {
             self.event(Event::Refused { remote, reason: format!("peer {reason}") });
+        } else if conn.is_stream() {
+            let name = conn.name.as_ref().map_or("a node", NodeName::as_str);
+            self.event(Event::Note(format!("A connection for packets with {name} ended: {reason}")));
         } else {
             self.event(Event::Disconnected { name: conn.name.clone(), remote, reason });
         }
@@ -473,6 +489,7 @@ impl Node {
         if let Some(known) = self.peer_mut(peer) {
             known.conn = None;
         }
+        self.end_streams(peer);
         self.touch(peer);
         if self.mesh.graph.remove_edge(PeerId::ME, peer).is_some() {
             self.broadcast_edge_gone(PeerId::ME, peer);

@@ -4,6 +4,7 @@ mod meetings;
 mod members;
 mod net;
 mod statements;
+mod streams;
 
 use std::time::Duration;
 

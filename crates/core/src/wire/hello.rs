@@ -41,11 +41,13 @@ pub enum Feature {
     Keepalive,
     /// TCP connections that both ends open at once, where datagrams do not get through.
     Meet,
+    /// Packets without UDP go over several connections.
+    Streams,
 }
 
 impl Feature {
     /// All features.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Aes256Gcm,
         Self::Statements,
         Self::Health,
@@ -55,6 +57,7 @@ impl Feature {
         Self::Relay,
         Self::Keepalive,
         Self::Meet,
+        Self::Streams,
     ];
 
     /// Its name, in hellos and in the variable `Extensions`.
@@ -69,6 +72,7 @@ impl Feature {
             Self::Relay => "relay",
             Self::Keepalive => "keepalive",
             Self::Meet => "meet",
+            Self::Streams => "streams",
         }
     }
 }
@@ -263,12 +267,14 @@ mod tests {
     #[test]
     fn names_that_nobody_knows_and_other_versions_are_ignored() {
         assert_eq!(
-            Features::parse("tea aead-aes256gcm biscuits statements health split punch mapped relay keepalive meet"),
+            Features::parse(
+                "tea aead-aes256gcm biscuits statements health split punch mapped relay keepalive meet streams"
+            ),
             Features::all()
         );
         assert_eq!(
             Features::all().to_string(),
-            "aead-aes256gcm statements health split punch mapped relay keepalive meet"
+            "aead-aes256gcm statements health split punch mapped relay keepalive meet streams"
         );
         assert!(Features::parse("").is_empty() && Features::NONE.to_string().is_empty());
 

@@ -47,6 +47,7 @@ mod spec_sandbox;
 mod spec_syslog;
 mod special_devices;
 mod statements;
+mod streams;
 mod switched;
 #[path = "../spec_cli_files/terminal.rs"]
 mod terminal;

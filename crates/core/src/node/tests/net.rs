@@ -44,6 +44,7 @@ enum Arrival {
     Answer { conn: ConnId, local: SocketAddr },
     Bytes { conn: ConnId, bytes: Vec<u8> },
     End { conn: ConnId },
+    Written { conn: ConnId },
     Datagram { from: SocketAddr, packet: Packet },
 }
 
@@ -237,13 +238,13 @@ impl Net {
             Arrival::Bytes { conn, bytes } => {
                 if self.node(&to).wires.contains_key(&conn) {
                     self.tell(&to, Input::Received { conn, bytes: &bytes });
-                    self.tell(&to, Input::Queued { conn, bytes: 0 });
                 }
             }
             Arrival::End { conn } => {
                 self.node(&to).wires.remove(&conn);
                 self.tell(&to, Input::Closed { conn });
             }
+            Arrival::Written { conn } => self.tell(&to, Input::Queued { conn, bytes: 0 }),
             Arrival::Datagram { from, packet } => self.on_datagram(&to, from, packet),
         }
     }
@@ -338,6 +339,8 @@ impl Net {
     fn write(&mut self, who: &str, conn: ConnId, bytes: Vec<u8>) {
         let Some((other, theirs)) = self.node(who).wires.get(&conn).cloned() else { return };
         self.send(&other, Arrival::Bytes { conn: theirs, bytes });
+        self.serial += 1;
+        self.queue.insert((self.now, self.serial), (who.to_owned(), Arrival::Written { conn }));
     }
 }
 

@@ -23,7 +23,7 @@ use crate::node::Node;
 use crate::node::io::{Event, Output};
 use crate::node::timers::Wake;
 use crate::punch::budget::Budget;
-use crate::punch::retries::Retries;
+use crate::punch::retries::{Calls, Retries};
 use crate::time::Instant;
 use crate::wire::hello::Feature;
 use crate::wire::meet::{Message, Terms};
@@ -53,8 +53,13 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_mi
 const LONGEST_TRIP: Duration = Duration::from_secs(2);
 /// Without anybody to ask, the next look comes after this.
 const NOBODY: Duration = Duration::from_secs(60);
-/// A connection that was met is not met again sooner.
+/// Attempts that a peer may begin within [`CALLS_IN`]: a pause of a second comes twice, then one of a minute.
+const CALLS: u32 = 4;
+const CALLS_IN: Duration = Duration::from_secs(60);
+/// A connection that was met is not met again sooner; twice as long each time, as something may end it again and again.
 const AGAIN: Duration = Duration::from_secs(10);
+/// So often the pause doubles: to 43 minutes.
+const LONGEST_AGAIN: u32 = 8;
 /// A connection that was met ends when no packet has passed between its ends for so long.
 const QUIET: Duration = Duration::from_secs(300);
 /// Own ports that attempts take: those that nobody listens on (RFC 6335).
@@ -183,6 +188,9 @@ impl Node {
             return;
         }
         let (leads, offered) = (self.leads(origin), Some((terms, self.now)));
+        if !self.meetings.attempts.contains_key(&origin) && !self.may_be_called(origin) {
+            return;
+        }
         let Some(attempt) = self.meetings.attempts.get_mut(&origin) else {
             return self.begin_meeting(origin, terms.round, offered);
         };
@@ -196,6 +204,17 @@ impl Node {
             Stage::Measuring => attempt.offered = offered,
             Stage::Answered | Stage::Waiting(_) | Stage::Opening { .. } => {}
         }
+    }
+
+    /// Whether `peer` may have this node take part in one more attempt. Who keeps to the pauses never asks too often.
+    fn may_be_called(&mut self, peer: PeerId) -> bool {
+        let now = self.now;
+        let Some(calls) = self.tunnel_mut(peer).map(|tunnel| &mut tunnel.calls) else { return false };
+        if calls.count == 0 || now.since(calls.since) >= CALLS_IN {
+            *calls = Calls { since: now, count: 0 };
+        }
+        calls.count = calls.count.saturating_add(1);
+        calls.count <= CALLS
     }
 
     /// It is known where own connections come from: offers that, or answers.
@@ -340,9 +359,12 @@ impl Node {
 
     /// There is a connection with `peer`, however it came about.
     pub(super) fn on_connected_with(&mut self, peer: PeerId) {
-        let again = self.now + AGAIN;
+        let now = self.now;
+        let met = self.meetings.attempts.contains_key(&peer);
         if let Some(tunnel) = self.tunnel_mut(peer) {
-            tunnel.meetings = Retries { failures: 0, not_before: again };
+            let before = if met { tunnel.meetings.failures } else { 0 };
+            let failures = if met { before.saturating_add(1) } else { 0 };
+            tunnel.meetings = Retries { failures, not_before: now + AGAIN * (1 << before.min(LONGEST_AGAIN)) };
         }
         self.end_meeting(peer, None);
     }
@@ -370,7 +392,8 @@ impl Node {
         }
     }
 
-    /// Connections that were met serve packets: without any they end.
+    /// Connections that were met serve packets: without any they end, unless there is no other to the mesh, or the operator
+    /// named the peer.
     pub(super) fn end_quiet_meetings(&mut self) {
         use std::sync::atomic::Ordering::Relaxed;
         let now = self.now;
@@ -381,11 +404,17 @@ impl Node {
             .filter(|conn| conn.is_met())
             .filter_map(|conn| Some((conn.id, conn.peer?)))
             .collect();
+        let is_other = |conn: &Connection| conn.is_active() && !conn.is_met() && !conn.is_stream();
+        let others = self.connections.values().any(is_other);
         for (id, peer) in met {
+            let named = self.name_of(peer).is_some_and(|name| self.config.connect_to.contains(&name));
             let Some(stats) = self.peer(peer).map(|known| &known.stats) else { continue };
             let passed = stats.in_packets.load(Relaxed).wrapping_add(stats.out_packets.load(Relaxed));
             let entry = before.remove(&peer).filter(|&(count, _)| count == passed).unwrap_or((passed, now));
-            if now.since(entry.1) >= QUIET {
+            if now.since(entry.1) >= QUIET && others && !named {
+                if let Some(tunnel) = self.tunnel_mut(peer) {
+                    tunnel.meetings = Retries::default();
+                }
                 self.terminate(id, &PeerError::Superfluous);
             } else {
                 self.meetings.quiet.insert(peer, entry);

@@ -32,6 +32,11 @@ const LOOK: Duration = Duration::from_secs(5);
 const SOON: Duration = Duration::from_secs(10);
 
 impl Node {
+    /// Whether a connection carries packets only.
+    pub fn is_stream(&self, id: ConnId) -> bool {
+        self.connections.get(&id).is_some_and(Connection::is_stream)
+    }
+
     /// The connection for a packet of a flow to the neighbour at the other end of `meta`.
     pub(super) fn carrier(&mut self, meta: ConnId, flow: u64, bytes: usize) -> ConnId {
         let now = self.now;

@@ -22,7 +22,7 @@ use crate::peer::pieces::Pieces;
 use crate::peer::pmtu::Pmtu;
 use crate::peer::relay::RelayChoice;
 use crate::peer::watch::Watch;
-use crate::punch::retries::Retries;
+use crate::punch::retries::{Calls, Retries};
 use crate::time::Instant;
 
 /// A session start that was not answered is repeated after so long (spec: datagrams 4.3).
@@ -106,6 +106,8 @@ pub struct Tunnel {
     pub retries: Retries,
     /// How attempts to open a connection from both ends went.
     pub meetings: Retries,
+    /// Those that the peer began.
+    pub calls: Calls,
     /// Which relay packets take that cannot go straight.
     pub relay: RelayChoice,
     /// Packets that go or come in two records.
@@ -207,6 +209,7 @@ impl Tunnel {
             health: Health::default(),
             retries: Retries::default(),
             meetings: Retries::default(),
+            calls: Calls::default(),
             relay: RelayChoice::default(),
             pieces: Pieces::default(),
             lifetime: Lifetime::default(),

@@ -20,6 +20,15 @@ pub struct Retries {
     pub not_before: Instant,
 }
 
+/// Attempts that a peer began.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Calls {
+    /// Since when they are counted.
+    pub since: Instant,
+    /// How many that are.
+    pub count: u32,
+}
+
 impl Retries {
     /// Notes how an attempt ended; `narrow`: few ports came into question.
     pub fn note(&mut self, direct: bool, narrow: bool, now: Instant) {

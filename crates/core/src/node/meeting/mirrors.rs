@@ -8,7 +8,7 @@
 //!
 //! The connection stays open until the attempt ends, so that the NAT keeps the port.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::meta::connection::{Connection, Phase};
@@ -49,12 +49,19 @@ pub(super) struct Expected {
 impl Node {
     /// Neighbours that can be dialled, at different addresses of one family.
     pub(super) fn possible_mirrors(&self, v4: Option<bool>, round: u8) -> Vec<(PeerId, SocketAddr)> {
+        let usable = |conn: &&Connection| {
+            conn.is_active() && conn.was_dialled() && conn.peer.is_some_and(|peer| self.uses(peer, Feature::Meet))
+        };
+        let usable: Vec<&Connection> = self.connections.values().filter(usable).collect();
         let of_family = |v4: bool| {
+            let own = usable.iter().filter(|conn| conn.remote.is_ipv4() == v4);
+            // Those of the own network see what nobody outside does.
+            let outside = own.clone().any(|conn| !is_private(conn.remote.ip()));
             let mut found: Vec<(PeerId, SocketAddr)> = Vec::new();
-            for conn in self.connections.values().filter(|conn| conn.is_active() && conn.was_dialled()) {
-                let Some(peer) = conn.peer.filter(|&peer| self.uses(peer, Feature::Meet)) else { continue };
+            for conn in own.filter(|conn| !outside || !is_private(conn.remote.ip())) {
+                let Some(peer) = conn.peer else { continue };
                 let new = found.iter().all(|(_, other)| other.ip() != conn.remote.ip());
-                if new && conn.remote.is_ipv4() == v4 && found.len() < ASKED {
+                if new && found.len() < ASKED {
                     found.push((peer, conn.remote));
                 }
             }
@@ -161,5 +168,13 @@ impl Node {
             self.send_sealed(from, &Message::Seen(token, remote).encode());
         }
         Ok(())
+    }
+}
+
+/// Whether an address may be of a network behind a NAT (RFC 1918, 3927, 4193, 4291).
+const fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local() || ip.is_loopback(),
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_loopback(),
     }
 }

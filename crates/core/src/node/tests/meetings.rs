@@ -53,6 +53,20 @@ fn a_member_that_names_a_stranger_has_others_knock_there_twice_at_most() {
 }
 
 #[test]
+fn a_member_that_goes_on_naming_strangers_is_not_followed() {
+    let mut net = parted();
+    let stranger: SocketAddr = "198.51.100.9:80".parse().expect("an address");
+
+    for round in 0..9 {
+        says(&mut net, Message::Offer(Terms { round, from: stranger }));
+        says(&mut net, Message::Go { round });
+        net.run(Duration::from_secs(6));
+    }
+
+    assert_eq!(calls_to(&net, stranger), 8, "four attempts in a minute, two knocks each");
+}
+
+#[test]
 fn words_out_of_turn_change_nothing() {
     let mut net = parted();
     let terms = Terms { round: 0, from: "198.51.100.9:80".parse().expect("an address") };

@@ -183,40 +183,58 @@ impl Node {
                 self.punching.own = Some(OwnNat { at: now, ip, ports, forgives, per_address: false });
                 self.evaluate_main();
             }
-            Stage::Pair => match Law::of_sequence(&attempt.asking.samples()) {
-                Some(law) => self.tell_measured(law),
-                None => {
-                    self.ask_again();
-                    self.ask_from_new(Stage::Many, MANY);
+            Stage::Pair => {
+                let law = Law::of_sequence(&attempt.asking.samples());
+                let far = Law::of_far_ports(&self.ports_seen()).is_some();
+                match law {
+                    Some(law) => self.tell_measured(law),
+                    // More questions would only take ports.
+                    None if far => self.conclude_any(),
+                    None => {
+                        self.ask_again();
+                        self.ask_from_new(Stage::Many, MANY);
+                    }
                 }
-            },
-            Stage::Again => self.tell_measured(Law::ANY),
-            Stage::Many => {
-                let extra = attempt.asking.ports(false);
-                let main = self.punching.own.as_ref().map_or(&[][..], |own| &own.ports);
-                let law = Law::of_range(&[main, &extra].concat());
-                self.tell_measured(law);
             }
-            Stage::Ready | Stage::Offered | Stage::Firing { .. } | Stage::Ending => {}
+            Stage::Again => self.tell_measured(Law::ANY),
+            Stage::Many => self.tell_measured(Law::of_range(&self.ports_seen())),
+            Stage::Ready | Stage::Offered | Stage::Firing { .. } | Stage::Ending(_) => {}
         }
     }
 
     fn evaluate_main(&mut self) {
         let law = self.punching.own.as_ref().and_then(|own| Law::of_one_socket(&own.ports));
         match law {
-            Some(Law::Range { .. }) if self.ask_again() => {
-                if let Some(attempt) = &mut self.punching.attempt {
-                    attempt.stage = Stage::Again;
-                }
-                self.wait_for_answers();
-            }
+            Some(Law::Range { .. }) => self.conclude_any(),
             Some(law) => self.tell_measured(law),
             None => self.ask_from_new(Stage::Pair, PAIR),
         }
     }
 
+    /// Any port may be the next; whether that depends on more than the other side's address is asked.
+    fn conclude_any(&mut self) {
+        if !self.ask_again() {
+            return self.tell_measured(Law::ANY);
+        }
+        if let Some(attempt) = &mut self.punching.attempt {
+            attempt.stage = Stage::Again;
+        }
+        self.wait_for_answers();
+    }
+
+    /// All outer ports that reflectors saw.
+    fn ports_seen(&self) -> Vec<u16> {
+        let main = self.punching.own.iter().flat_map(|own| own.ports.iter().copied());
+        let extra = self.punching.attempt.iter().flat_map(|attempt| attempt.asking.ports(false));
+        main.chain(extra).collect()
+    }
+
     fn tell_measured(&mut self, law: Law) {
-        let observed = self.punching.attempt.as_ref().is_some_and(|attempt| attempt.asking.is_per_address());
+        let asking = self.punching.attempt.as_ref().map(|attempt| &attempt.asking);
+        let observed = asking.is_some_and(Asking::is_per_address);
+        if asking.is_some_and(|asking| asking.again.is_some()) && !observed {
+            self.punching.mappings.note(self.now);
+        }
         let Some(own) = &mut self.punching.own else { return };
         own.per_address |= observed;
         let per_address = own.per_address && !matches!(law, Law::Known { .. });
@@ -297,7 +315,6 @@ impl Node {
         let asks = asking.again.is_none() && asking.sees_several_hosts();
         let Some(at) = asking.elsewhere.filter(|_| asks) else { return false };
         let Some(mark) = self.put_question_elsewhere(at, false) else { return false };
-        self.punching.mappings.note(self.now);
         if let Some(attempt) = &mut self.punching.attempt {
             attempt.asking.again = Some(Again { mark, first: at.first, seen: None });
         }
@@ -365,7 +382,7 @@ impl Node {
 
     /// Whether the router has a port to spare that no attempt needs; notes that it is taken.
     pub(in crate::node) fn takes_port(&mut self, now: Instant) -> bool {
-        let free = self.punching.mappings.held(now) < mappings::LIMIT / 2;
+        let free = self.punching.attempt.is_none() && self.punching.mappings.held(now) < mappings::LIMIT / 2;
         if free {
             self.punching.mappings.note(now);
         }

@@ -49,8 +49,8 @@ const GRACE: Duration = Duration::from_millis(1_500);
 const LINGER: Duration = Duration::from_secs(1);
 /// Ports that are left to what else may happen meanwhile.
 const MEANWHILE: u16 = 4;
-/// Plain probes that may follow an attempt while the router still has its ports.
-const AFTERWARDS: u16 = 4;
+/// Probes that are left to plain ones after an attempt, and to those of other peers meanwhile.
+const BESIDE: u16 = 8;
 /// Probes to an address at which nobody has seen the peer: else a member could have us write to a stranger.
 const UNSEEN: usize = 16;
 
@@ -253,7 +253,7 @@ impl Node {
         };
         let taken = self.punching.mappings.held(self.now).saturating_add(plain).saturating_add(answers);
         let spent = self.tunnel(peer).map_or(0, |tunnel| tunnel.probing.asked.len());
-        let spent = u16::try_from(spent).unwrap_or(u16::MAX).saturating_add(AFTERWARDS);
+        let spent = u16::try_from(spent).unwrap_or(u16::MAX).saturating_add(BESIDE);
         let means = Means {
             ports: mappings::LIMIT.saturating_sub(taken),
             probes: plan::PROBED_OF_ALL.saturating_sub(spent),

@@ -473,10 +473,11 @@ impl Node {
         self.touch(peer);
     }
 
-    /// A peer's address as others see it; tried at once.
+    /// A peer's address as others see it; tried at once, if it is news.
     pub(super) fn adopt_reflexive(&mut self, peer: PeerId, address: SocketAddr) {
         let Some(target) = self.target(address) else { return };
-        if self.is_confirmed(peer) {
+        let Some(known) = self.peer(peer) else { return };
+        if known.is_confirmed() || known.udp == Some(target) {
             return;
         }
         self.adopt(peer, target);

@@ -341,7 +341,7 @@ impl Node {
 
     /// A node wants to know where its datagrams come from; the second answer goes first, as it tells of filters by arriving.
     pub(in crate::node) fn on_reflection_asked(&mut self, peer: PeerId, data: &[u8], from: UdpTarget) {
-        if !self.answers_reflection(peer) || !self.punching.answers.take(self.now) {
+        if !self.answers_reflection(peer) || !self.may_answer_at(peer, from) || !self.punching.answers.take(self.now) {
             return;
         }
         let Some(ask) = Ask::parse(data) else { return };
@@ -364,6 +364,13 @@ impl Node {
         self.send_reflection(peer, from, REFLECTION, &answer.encode());
     }
 
+    /// Whether an answer to there leaves attempts the ports that they need: at another address than the peer's it may take one.
+    fn may_answer_at(&mut self, peer: PeerId, from: UdpTarget) -> bool {
+        let known = self.peer(peer).and_then(|known| known.udp) == Some(from);
+        let own = self.punching.own.as_ref().and_then(|own| Law::of_one_socket(&own.ports));
+        known || own.is_none() || matches!(own, Some(Law::Known { .. })) || self.has_port_to_spare()
+    }
+
     fn answers_reflection(&self, peer: PeerId) -> bool {
         self.uses(peer, Feature::Punch) || self.uses(peer, Feature::Keepalive)
     }
@@ -382,10 +389,14 @@ impl Node {
 
     /// Whether the router has a port to spare that no attempt needs; notes that it is taken.
     pub(in crate::node) fn takes_port(&mut self, now: Instant) -> bool {
-        let free = self.punching.attempt.is_none() && self.punching.mappings.held(now) < mappings::LIMIT / 2;
+        let free = self.has_port_to_spare();
         if free {
             self.punching.mappings.note(now);
         }
         free
+    }
+
+    fn has_port_to_spare(&mut self) -> bool {
+        self.punching.attempt.is_none() && self.punching.mappings.held(self.now) < mappings::LIMIT / 2
     }
 }

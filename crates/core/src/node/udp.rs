@@ -473,11 +473,10 @@ impl Node {
         self.touch(peer);
     }
 
-    /// A peer's address as others see it; tried at once, if it is news.
+    /// A peer's address as others see it; tried at once.
     pub(super) fn adopt_reflexive(&mut self, peer: PeerId, address: SocketAddr) {
         let Some(target) = self.target(address) else { return };
-        let Some(known) = self.peer(peer) else { return };
-        if known.is_confirmed() || known.udp == Some(target) {
+        if self.is_confirmed(peer) {
             return;
         }
         self.adopt(peer, target);

@@ -367,8 +367,8 @@ impl Node {
     /// Whether an answer to there leaves attempts the ports that they need: at another address than the peer's it may take one.
     fn may_answer_at(&mut self, peer: PeerId, from: UdpTarget) -> bool {
         let known = self.peer(peer).and_then(|known| known.udp) == Some(from);
-        let own = self.punching.own.as_ref().and_then(|own| Law::of_one_socket(&own.ports));
-        known || own.is_none() || matches!(own, Some(Law::Known { .. })) || self.has_port_to_spare()
+        let one_for_all = |own: &OwnNat| matches!(Law::of_one_socket(&own.ports), Some(Law::Known { .. }));
+        known || self.punching.own.as_ref().is_none_or(one_for_all) || self.has_port_to_spare()
     }
 
     fn answers_reflection(&self, peer: PeerId) -> bool {

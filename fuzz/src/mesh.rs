@@ -29,7 +29,7 @@ use tinmesh_core::node::io::{Input, Output};
 use tinmesh_core::packet::Packet;
 use tinmesh_core::peer::pieces::Pieces;
 use tinmesh_core::punch::law::Law;
-use tinmesh_core::punch::plan::{Plan, Side};
+use tinmesh_core::punch::plan::{Means, Plan, Side};
 use tinmesh_core::subnet::{Subnet, SubnetTable};
 use tinmesh_core::time::Instant;
 use tinmesh_core::trust::gossip::Gossip;
@@ -118,8 +118,9 @@ fn punch_messages(data: &[u8]) {
         for law in [Law::Known { port: 655 }, Law::Sequence { next: 1_024, step: -3 }, block, Law::ANY] {
             for (forgives, per_address) in [(false, false), (true, false), (false, true)] {
                 let own = Side { law, forgives, per_address };
-                let plan = Plan::new(own, side, true, 253, &mut Rng::from_seed([1; 32]));
-                assert!(plan.len() <= 2_048 && plan.sockets() <= 252);
+                let plan =
+                    Plan::new(own, side, true, Means { ports: 253, probes: 1_010 }, &mut Rng::from_seed([1; 32]));
+                assert!(plan.len() <= 2_048 && plan.sockets() <= 253);
             }
         }
     }

@@ -153,7 +153,7 @@ impl Node {
         }
         let family = offered.map(|(terms, _)| terms.from.is_ipv4());
         let mirrors = self.possible_mirrors(family, round);
-        if mirrors.is_empty() || !self.takes_port(now) {
+        if mirrors.is_empty() || !self.takes_port_beside(now) {
             if let Some(tunnel) = self.tunnel_mut(peer).filter(|_| offered.is_none()) {
                 tunnel.meetings.not_before = now + NOBODY;
             }

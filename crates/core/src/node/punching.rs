@@ -27,7 +27,7 @@ use crate::node::timers::Wake;
 use crate::punch::budget::{ANSWERS, Budget};
 use crate::punch::law::{Law, WIDEST_BLOCK};
 use crate::punch::mappings::{self, Mappings};
-use crate::punch::plan::{From, Plan, Shot, Side};
+use crate::punch::plan::{self, From, Means, Plan, Shot, Side};
 use crate::punch::retries::Retries;
 use crate::time::Instant;
 use crate::wire::hello::Feature;
@@ -49,6 +49,8 @@ const GRACE: Duration = Duration::from_millis(1_500);
 const LINGER: Duration = Duration::from_secs(1);
 /// Ports that are left to what else may happen meanwhile.
 const MEANWHILE: u16 = 4;
+/// Probes that are left to plain ones after an attempt, and to those of other peers meanwhile.
+const BESIDE: u16 = 8;
 /// Probes to an address at which nobody has seen the peer: else a member could have us write to a stranger.
 const UNSEEN: usize = 16;
 
@@ -106,8 +108,8 @@ enum Stage {
     Offered,
     /// Probes go out: those of now, how long to pause, those after it, and how long the other side goes on then.
     Firing { ip: Ipv4Addr, shots: VecDeque<Shot>, pause: Duration, rest: VecDeque<Shot>, wait: Duration },
-    /// All went out, or one was answered.
-    Ending,
+    /// All went out, or one was answered, at this time.
+    Ending(Instant),
 }
 
 impl Node {
@@ -183,7 +185,7 @@ impl Node {
             None => self.begin_attempt(origin, terms.round, Some(terms)),
             Some(attempt) if attempt.peer != origin => {}
             Some(attempt) => match attempt.stage {
-                Stage::Firing { .. } | Stage::Ending => {}
+                Stage::Firing { .. } | Stage::Ending(_) => {}
                 // Ours is on its way, and counts.
                 Stage::Offered if leads => {}
                 Stage::Ready | Stage::Offered => {
@@ -250,8 +252,11 @@ impl Node {
             Law::Sequence { .. } | Law::Range { .. } => answers::LIMIT + MEANWHILE,
         };
         let taken = self.punching.mappings.held(self.now).saturating_add(plain).saturating_add(answers);
-        let free = mappings::LIMIT.saturating_sub(taken);
-        let mut plan = Plan::new(own.side, other.side, leads, free, &mut self.rng);
+        let spent = self.tunnel(peer).map_or(0, |tunnel| tunnel.probing.asked.len());
+        let spent = u16::try_from(spent).unwrap_or(u16::MAX).saturating_add(BESIDE);
+        let means =
+            Means { ports: mappings::LIMIT.saturating_sub(taken), probes: plan::PROBED_OF_ALL.saturating_sub(spent) };
+        let mut plan = Plan::new(own.side, other.side, leads, means, &mut self.rng);
         if !self.was_seen_at(peer, other.ip.into()) {
             plan.first.truncate(UNSEEN);
             plan.rest.truncate(UNSEEN);
@@ -298,7 +303,7 @@ impl Node {
         let Some(attempt) = self.punching.attempt.as_ref().filter(|attempt| attempt.peer == peer) else { return false };
         match attempt.stage {
             Stage::Firing { .. } => true,
-            Stage::Ending => attempt.until.since(self.now) <= GRACE,
+            Stage::Ending(since) => self.now.since(since) <= GRACE,
             Stage::Main | Stage::Again | Stage::Pair | Stage::Many | Stage::Ready | Stage::Offered => false,
         }
     }
@@ -312,7 +317,7 @@ impl Node {
         let Some(attempt) = &self.punching.attempt else { return self.close_extra_sockets() };
         let (peer, due, leads) = (attempt.peer, attempt.until <= now, self.leads(attempt.peer));
         let direct = self.is_confirmed(peer);
-        if direct && !matches!(attempt.stage, Stage::Ending) {
+        if direct && !matches!(attempt.stage, Stage::Ending(_)) {
             return self.end_soon(LINGER);
         }
         if !due {
@@ -322,7 +327,7 @@ impl Node {
         match attempt.stage {
             Stage::Main | Stage::Again | Stage::Pair | Stage::Many => self.evaluate(),
             Stage::Ready if !leads => self.offer(),
-            Stage::Ready | Stage::Offered | Stage::Ending => self.end_attempt(direct),
+            Stage::Ready | Stage::Offered | Stage::Ending(_) => self.end_attempt(direct),
             Stage::Firing { .. } => self.fire_some(),
         }
     }
@@ -369,9 +374,10 @@ impl Node {
     }
 
     fn end_soon(&mut self, wait: Duration) {
-        let until = self.now + wait;
+        let now = self.now;
+        let until = now + wait;
         if let Some(attempt) = &mut self.punching.attempt {
-            attempt.stage = Stage::Ending;
+            attempt.stage = Stage::Ending(now);
             attempt.until = until;
         }
         self.punch_at(until);
@@ -383,7 +389,7 @@ impl Node {
         let narrow = attempt.own.is_some_and(|own| own.side.law.width() <= WIDEST_BLOCK)
             && attempt.offered.is_none_or(|other| other.side.law.width() <= WIDEST_BLOCK);
         if let Some(tunnel) = self.tunnel_mut(attempt.peer) {
-            tunnel.retries.note(direct, narrow, now);
+            tunnel.note_attempt(direct, narrow, now);
         }
         self.close_extra_sockets();
     }

@@ -209,8 +209,7 @@ impl Node {
             candidates.push(announced[self.rng.below(announced.len())]);
         }
         if self.config.mesh.local_discovery {
-            let local: Vec<SocketAddr> =
-                self.mesh.graph.edges(peer).filter_map(|edge| edge.local.as_ref()?.ip()).collect();
+            let local = self.local_addresses(peer);
             if !local.is_empty() {
                 candidates.push(local[self.rng.below(local.len())]);
             }
@@ -228,6 +227,14 @@ impl Node {
         targets
     }
 
+    /// Addresses that `peer` has in its own network, but for those that this node has in its.
+    fn local_addresses(&self, peer: PeerId) -> Vec<SocketAddr> {
+        let graph = &self.mesh.graph;
+        let of = |node| graph.edges(node).filter_map(|edge| edge.local.as_ref()?.ip());
+        let own: BTreeSet<SocketAddr> = of(PeerId::ME).collect();
+        of(peer).filter(|address| !own.contains(address)).collect()
+    }
+
     /// Whether UDP works both ways with `peer`.
     pub(super) fn is_confirmed(&self, peer: PeerId) -> bool {
         self.peer(peer).is_some_and(crate::peer::Peer::is_confirmed)
@@ -236,7 +243,7 @@ impl Node {
     /// How many addresses plain probes to `peer` may go to, at most.
     pub(super) fn plain_targets(&self, peer: PeerId) -> usize {
         let mapped = self.tunnel(peer).map(|tunnel| tunnel.agreement.mapped).unwrap_or_default();
-        let local = self.mesh.graph.edges(peer).filter_map(|edge| edge.local.as_ref()?.ip());
+        let local = self.local_addresses(peer);
         let current = self.peer(peer).and_then(|known| known.udp).map(|target| target.to);
         let all = self.announced_addresses(peer).into_iter().chain(mapped.addresses()).chain(local).chain(current);
         all.filter(SocketAddr::is_ipv4).collect::<BTreeSet<_>>().len()

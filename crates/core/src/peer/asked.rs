@@ -32,6 +32,16 @@ impl Asked {
         self.requests.push_back((mark, target, now));
     }
 
+    /// How many requests are remembered.
+    pub fn len(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.requests.is_empty()
+    }
+
     /// Where the request went that a reply belongs to; a reply counts once.
     pub fn answer(&mut self, mark: Mark) -> Option<UdpTarget> {
         let at = self.requests.iter().position(|(own, ..)| *own == mark)?;

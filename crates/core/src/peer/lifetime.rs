@@ -25,8 +25,8 @@ const STEPS: [u64; 6] = [10, 20, 40, 80, 160, 240];
 /// The shortest interval, and the longest, in seconds.
 const LEAST: u64 = 5;
 const MOST: u64 = 120;
-/// A path is tried once it has worked for so long.
-const SETTLED: Duration = Duration::from_secs(10);
+/// A path is tried once it has worked for so long: a node that has just started may need the router's ports for better things.
+const SETTLED: Duration = Duration::from_secs(20);
 /// Some firewalls let in answers for longer once they came and went for a while (Linux: 2 s).
 const WARM: Duration = Duration::from_secs(3);
 /// Questions that are put until one is answered, and their distance.

@@ -39,6 +39,8 @@ const EAGER_PROBES: u32 = 6;
 const WANTED: Duration = Duration::from_secs(5);
 /// Distance of these probes.
 const EAGER_INTERVAL: Duration = Duration::from_millis(300);
+/// Distance of those that go out although guesses failed, until guesses begin again.
+const HOPELESS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The state of the session with a peer.
 #[derive(Debug, Default)]
@@ -321,8 +323,18 @@ impl Tunnel {
             keepalive
         } else if self.is_eager() {
             EAGER_INTERVAL
+        } else if self.retries.pauses(now) {
+            slow.max(HOPELESS_INTERVAL)
         } else {
             slow
+        }
+    }
+
+    /// An attempt to guess ports ended.
+    pub fn note_attempt(&mut self, direct: bool, narrow: bool, now: Instant) {
+        self.retries.note(direct, narrow, now);
+        if !direct {
+            self.probing.unanswered = self.probing.unanswered.max(EAGER_PROBES);
         }
     }
 }

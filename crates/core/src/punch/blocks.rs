@@ -125,13 +125,16 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::punch::plan::Means;
+
+    const MEANS: Means = Means { ports: 240, probes: 1_010 };
 
     fn side(per_address: bool, forgives: bool) -> Side {
         Side { law: Law::Range { low: 2_048, high: 2_559 }, forgives, per_address }
     }
 
     fn plan(own: Side, other: Side) -> Plan {
-        Plan::new(own, other, true, 240, &mut Rng::from_seed([7; 32]))
+        Plan::new(own, other, true, MEANS, &mut Rng::from_seed([7; 32]))
     }
 
     #[test]
@@ -174,7 +177,7 @@ mod tests {
                 plan.first.iter().filter(|shot| shot.from == from).map(|shot| shot.port).collect();
             assert_eq!(ports.len(), 512);
         }
-        let few = Plan::new(own, other, true, 1, &mut Rng::from_seed([7; 32]));
+        let few = Plan::new(own, other, true, Means { ports: 1, ..MEANS }, &mut Rng::from_seed([7; 32]));
         assert_eq!((few.len(), few.sockets()), (1_024, 1));
     }
 

@@ -54,6 +54,11 @@ impl Law {
         if rest.iter().all(|&port| port == first) {
             return Some(Self::Known { port: first });
         }
+        Self::of_far_ports(ports)
+    }
+
+    /// What ports say of which no block can be: some are too far from each other.
+    pub fn of_far_ports(ports: &[u16]) -> Option<Self> {
         (spread(ports) > WIDEST_BLOCK).then_some(Self::ANY)
     }
 

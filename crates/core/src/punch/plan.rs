@@ -36,10 +36,10 @@ pub(super) const BLOCK: u32 = 3_000;
 const IN_BLOCK: (u32, u32) = (32, 64);
 /// Ports probed in a block.
 const PROBED_IN_BLOCK: usize = 108;
-/// Ports opened in the whole range.
-pub(super) const OPENED_OF_ALL: u32 = 252;
-/// Ports probed in the whole range from a port that serves all.
-const PROBED_OF_ALL: usize = 1_000;
+/// Ports opened in the whole range, if all are free.
+pub(super) const OPENED_OF_ALL: u32 = 256;
+/// Ports probed in the whole range from a port that serves all, together with the plain probes before and after that.
+pub const PROBED_OF_ALL: u16 = 1_024;
 /// Distance of two shots, as the budget paces them.
 pub(super) const SHOT: Duration = Duration::from_micros(11_500);
 
@@ -78,6 +78,15 @@ pub struct Plan {
     pub seeks: bool,
 }
 
+/// What one side may spend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Means {
+    /// Ports of the router that may be taken.
+    pub ports: u16,
+    /// Probes that may follow the first ones.
+    pub probes: u16,
+}
+
 /// What one side tells of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Side {
@@ -111,17 +120,17 @@ fn probes(opener: Side, prober: Side) -> usize {
     if opener.law.width() <= BLOCK {
         PROBED_IN_BLOCK
     } else if one_port {
-        PROBED_OF_ALL
+        usize::from(PROBED_OF_ALL)
     } else {
         OPENED_OF_ALL as usize
     }
 }
 
 impl Plan {
-    /// The plan of a side. `leads` differs between the two, and changes from round to round. `free` ports of the
-    /// router may be taken.
-    pub fn new(own: Side, other: Side, leads: bool, free: u16, rng: &mut Rng) -> Self {
+    /// The plan of a side. `leads` differs between the two, and changes from round to round.
+    pub fn new(own: Side, other: Side, leads: bool, means: Means, rng: &mut Rng) -> Self {
         let mut plan = Self::whole(own, other, leads, rng);
+        let free = means.ports;
         if own.per_address {
             let may =
                 |shot: &Shot| matches!(shot.from, From::Main) || matches!(shot.from, From::Extra(at) if at < free);
@@ -131,6 +140,7 @@ impl Plan {
             plan.first.truncate(usize::from(free));
             plan.rest.truncate(usize::from(free).saturating_sub(plan.first.len()));
         }
+        plan.rest.truncate(usize::from(means.probes));
         plan
     }
 
@@ -248,11 +258,12 @@ mod tests {
 
     const KNOWN: Law = Law::Known { port: 655 };
     const SEQUENCE: Law = Law::Sequence { next: 2_000, step: 2 };
+    const MEANS: Means = Means { ports: 253, probes: 1_010 };
     const BLOCK_OF_512: Law = Law::Range { low: 2_048, high: 2_559 };
 
     fn plan(own: Law, other: Law, leads: bool) -> Plan {
         let side = |law| Side { law, forgives: false, per_address: false };
-        Plan::new(side(own), side(other), leads, 253, &mut Rng::from_seed([7; 32]))
+        Plan::new(side(own), side(other), leads, MEANS, &mut Rng::from_seed([7; 32]))
     }
 
     #[test]
@@ -262,8 +273,8 @@ mod tests {
             for other in laws {
                 for leads in [true, false] {
                     let plan = plan(own, other, leads);
-                    assert!(!plan.is_empty() && plan.len() <= PROBED_OF_ALL, "{own:?} {other:?}");
-                    assert!(plan.sockets() <= 252);
+                    assert!(!plan.is_empty() && plan.len() <= 1_010, "{own:?} {other:?}");
+                    assert!(plan.sockets() <= 253);
                     assert!(own.width() == 1 && own == KNOWN || plan.len() <= 260);
                     let narrow = [own, other].iter().all(|law| law.width() <= BLOCK);
                     let two = [own, other].iter().all(|law| matches!(law, Law::Range { .. }));
@@ -289,12 +300,12 @@ mod tests {
         let side = |forgives| Side { law: Law::ANY, forgives, per_address: false };
         let mut rng = Rng::from_seed([7; 32]);
         for leads in [true, false] {
-            assert!(Plan::new(side(true), side(false), leads, 253, &mut rng).sockets() > 30);
-            assert_eq!(Plan::new(side(false), side(true), leads, 253, &mut rng).sockets(), 0);
-            assert_eq!(Plan::new(side(false), side(false), leads, 253, &mut rng).sockets() > 0, leads);
+            assert!(Plan::new(side(true), side(false), leads, MEANS, &mut rng).sockets() > 30);
+            assert_eq!(Plan::new(side(false), side(true), leads, MEANS, &mut rng).sockets(), 0);
+            assert_eq!(Plan::new(side(false), side(false), leads, MEANS, &mut rng).sockets() > 0, leads);
             let narrow = Side { law: BLOCK_OF_512, ..side(false) };
-            assert!(Plan::new(narrow, side(false), leads, 253, &mut rng).sockets() > 30);
-            assert_eq!(Plan::new(side(false), narrow, leads, 253, &mut rng).sockets(), 0);
+            assert!(Plan::new(narrow, side(false), leads, MEANS, &mut rng).sockets() > 30);
+            assert_eq!(Plan::new(side(false), narrow, leads, MEANS, &mut rng).sockets(), 0);
         }
     }
 
@@ -305,7 +316,7 @@ mod tests {
             let ports: BTreeSet<u16> = plan.rest.iter().map(|shot| shot.port).collect();
             assert_eq!(ports.len(), plan.rest.len());
             let known = Side { law: KNOWN, forgives: false, per_address: false };
-            assert_eq!(ports.len(), probes(Side { law, ..known }, known).min(law.width() as usize));
+            assert_eq!(ports.len(), probes(Side { law, ..known }, known).min(law.width() as usize).min(1_010));
             assert_eq!(plan.pause, SHOT * openings(law.width()));
         }
     }
@@ -313,9 +324,11 @@ mod tests {
     #[test]
     fn a_router_that_has_few_ports_left_keeps_them() {
         let side = |law| Side { law, forgives: false, per_address: false };
-        let plan = |own| Plan::new(side(own), side(Law::ANY), true, 40, &mut Rng::from_seed([7; 32]));
+        let plan = |own| {
+            Plan::new(side(own), side(Law::ANY), true, Means { ports: 40, ..MEANS }, &mut Rng::from_seed([7; 32]))
+        };
         assert_eq!([Law::ANY, BLOCK_OF_512, SEQUENCE].map(|own| plan(own).len()), [40, 32, 40]);
-        assert_eq!(plan(KNOWN).len(), PROBED_OF_ALL);
+        assert_eq!(plan(KNOWN).len(), 1_010);
     }
 
     #[test]

@@ -30,6 +30,11 @@ pub struct Calls {
 }
 
 impl Retries {
+    /// Whether an attempt failed, and the next may not begin yet.
+    pub fn pauses(&self, now: Instant) -> bool {
+        self.failures > 0 && now < self.not_before
+    }
+
     /// Notes how an attempt ended; `narrow`: few ports came into question.
     pub fn note(&mut self, direct: bool, narrow: bool, now: Instant) {
         if direct {

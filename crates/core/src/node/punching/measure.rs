@@ -183,40 +183,58 @@ impl Node {
                 self.punching.own = Some(OwnNat { at: now, ip, ports, forgives, per_address: false });
                 self.evaluate_main();
             }
-            Stage::Pair => match Law::of_sequence(&attempt.asking.samples()) {
-                Some(law) => self.tell_measured(law),
-                None => {
-                    self.ask_again();
-                    self.ask_from_new(Stage::Many, MANY);
+            Stage::Pair => {
+                let law = Law::of_sequence(&attempt.asking.samples());
+                let far = Law::of_far_ports(&self.ports_seen()).is_some();
+                match law {
+                    Some(law) => self.tell_measured(law),
+                    // More questions would only take ports.
+                    None if far => self.conclude_any(),
+                    None => {
+                        self.ask_again();
+                        self.ask_from_new(Stage::Many, MANY);
+                    }
                 }
-            },
-            Stage::Again => self.tell_measured(Law::ANY),
-            Stage::Many => {
-                let extra = attempt.asking.ports(false);
-                let main = self.punching.own.as_ref().map_or(&[][..], |own| &own.ports);
-                let law = Law::of_range(&[main, &extra].concat());
-                self.tell_measured(law);
             }
-            Stage::Ready | Stage::Offered | Stage::Firing { .. } | Stage::Ending => {}
+            Stage::Again => self.tell_measured(Law::ANY),
+            Stage::Many => self.tell_measured(Law::of_range(&self.ports_seen())),
+            Stage::Ready | Stage::Offered | Stage::Firing { .. } | Stage::Ending(_) => {}
         }
     }
 
     fn evaluate_main(&mut self) {
         let law = self.punching.own.as_ref().and_then(|own| Law::of_one_socket(&own.ports));
         match law {
-            Some(Law::Range { .. }) if self.ask_again() => {
-                if let Some(attempt) = &mut self.punching.attempt {
-                    attempt.stage = Stage::Again;
-                }
-                self.wait_for_answers();
-            }
+            Some(Law::Range { .. }) => self.conclude_any(),
             Some(law) => self.tell_measured(law),
             None => self.ask_from_new(Stage::Pair, PAIR),
         }
     }
 
+    /// Any port may be the next; whether that depends on more than the other side's address is asked.
+    fn conclude_any(&mut self) {
+        if !self.ask_again() {
+            return self.tell_measured(Law::ANY);
+        }
+        if let Some(attempt) = &mut self.punching.attempt {
+            attempt.stage = Stage::Again;
+        }
+        self.wait_for_answers();
+    }
+
+    /// All outer ports that reflectors saw.
+    fn ports_seen(&self) -> Vec<u16> {
+        let main = self.punching.own.iter().flat_map(|own| own.ports.iter().copied());
+        let extra = self.punching.attempt.iter().flat_map(|attempt| attempt.asking.ports(false));
+        main.chain(extra).collect()
+    }
+
     fn tell_measured(&mut self, law: Law) {
-        let observed = self.punching.attempt.as_ref().is_some_and(|attempt| attempt.asking.is_per_address());
+        let asking = self.punching.attempt.as_ref().map(|attempt| &attempt.asking);
+        let observed = asking.is_some_and(Asking::is_per_address);
+        if asking.is_some_and(|asking| asking.again.is_some()) && !observed {
+            self.punching.mappings.note(self.now);
+        }
         let Some(own) = &mut self.punching.own else { return };
         own.per_address |= observed;
         let per_address = own.per_address && !matches!(law, Law::Known { .. });
@@ -297,7 +315,6 @@ impl Node {
         let asks = asking.again.is_none() && asking.sees_several_hosts();
         let Some(at) = asking.elsewhere.filter(|_| asks) else { return false };
         let Some(mark) = self.put_question_elsewhere(at, false) else { return false };
-        self.punching.mappings.note(self.now);
         if let Some(attempt) = &mut self.punching.attempt {
             attempt.asking.again = Some(Again { mark, first: at.first, seen: None });
         }
@@ -324,7 +341,7 @@ impl Node {
 
     /// A node wants to know where its datagrams come from; the second answer goes first, as it tells of filters by arriving.
     pub(in crate::node) fn on_reflection_asked(&mut self, peer: PeerId, data: &[u8], from: UdpTarget) {
-        if !self.answers_reflection(peer) || !self.punching.answers.take(self.now) {
+        if !self.answers_reflection(peer) || !self.may_answer_at(peer, from) || !self.punching.answers.take(self.now) {
             return;
         }
         let Some(ask) = Ask::parse(data) else { return };
@@ -347,6 +364,13 @@ impl Node {
         self.send_reflection(peer, from, REFLECTION, &answer.encode());
     }
 
+    /// Whether an answer to there leaves attempts the ports that they need: at another address than the peer's it may take one.
+    fn may_answer_at(&mut self, peer: PeerId, from: UdpTarget) -> bool {
+        let known = self.peer(peer).and_then(|known| known.udp) == Some(from);
+        let one_for_all = |own: &OwnNat| matches!(Law::of_one_socket(&own.ports), Some(Law::Known { .. }));
+        known || self.punching.own.as_ref().is_none_or(one_for_all) || self.has_port_to_spare()
+    }
+
     fn answers_reflection(&self, peer: PeerId) -> bool {
         self.uses(peer, Feature::Punch) || self.uses(peer, Feature::Keepalive)
     }
@@ -365,10 +389,23 @@ impl Node {
 
     /// Whether the router has a port to spare that no attempt needs; notes that it is taken.
     pub(in crate::node) fn takes_port(&mut self, now: Instant) -> bool {
+        let free = self.has_port_to_spare();
+        if free {
+            self.punching.mappings.note(now);
+        }
+        free
+    }
+
+    /// The same for a connection: UDP and TCP do not share ports, and attempts go on at once; only the sum is bounded.
+    pub(in crate::node) fn takes_port_beside(&mut self, now: Instant) -> bool {
         let free = self.punching.mappings.held(now) < mappings::LIMIT / 2;
         if free {
             self.punching.mappings.note(now);
         }
         free
+    }
+
+    fn has_port_to_spare(&mut self) -> bool {
+        self.punching.attempt.is_none() && self.punching.mappings.held(self.now) < mappings::LIMIT / 2
     }
 }

@@ -118,7 +118,8 @@ fn punch_messages(data: &[u8]) {
         for law in [Law::Known { port: 655 }, Law::Sequence { next: 1_024, step: -3 }, block, Law::ANY] {
             for (forgives, per_address) in [(false, false), (true, false), (false, true)] {
                 let own = Side { law, forgives, per_address };
-                let plan = Plan::new(own, side, true, Means { ports: 253, probes: 1_010 }, &mut Rng::from_seed([1; 32]));
+                let plan =
+                    Plan::new(own, side, true, Means { ports: 253, probes: 1_010 }, &mut Rng::from_seed([1; 32]));
                 assert!(plan.len() <= 2_048 && plan.sockets() <= 253);
             }
         }

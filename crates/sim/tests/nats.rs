@@ -1,7 +1,7 @@
 //! Nodes behind NATs, by RFC 4787.
 
 use tinmesh_core::node::io::Event;
-use tinmesh_sim::{Nat, Path, Ports, World, minutes, secs};
+use tinmesh_sim::{Nat, Path, Ports, World, millis, minutes, secs};
 
 /// One line per pair of NATs: whether packets go straight once there is traffic.
 const PAIRS: &[(&str, Nat, Nat, bool)] = &[
@@ -216,4 +216,25 @@ fn a_connection_that_died_with_its_mapping_is_made_anew_before_anybody_misses_th
         let silence = world.silence_since(flow, since);
         assert!(silence <= tinmesh_sim::millis(240), "{seed}: {silence:?}");
     }
+}
+
+/// The ports that it opened are open; what it sends besides would only cost more.
+#[test]
+fn who_has_opened_ports_is_quiet_at_first_while_the_other_probes() {
+    let world = World::new(3);
+    let (carol, dave) = (world.node("carol"), world.node("dave"));
+    let dave = dave.knows(carol);
+    let alice = world.node("alice").behind(Nat::port_restricted_cone()).knows(carol).knows(dave);
+    let bob = world.node("bob").behind(Nat::symmetric()).knows(carol).knows(dave);
+    world.settle(secs(30));
+    _ = world.flow(alice, bob, 200, millis(50), 400);
+    let sent: Vec<u64> = (0..150)
+        .map(|_| {
+            world.run_for(millis(100));
+            bob.probes().sent
+        })
+        .collect();
+    let last = (1..sent.len()).rev().find(|&at| sent[at] > sent[at - 1] + 5).expect("it fires");
+    assert!(sent[last] > 200 && sent.len() > last + 16, "{sent:?}");
+    assert!(sent[last + 14] <= sent[last + 1], "{:?}", &sent[last..last + 16]);
 }

@@ -254,10 +254,8 @@ impl Node {
         let taken = self.punching.mappings.held(self.now).saturating_add(plain).saturating_add(answers);
         let spent = self.tunnel(peer).map_or(0, |tunnel| tunnel.probing.asked.len());
         let spent = u16::try_from(spent).unwrap_or(u16::MAX).saturating_add(BESIDE);
-        let means = Means {
-            ports: mappings::LIMIT.saturating_sub(taken),
-            probes: plan::PROBED_OF_ALL.saturating_sub(spent),
-        };
+        let means =
+            Means { ports: mappings::LIMIT.saturating_sub(taken), probes: plan::PROBED_OF_ALL.saturating_sub(spent) };
         let mut plan = Plan::new(own.side, other.side, leads, means, &mut self.rng);
         if !self.was_seen_at(peer, other.ip) {
             plan.first.truncate(UNSEEN);

@@ -324,7 +324,9 @@ mod tests {
     #[test]
     fn a_router_that_has_few_ports_left_keeps_them() {
         let side = |law| Side { law, forgives: false, per_address: false };
-        let plan = |own| Plan::new(side(own), side(Law::ANY), true, Means { ports: 40, ..MEANS }, &mut Rng::from_seed([7; 32]));
+        let plan = |own| {
+            Plan::new(side(own), side(Law::ANY), true, Means { ports: 40, ..MEANS }, &mut Rng::from_seed([7; 32]))
+        };
         assert_eq!([Law::ANY, BLOCK_OF_512, SEQUENCE].map(|own| plan(own).len()), [40, 32, 40]);
         assert_eq!(plan(KNOWN).len(), 1_010);
     }

@@ -19,6 +19,7 @@ mod daemon {
 }
 mod gate;
 mod legacy;
+mod meet;
 mod mesh;
 #[allow(dead_code, unused_imports, reason = "the targets use a part of the program")]
 mod paths;
@@ -28,7 +29,7 @@ mod text;
 /// Runs the target of this name.
 pub fn run(name: &str, data: &[u8]) {
     let mesh = mesh::TARGETS.iter().chain(&legacy::TARGETS).chain(&batches::TARGETS).chain(&gate::TARGETS);
-    let mut targets = mesh.chain(&statements::TARGETS).chain(&text::TARGETS);
+    let mut targets = mesh.chain(&statements::TARGETS).chain(&meet::TARGETS).chain(&text::TARGETS);
     let (_, target) = targets.find(|(target, _)| *target == name).expect("a target of that name");
     target(data);
 }

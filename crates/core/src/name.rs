@@ -86,4 +86,11 @@ pub struct ConnId(pub u64);
 impl ConnId {
     /// Bit of connections that others made to us; the node numbers its own without it.
     pub const ACCEPTED: u64 = 1 << 63;
+    /// Bit of connections that both ends open at once; the node whose name is the greater one counts them as accepted.
+    pub const MET: u64 = 1 << 58;
+
+    /// The number alone.
+    pub const fn number(self) -> u64 {
+        self.0 & !(Self::ACCEPTED | Self::MET)
+    }
 }

@@ -28,6 +28,7 @@ mod keepalive;
 mod keys;
 mod legacy;
 mod mapped;
+mod meeting;
 mod members;
 mod packets;
 mod pieces;
@@ -39,6 +40,7 @@ mod refused;
 mod relaying;
 mod statements;
 mod stations;
+mod streams;
 mod timers;
 mod trace;
 mod trust;
@@ -69,6 +71,7 @@ use crate::node::dialling::Dialling;
 use crate::node::gate::Gating;
 use crate::node::gossip::Contradictions;
 use crate::node::io::{Input, Output};
+use crate::node::meeting::Meetings;
 use crate::node::members::Members;
 use crate::node::punching::Punching;
 use crate::node::timers::{Timers, Wake};
@@ -103,6 +106,7 @@ pub struct Node {
     statements: Statements,
     members: Members,
     punching: Punching,
+    meetings: Meetings,
     /// What the own router passes on.
     mapped: Mapped,
     timers: Timers,
@@ -212,6 +216,7 @@ impl Node {
             statements: Statements::default(),
             members: Members::default(),
             punching: Punching::default(),
+            meetings: Meetings::default(),
             mapped: Mapped::default(),
             timers: Timers::default(),
             dirty: Dirty::default(),
@@ -292,9 +297,17 @@ impl Node {
         match input {
             Input::Timeout => {}
             Input::Accepted { conn, remote, local } => self.on_accepted(conn, remote, local),
-            Input::Connected { conn, local } => self.on_connected(conn, local),
+            Input::Connected { conn, local } => {
+                if !self.on_mirror_connected(conn) {
+                    self.on_connected(conn, local);
+                }
+            }
             Input::Received { conn, bytes } => self.on_received(conn, bytes),
-            Input::Closed { conn } => self.on_closed(conn),
+            Input::Closed { conn } => {
+                if !self.on_meeting_closed(conn) {
+                    self.on_closed(conn);
+                }
+            }
             Input::Queued { conn, bytes } => self.on_queued(conn, bytes),
             Input::Stuck { conn } => self.on_stuck(conn),
             Input::Punt { punt, payload } => self.on_punt(punt, payload),
@@ -330,6 +343,7 @@ impl Node {
             Wake::Late(peer) => self.on_late_time(peer),
             Wake::Ageing => self.on_ageing(),
             Wake::Punch => self.on_punch_time(),
+            Wake::Meet => self.on_meeting_time(),
             Wake::Examined => self.finish_examination(),
             Wake::Trust => self.on_trust_time(),
             Wake::Statements => self.on_statements_time(),

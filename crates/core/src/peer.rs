@@ -7,6 +7,7 @@ pub mod lifetime;
 pub mod pieces;
 pub mod pmtu;
 pub mod relay;
+pub mod streams;
 pub mod tunnel;
 pub mod watch;
 
@@ -18,6 +19,7 @@ use crate::dataplane::fib::UdpTarget;
 use crate::dataplane::stats::PeerStats;
 use crate::name::{ConnId, NodeId, NodeName};
 use crate::packet::MAX_FRAME;
+use crate::peer::streams::Streams;
 use crate::peer::tunnel::Tunnel;
 use crate::time::Instant;
 
@@ -35,6 +37,8 @@ pub struct Peer {
     pub key: Option<PublicKey>,
     /// The active connection to it.
     pub conn: Option<ConnId>,
+    /// Connections that carry packets beside it; exists once packets went over it.
+    pub streams: Option<Box<Streams>>,
     /// Whether the graph reached it when last looked.
     pub reachable: bool,
     /// When that changed.
@@ -59,6 +63,7 @@ impl Peer {
             name,
             key: None,
             conn: None,
+            streams: None,
             reachable: false,
             changed: None,
             udp: None,

@@ -8,6 +8,7 @@ pub mod health;
 pub mod hello;
 pub mod keepalive;
 pub mod mapped;
+pub mod meet;
 pub(crate) mod number;
 pub mod options;
 pub mod pcp;

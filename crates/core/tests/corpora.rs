@@ -6,6 +6,8 @@ mod batches;
 mod gate;
 #[path = "../../../fuzz/src/legacy.rs"]
 mod legacy;
+#[path = "../../../fuzz/src/meet.rs"]
+mod meet;
 #[path = "../../../fuzz/src/mesh.rs"]
 mod mesh;
 #[path = "../../../fuzz/src/replay.rs"]
@@ -13,7 +15,7 @@ mod mesh;
 mod replay;
 
 fn targets() -> impl Iterator<Item = &'static (&'static str, mesh::Target)> {
-    mesh::TARGETS.iter().chain(&legacy::TARGETS).chain(&batches::TARGETS).chain(&gate::TARGETS)
+    mesh::TARGETS.iter().chain(&legacy::TARGETS).chain(&batches::TARGETS).chain(&gate::TARGETS).chain(&meet::TARGETS)
 }
 
 #[test]

@@ -111,6 +111,15 @@ impl Link {
         self.requests.change(RouteNetlinkMessage::SetLink(message), 0).map_err(failed(doing))
     }
 
+    /// Limits the large packets that an interface is given (TSO, USO), to `bytes` from the IP header.
+    pub fn limit_large_packets(&mut self, name: &str, bytes: u32) -> io::Result<()> {
+        let mut message = LinkMessage::default();
+        message.header.index = self.index(name)?;
+        message.attributes.push(LinkAttribute::GsoMaxSize(bytes));
+        let doing = || format!("limiting large packets of interface {name} to {bytes} bytes");
+        self.requests.change(RouteNetlinkMessage::SetLink(message), 0).map_err(failed(doing))
+    }
+
     /// Takes an interface down; its routes vanish.
     pub fn set_down(&mut self, name: &str) -> io::Result<()> {
         let mut message = LinkMessage::default();

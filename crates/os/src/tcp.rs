@@ -66,12 +66,14 @@ pub fn accept(listener: &TcpListener, options: &TcpOptions) -> io::Result<(TcpSt
     Ok((stream, SocketAddr::new(remote.ip().to_canonical(), remote.port())))
 }
 
-/// Begins to connect to `to`, from `local` if given. When the socket is writable, ask [`finish_connect`].
+/// Begins to connect to `to`, from `local` if given; its port, if it is not 0, may serve other connections at the same time
+/// (`SO_REUSEPORT`). When the socket is writable, ask [`finish_connect`].
 pub fn connect(to: SocketAddr, local: Option<SocketAddr>, options: &TcpOptions) -> io::Result<TcpStream> {
     let socket = open(to, options)?;
     hurry(&SockRef::from(&socket), to)?;
     if let Some(local) = local {
         socket.set_reuse_address(true)?;
+        socket.set_reuse_port(local.port() != 0)?;
         socket.bind(&local.into())?;
     }
     if let Some(segment) = options.segment {

@@ -19,7 +19,7 @@ use rustix::net::sockopt::{self, Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use self::batch::{Group, Run};
-pub use self::inbox::Inbox;
+pub use self::inbox::{Inbox, Received};
 
 /// Datagrams per system call.
 pub const BATCH: usize = 64;

@@ -67,7 +67,7 @@ impl Actor {
         match input {
             Input::Timeout => {
                 let (peer, to) = (self.part.victim.clone(), self.part.to);
-                self.outputs.push_back(Output::Connect { conn: CONN, peer, to });
+                self.outputs.push_back(Output::Connect { conn: CONN, peer, to, from: None });
             }
             Input::Connected { .. } => match &self.script {
                 Script::Bytes(bytes) => self.send(bytes.clone()),

@@ -7,8 +7,10 @@ mod calls;
 mod daemon;
 mod packets;
 mod power;
+mod syns;
 
 pub(crate) use power::EPOCH_MS;
+pub(crate) use syns::{Opening, Syn};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -158,6 +160,11 @@ impl Engine {
             Event::Bounce { host, to, mtu } => self.net.learn_path_mtu(self.now, host, to, mtu),
             Event::Ring(stream) => self.on_ring(stream),
             Event::Answer(stream) => self.on_answer(stream),
+            Event::Syn(syn) => self.on_syn(syn),
+            Event::SynArrives(syn, parcel) => self.on_syn_arrives(syn, parcel),
+            Event::SynReaches(syn, receiver, parcel) => self.on_syn_reaches(syn, receiver, &parcel),
+            Event::SynRefused(syn) => self.on_syn_refused(syn),
+            Event::Joined(stream) => self.on_joined(stream),
             Event::Refuse { host, conn } => self.on_refuse(host, conn),
             Event::Bytes(stream, side) => self.on_bytes(stream, side),
             Event::Reset(stream, side) => self.end(stream, side),

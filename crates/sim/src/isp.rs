@@ -59,6 +59,8 @@ pub enum TcpRule {
     Blocked,
     /// Only connections to ports 80 and 443 of others.
     WebOnly,
+    /// A firewall: a connection comes in only from where one goes out to, from the same port.
+    OutwardOnly,
 }
 
 /// A link that takes less while much crosses it, and keeps quiet about it.
@@ -158,6 +160,8 @@ impl Bucket {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IspMemory {
     talks: BTreeMap<(u16, SocketAddr), Talk>,
+    /// When connections were begun, by own port and the other end.
+    calls: BTreeMap<(u16, SocketAddr), Instant>,
     buckets: [Bucket; 2],
     load: PerSecond,
     probing: PerSecond,
@@ -175,7 +179,7 @@ impl IspMemory {
             return false;
         }
         match sight.protocol {
-            Protocol::Tcp => passes_tcp(isp.tcp, sight),
+            Protocol::Tcp => self.passes_tcp(isp.tcp, now, sight),
             Protocol::Udp => {
                 let talk = self.note(now, sight);
                 self.passes_udp(isp.udp, now, sight, talk)
@@ -191,6 +195,7 @@ impl IspMemory {
     /// The host has another address: nobody knows it.
     pub(crate) fn forget(&mut self) {
         self.talks.clear();
+        self.calls.clear();
     }
 
     /// Takes a datagram to the account; what was between the two before it.
@@ -214,6 +219,22 @@ impl IspMemory {
         before
     }
 
+    fn passes_tcp(&mut self, rule: TcpRule, now: Instant, sight: Sight) -> bool {
+        match rule {
+            TcpRule::Passes => true,
+            TcpRule::Blocked => false,
+            TcpRule::WebOnly => WEB.contains(&sight.remote.port()),
+            TcpRule::OutwardOnly => {
+                let key = (sight.port, sight.remote);
+                if sight.outward {
+                    self.calls.retain(|_, at| is_fresh(now, Some(*at)));
+                    self.calls.insert(key, now);
+                }
+                is_fresh(now, self.calls.get(&key).copied())
+            }
+        }
+    }
+
     fn passes_udp(&mut self, rule: UdpRule, now: Instant, sight: Sight, before: Talk) -> bool {
         match rule {
             UdpRule::Passes => true,
@@ -229,14 +250,6 @@ impl IspMemory {
 
 fn is_fresh(now: Instant, at: Option<Instant>) -> bool {
     at.is_some_and(|at| now.since(at) < MEMORY)
-}
-
-fn passes_tcp(rule: TcpRule, sight: Sight) -> bool {
-    match rule {
-        TcpRule::Passes => true,
-        TcpRule::Blocked => false,
-        TcpRule::WebOnly => WEB.contains(&sight.remote.port()),
-    }
 }
 
 #[cfg(test)]
@@ -319,6 +332,15 @@ mod tests {
             memory.passes(&isp, at(0), Sight { protocol: Protocol::Tcp, remote, ..sight(true, 60) })
         };
         assert!(to(443) && to(80) && !to(655));
+    }
+
+    #[test]
+    fn a_firewall_lets_connections_in_where_one_goes_out() {
+        let isp = Isp { tcp: TcpRule::OutwardOnly, ..Isp::default() };
+        let mut memory = IspMemory::default();
+        let mut passes =
+            |outward, port| memory.passes(&isp, at(0), Sight { protocol: Protocol::Tcp, port, ..sight(outward, 60) });
+        assert!(!passes(false, 655) && passes(true, 655) && passes(false, 655) && !passes(false, 656));
     }
 
     #[test]

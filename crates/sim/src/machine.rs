@@ -18,6 +18,7 @@ use tinmesh_core::time::Instant;
 use tinmesh_core::trust::TrustConfig;
 
 use crate::actor::Actor;
+use crate::engine::Opening;
 use crate::internet::HostId;
 use crate::stream::{Side, StreamId};
 
@@ -80,6 +81,8 @@ pub(crate) struct Machine {
     pub(crate) extra: BTreeMap<u16, u16>,
     pub(crate) opened: u16,
     pub(crate) conns: BTreeMap<ConnId, (StreamId, Side)>,
+    /// Calls from ports that its node chose.
+    pub(crate) openings: BTreeMap<ConnId, Opening>,
     pub(crate) accepted: u64,
     /// Connections that were written to since their queue was last told.
     pub(crate) written: Vec<ConnId>,
@@ -115,6 +118,7 @@ impl Machine {
             extra: BTreeMap::new(),
             opened: 0,
             conns: BTreeMap::new(),
+            openings: BTreeMap::new(),
             accepted: 0,
             written: Vec::new(),
             wake_at: None,
@@ -142,6 +146,7 @@ impl Machine {
         self.fib = None;
         self.extra.clear();
         self.conns.clear();
+        self.openings.clear();
         self.written.clear();
         self.wake_at = None;
         self.slept_at = None;

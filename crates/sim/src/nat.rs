@@ -72,12 +72,23 @@ pub struct Nat {
     pub hairpin: bool,
     /// How many live mappings one inside address may have; `None`: as many as there are ports.
     pub limit: Option<u32>,
+    /// Whether it refuses connections that it does not let in, instead of keeping quiet.
+    pub resets: bool,
 }
 
 impl Nat {
     /// A NAT with hairpinning whose mappings live for two minutes after the last packet from the inside.
     pub const fn new(mapping: Dependence, filtering: Dependence, ports: Ports) -> Self {
-        Self { mapping, filtering, ports, lifetime: LIFETIME, refresh: Refresh::Outward, hairpin: true, limit: None }
+        Self {
+            mapping,
+            filtering,
+            ports,
+            lifetime: LIFETIME,
+            refresh: Refresh::Outward,
+            hairpin: true,
+            limit: None,
+            resets: false,
+        }
     }
 
     /// One outer port for all, open to all.
@@ -128,6 +139,12 @@ impl Nat {
     #[must_use]
     pub const fn with_refresh(self, refresh: Refresh) -> Self {
         Self { refresh, ..self }
+    }
+
+    /// The same, but it refuses connections that it does not let in.
+    #[must_use]
+    pub const fn with_resets(self) -> Self {
+        Self { resets: true, ..self }
     }
 
     /// The same with so many live mappings for an inside address, at most.

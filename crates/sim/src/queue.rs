@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use tinmesh_core::name::{ConnId, NodeName};
 use tinmesh_core::time::Instant;
 
-use crate::internet::{Datagram, HostId};
+use crate::engine::Syn;
+use crate::internet::{Datagram, HostId, Parcel};
 use crate::stream::{Side, StreamId};
 
 /// Something that will happen.
@@ -36,6 +37,16 @@ pub(crate) enum Event {
     Ring(StreamId),
     /// The callee's answer reaches the caller.
     Answer(StreamId),
+    /// A call from a port that its program chose is made, or made again.
+    Syn(Syn),
+    /// It has crossed the Internet up to the receiver's network.
+    SynArrives(Syn, Box<Parcel>),
+    /// It has reached a host.
+    SynReaches(Syn, HostId, Box<Parcel>),
+    /// Its sender learns that it was refused.
+    SynRefused(Syn),
+    /// Two calls met.
+    Joined(StreamId),
     /// A call failed.
     Refuse {
         /// The caller.

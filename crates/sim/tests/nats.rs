@@ -108,7 +108,7 @@ fn a_nat_that_lost_its_mappings_interrupts_traffic_for_seconds_only() {
     world.settle(secs(5));
     assert_eq!(world.path(alice, bob), Path::Direct);
 
-    let flow = world.flow(alice, bob, 500, tinmesh_sim::millis(100), 300);
+    let flow = world.flow(alice, bob, 500, millis(100), 300);
     world.run_for(secs(5));
     alice.rebind_nat();
     world.run_for(secs(27));
@@ -208,13 +208,13 @@ fn a_connection_that_died_with_its_mapping_is_made_anew_before_anybody_misses_th
         let alice = world.node("alice").behind(nat).knows(relay);
         let bob = world.node("bob").knows(relay);
         world.settle(secs(5));
-        let flow = world.flow(alice, bob, 200, tinmesh_sim::millis(20), 9_000);
+        let flow = world.flow(alice, bob, 200, millis(20), 9_000);
         world.run_for(secs(10));
         let since = world.now();
         alice.rebind_nat();
         world.run_for(secs(150));
         let silence = world.silence_since(flow, since);
-        assert!(silence <= tinmesh_sim::millis(240), "{seed}: {silence:?}");
+        assert!(silence <= millis(240), "{seed}: {silence:?}");
     }
 }
 

@@ -74,7 +74,7 @@ use crate::daemon::resolver::Resolver;
 use crate::daemon::run_files::RunFiles;
 use crate::daemon::scripts::{FAREWELL, ScriptSettings, Scripts};
 use crate::daemon::service::{Inherited, Service};
-use crate::daemon::shared::{CAPTURE_QUEUE, PUNT_QUEUE, Shared};
+use crate::daemon::shared::{CAPTURE_QUEUE, Movement, PUNT_QUEUE, Shared};
 use crate::daemon::standby::Standby;
 use crate::daemon::store::Store;
 use crate::daemon::token::Token;
@@ -308,7 +308,7 @@ impl Startup<'_> {
             extra,
             link: opened.link,
             drops: DropReason::ALL.iter().map(|_| Default::default()).collect(),
-            active: AtomicBool::new(false),
+            movement: Movement::default(),
             captures: AtomicBool::new(false),
             captured,
             failure: OnceLock::new(),

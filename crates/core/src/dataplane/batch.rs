@@ -122,7 +122,7 @@ impl Fib {
     pub fn outbound_batch(&self, batch: &mut Batch, scratch: &mut Scratch) {
         let mut unsealed = [None; BATCH];
         let count = batch.len;
-        scratch.defers = true;
+        scratch.start_batch();
         for ((packet, outcome), unsealed) in
             batch.packets.iter_mut().zip(&mut batch.outcomes).zip(&mut unsealed).take(count)
         {
@@ -144,7 +144,7 @@ impl Fib {
         }
         let genuine = open_all(&mut batch.packets[..count], &steps);
         let mut unsealed = [None; BATCH];
-        scratch.defers = true;
+        scratch.start_batch();
         let rest = batch.packets.iter_mut().zip(&mut batch.outcomes).zip(&mut unsealed);
         for (((packet, outcome), unsealed), (step, genuine)) in rest.zip(steps.iter().zip(genuine)).take(count) {
             scratch.priority = 0;

@@ -11,11 +11,12 @@ use std::sync::atomic::AtomicU64;
 use crate::dataplane::ethernet::{Mac, Station};
 use crate::dataplane::gate::{Gate, Pace};
 use crate::dataplane::relaying::Relaying;
+use crate::dataplane::scratch::Scratch;
 use crate::dataplane::session::Session;
 use crate::dataplane::stats::PeerStats;
 use crate::legacy;
 use crate::name::{NodeId, NodeName, PeerId};
-use crate::subnet::SubnetTable;
+use crate::subnet::{Address, Owner, SubnetTable};
 use crate::wire::options::Options;
 
 /// Where a datagram goes: an address, and which of this node's sockets to use.
@@ -211,6 +212,19 @@ impl Fib {
     /// Whether `peer` can be reached.
     pub(super) fn is_reachable(&self, peer: PeerId) -> bool {
         peer == PeerId::ME || self.peer(peer).is_some_and(|entry| entry.reachable)
+    }
+
+    /// Whose `address` is. Within a batch, in which the snapshot is the same, packets of one flow are looked up once.
+    pub(super) fn find(&self, address: &Address, scratch: &mut Scratch) -> Option<Owner> {
+        if let Some((known, owner)) = scratch.found
+            && scratch.defers
+            && known == *address
+        {
+            return owner;
+        }
+        let owner = self.subnets.lookup(address, |peer| self.is_reachable(peer));
+        scratch.found = Some((*address, owner));
+        owner
     }
 
     /// The entry of `peer`, if there is one.

@@ -16,6 +16,11 @@ pub mod train;
 /// Length of the header in front of each packet of a device with offloads, in bytes.
 pub const VNET_HEADER: usize = 10;
 
+/// Longest large packet that the device should give, in bytes from the IP header. A few more would fit into a packet, but its
+/// pieces, each with what sealing adds, not into one UDP message (65,507 bytes): they would leave, come and be joined as two.
+/// Suits pieces of 1,170 bytes and more; smaller ones are less than a message can hold by their number (64).
+pub const LONGEST_LARGE: u32 = 61_000;
+
 const NEEDS_CHECKSUM: u8 = 1;
 const GSO_NONE: u8 = 0;
 const GSO_TCP_V4: u8 = 1;

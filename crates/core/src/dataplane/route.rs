@@ -94,7 +94,7 @@ impl Fib {
             let reason = if packet.is_empty() { DropReason::TooShort } else { DropReason::UnknownProtocol };
             return Verdict::Drop(reason);
         };
-        match self.passage(source, family, packet) {
+        match self.passage(source, family, packet, scratch) {
             Ok(Passage::To { owner, via }) => {
                 self.note_priority(Some(family), packet.payload(), scratch);
                 self.clamp(source, via, 0, packet);
@@ -109,8 +109,14 @@ impl Fib {
     }
 
     /// The checks of routing 5.1 and 5.2, in their order.
-    fn passage(&self, source: PeerId, family: Family, packet: &mut Packet) -> Result<Passage<'_>, Refusal> {
-        let Some(owner) = self.owner(source, family, packet.payload())? else {
+    fn passage(
+        &self,
+        source: PeerId,
+        family: Family,
+        packet: &mut Packet,
+        scratch: &mut Scratch,
+    ) -> Result<Passage<'_>, Refusal> {
+        let Some(owner) = self.owner(source, family, packet.payload(), scratch)? else {
             self.age(source, family, 0, packet)?;
             return Ok(Passage::Everyone);
         };
@@ -154,12 +160,18 @@ impl Fib {
     }
 
     /// The reachable owner of a packet's destination; nothing if that is everyone.
-    fn owner(&self, source: PeerId, family: Family, packet: &[u8]) -> Result<Option<&PeerEntry>, Refusal> {
+    fn owner(
+        &self,
+        source: PeerId,
+        family: Family,
+        packet: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<Option<&PeerEntry>, Refusal> {
         let destination = family.destination(packet).ok_or(DropReason::TooShort)?;
         if family == Family::V6 && is_neighbour_solicitation(packet) {
             return Err(DropReason::UnknownProtocol.into());
         }
-        match self.subnets.lookup(&destination, |peer| self.is_reachable(peer)) {
+        match self.find(&destination, scratch) {
             None => Err(IcmpError::Unknown.into()),
             Some(Owner::Broadcast) => Ok(None),
             Some(Owner::Peer { id, .. }) if id == source => Err(DropReason::LoopBack.into()),

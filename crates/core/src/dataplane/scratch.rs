@@ -9,6 +9,7 @@ use crate::dataplane::icmp::ErrorBudget;
 use crate::dataplane::legacy::SearchBudget;
 use crate::dataplane::stats::Counters;
 use crate::dataplane::strangers::Strangers;
+use crate::subnet::{Address, Owner};
 use crate::time::Instant;
 
 /// Working memory of one worker. Nothing is allocated per packet: what a packet needs is here.
@@ -29,6 +30,8 @@ pub struct Scratch {
     pub(super) defers: bool,
     /// The last packet, if it still has to be sealed.
     pub(super) unsealed: Option<Unsealed>,
+    /// The address that was looked up last in this batch, and what was found.
+    pub(super) found: Option<(Address, Option<Owner>)>,
     pub(super) codec: Codec,
     pub(super) errors: ErrorBudget,
     pub(super) searches: SearchBudget,
@@ -46,10 +49,17 @@ impl Scratch {
             capture: Capture::default(),
             defers: false,
             unsealed: None,
+            found: None,
             codec: Codec::new(),
             errors: ErrorBudget::default(),
             searches: SearchBudget::default(),
         }
+    }
+
+    /// From now on packets are of one batch.
+    pub(super) const fn start_batch(&mut self) {
+        self.defers = true;
+        self.found = None;
     }
 }
 

@@ -40,7 +40,7 @@ impl Fib {
         if source == PeerId::ME {
             self.meet(*from, scratch);
         }
-        let owner = match self.subnets.lookup(&destination, |peer| self.is_reachable(peer)) {
+        let owner = match self.find(&destination, scratch) {
             None | Some(Owner::Broadcast) => return self.flood(source, packet, scratch),
             Some(Owner::Peer { id, .. }) if id == source => return Verdict::Drop(DropReason::LoopBack),
             Some(Owner::Peer { reachable: false, .. }) => return Verdict::Drop(DropReason::Unreachable),

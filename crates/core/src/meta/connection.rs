@@ -16,6 +16,7 @@ use crate::meta::queue::{AtHand, Form, Queue};
 use crate::name::{ConnId, NodeName, PeerId};
 use crate::packet::MAX_FRAME;
 use crate::time::Instant;
+use crate::wire::meet::Token;
 use crate::wire::options::Options;
 use crate::wire::request::Request;
 
@@ -44,6 +45,17 @@ pub enum Phase {
     Active(Channel),
     /// Somebody joins by invitation.
     Inviting(Box<Inviter>),
+    /// Somebody wants to know where this connection comes from, and nothing else.
+    Mirroring(Token),
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Requests, and packets.
+    Meta,
+    /// Packets only, beside a meta connection.
+    Stream,
 }
 
 /// What protects a connection.
@@ -97,10 +109,14 @@ pub struct Connection {
     pub name: Option<NodeName>,
     /// The node, once the connection is active.
     pub peer: Option<PeerId>,
+    /// What it is for.
+    pub purpose: Purpose,
     /// How far it has come.
     pub phase: Phase,
     /// What is to be said to a proxy once TCP is up.
     pub prelude: Option<Box<Prelude>>,
+    /// The name that a proxy was asked for instead of an address, and the port.
+    pub beyond: Option<(String, u16)>,
     /// Options of the link, once active; the top byte is the peer's minor.
     pub options: Options,
     /// When a ping was sent, or the last step of the set-up made.
@@ -128,15 +144,18 @@ pub struct Connection {
 impl Connection {
     /// A connection that somebody made to us, or that we make to `name`.
     pub fn new(id: ConnId, remote: SocketAddr, name: Option<NodeName>, now: Instant) -> Self {
-        let phase = if id.0 & ConnId::ACCEPTED != 0 { Phase::Id } else { Phase::Connecting };
+        let is_up = id.0 & (ConnId::ACCEPTED | ConnId::MET) == ConnId::ACCEPTED;
+        let phase = if is_up { Phase::Id } else { Phase::Connecting };
         Self {
             id,
             remote,
             local: None,
             name,
             peer: None,
+            purpose: Purpose::Meta,
             phase,
             prelude: None,
+            beyond: None,
             options: Options::default(),
             last_ping: now,
             pinged: false,
@@ -152,9 +171,19 @@ impl Connection {
         }
     }
 
-    /// Whether we dialled.
+    /// Whether we dialled, or count as who did.
     pub const fn is_outgoing(&self) -> bool {
         self.id.0 & ConnId::ACCEPTED == 0
+    }
+
+    /// Whether both ends opened it at once.
+    pub const fn is_met(&self) -> bool {
+        self.id.0 & ConnId::MET != 0
+    }
+
+    /// Whether the other end can be dialled at its address.
+    pub const fn was_dialled(&self) -> bool {
+        self.is_outgoing() && !self.is_met()
     }
 
     /// Whether a proxy is asked to connect us.
@@ -164,7 +193,17 @@ impl Connection {
 
     /// Whether all requests are allowed.
     pub const fn is_active(&self) -> bool {
+        self.is_set_up() && !self.is_stream()
+    }
+
+    /// Whether both ends have shown who they are, and what they want of each other.
+    pub const fn is_set_up(&self) -> bool {
         matches!(self.phase, Phase::Active(_))
+    }
+
+    /// Whether it is for packets only.
+    pub const fn is_stream(&self) -> bool {
+        matches!(self.purpose, Purpose::Stream)
     }
 
     /// Takes bytes from the network.
@@ -187,6 +226,10 @@ impl Connection {
     pub fn next_unit(&mut self, rng: &mut Rng) -> Result<Option<Unit>, PeerError> {
         match &self.phase {
             Phase::Connecting => Ok(None),
+            Phase::Mirroring(_) => {
+                self.take(self.rest().len());
+                Ok(None)
+            }
             Phase::Proxying(_) => self.next_answer(),
             Phase::Id => self.next_line(),
             Phase::Inviting(_) if self.rest().is_empty() => Ok(None),
@@ -207,6 +250,7 @@ impl Connection {
             | Phase::Proxying(_)
             | Phase::Id
             | Phase::Inviting(_)
+            | Phase::Mirroring(_)
             | Phase::Securing(Channel::Sptps(_))
             | Phase::Active(Channel::Sptps(_)) => None,
         }
@@ -354,7 +398,7 @@ impl Connection {
             Phase::Securing(Channel::Legacy(link)) | Phase::Active(Channel::Legacy(link)) => {
                 link.seal(data).map(|sealed| to.extend_from_slice(&sealed)).is_ok()
             }
-            Phase::Connecting | Phase::Proxying(_) | Phase::Id | Phase::Inviting(_) => false,
+            Phase::Connecting | Phase::Proxying(_) | Phase::Id | Phase::Inviting(_) | Phase::Mirroring(_) => false,
         }
     }
 
@@ -382,6 +426,7 @@ impl Connection {
             Phase::Connecting
             | Phase::Id
             | Phase::Inviting(_)
+            | Phase::Mirroring(_)
             | Phase::Securing(Channel::Legacy(_))
             | Phase::Active(Channel::Legacy(_)) => Vec::new(),
         }
@@ -393,9 +438,12 @@ impl Connection {
         self.options = options;
         self.phase = match std::mem::replace(&mut self.phase, Phase::Id) {
             Phase::Securing(channel) => Phase::Active(channel),
-            other @ (Phase::Connecting | Phase::Proxying(_) | Phase::Id | Phase::Active(_) | Phase::Inviting(_)) => {
-                other
-            }
+            other @ (Phase::Connecting
+            | Phase::Proxying(_)
+            | Phase::Id
+            | Phase::Active(_)
+            | Phase::Inviting(_)
+            | Phase::Mirroring(_)) => other,
         };
     }
 }

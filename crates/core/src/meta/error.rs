@@ -117,6 +117,12 @@ pub enum PeerError {
     /// Another connection to the same node took its place.
     #[error("replaced by another connection")]
     Replaced,
+    /// More connections for packets than one node may have here, or none are agreed on.
+    #[error("wants more connections for packets than it may have")]
+    Surplus,
+    /// Nothing of what was sent on a connection for packets arrives.
+    #[error("nothing arrives any more")]
+    Stuck,
     /// The operator wanted it.
     #[error("ended by the operator")]
     Operator,
@@ -171,6 +177,8 @@ impl PeerError {
             | Self::Closed
             | Self::Terminated
             | Self::Replaced
+            | Self::Surplus
+            | Self::Stuck
             | Self::Operator
             | Self::Superfluous
             | Self::Woke => false,

@@ -174,6 +174,14 @@ impl Prelude {
         Ok(Self { awaited, login, target, output })
     }
 
+    /// The name, and the port, that the proxy is asked for.
+    pub fn name(&self) -> Option<(String, u16)> {
+        match &self.target {
+            Target::At(_) => None,
+            Target::Named(name, port) => Some((name.clone(), *port)),
+        }
+    }
+
     /// Bytes that are to be sent.
     pub fn take_output(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.output)

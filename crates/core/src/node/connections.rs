@@ -15,6 +15,7 @@ use crate::node::io::{Event, Output};
 use crate::node::legacy::Handshake;
 use crate::node::timers::Wake;
 use crate::wire::hello::Feature;
+use crate::wire::meet::{self, Token};
 use crate::wire::options::Options;
 use crate::wire::probe;
 use crate::wire::request::Request;
@@ -32,7 +33,7 @@ impl Node {
     pub(super) fn on_accepted(&mut self, id: ConnId, remote: SocketAddr, local: SocketAddr) {
         let mut conn = Connection::new(id, remote, None, self.now);
         conn.local = Some(local);
-        let unknown = self.connections.values().filter(|conn| !conn.is_active() && !conn.is_outgoing()).count();
+        let unknown = self.connections.values().filter(|conn| !conn.is_set_up() && !conn.is_outgoing()).count();
         let admitted = self.gossip.burst.admit(self.now, remote.ip(), self.config.mesh.max_connection_burst);
         let refused = unknown >= MAX_UNKNOWN || !admitted;
         self.connections.insert(id, conn);
@@ -60,7 +61,9 @@ impl Node {
             self.send_bytes(id, request);
         } else {
             conn.phase = Phase::Id;
-            self.send_id(id);
+            if conn.is_outgoing() {
+                self.send_id(id);
+            }
         }
     }
 
@@ -92,6 +95,10 @@ impl Node {
             Unit::Line(line) => {
                 self.trace(id, false, &line);
                 self.on_id_line(id, &line)
+            }
+            Unit::Secured if self.connections.get(&id).is_some_and(Connection::is_stream) => {
+                self.send(id, &Request::Stream);
+                Ok(())
             }
             Unit::Secured => {
                 self.send_ack(id);
@@ -139,12 +146,15 @@ impl Node {
         if let Some(key) = name.strip_prefix('?') {
             return self.start_invitation(id, key);
         }
+        if let Some(token) = name.strip_prefix(meet::MARK).and_then(Token::parse) {
+            return self.mirror(id, token);
+        }
         let name = NodeName::parse(&name).map_err(|_| PeerError::UnknownIdentity(name.escape_default().to_string()))?;
         if name == self.config.name {
             return Err(PeerError::OwnName);
         }
         let Some(conn) = self.connections.get(&id) else { return Ok(()) };
-        let outgoing = conn.is_outgoing();
+        let (outgoing, stream) = (conn.is_outgoing(), conn.is_stream());
         if let Some(wanted) = conn.name.as_ref().filter(|&wanted| *wanted != name) {
             return Err(PeerError::WrongName { got: name.to_string(), wanted: wanted.to_string() });
         }
@@ -161,6 +171,7 @@ impl Node {
                 self.secure(id, name, key);
                 Ok(())
             }
+            Handshake::Rsa { .. } if stream => Err(PeerError::Legacy),
             Handshake::Rsa { key, upgrade } => self.start_link(id, name, key, upgrade),
         }
     }
@@ -252,6 +263,7 @@ impl Node {
         }
         self.schedule_check(id);
         self.attend_soon(peer);
+        self.on_connected_with(peer);
         self.event(Event::Activated { name, remote });
         self.greet(id);
         self.announce_own_edge(id, peer, address, weight);
@@ -311,6 +323,7 @@ impl Node {
         if let Some(known) = self.peer_mut(peer) {
             known.conn = Some(new);
         }
+        self.end_streams(peer);
         self.connections.get_mut(&old).map(|conn| conn.peer.take());
         self.finish(old, &PeerError::Replaced, true);
     }
@@ -327,8 +340,17 @@ impl Node {
     pub(super) fn on_check(&mut self, id: ConnId) {
         let Some(conn) = self.connections.get_mut(&id) else { return };
         conn.queue.release();
+        if conn.is_stream() && conn.is_set_up() {
+            return self.look_at_stream(id);
+        }
         if !conn.is_active() {
-            let error = if conn.is_proxying() { ProxyError::Silent.into() } else { PeerError::HandshakeTimeout };
+            let error = match conn.phase {
+                Phase::Proxying(_) => ProxyError::Silent.into(),
+                Phase::Mirroring(_) => PeerError::Superfluous,
+                Phase::Connecting | Phase::Id | Phase::Securing(_) | Phase::Active(_) | Phase::Inviting(_) => {
+                    PeerError::HandshakeTimeout
+                }
+            };
             self.terminate(id, &error);
             return;
         }
@@ -372,9 +394,9 @@ impl Node {
 
     pub(super) fn on_pong(&mut self, id: ConnId) {
         let Some(conn) = self.connections.get(&id) else { return };
-        let (peer, remote, outgoing) = (conn.peer, conn.remote, conn.is_outgoing());
+        let (peer, remote, dialled) = (conn.peer, conn.remote, conn.was_dialled());
         self.schedule_check(id);
-        if let Some(peer) = peer.filter(|_| outgoing) {
+        if let Some(peer) = peer.filter(|_| dialled) {
             self.keep_dialled(peer, id);
             self.dialling_succeeded(peer, remote);
         }
@@ -428,7 +450,7 @@ impl Node {
     fn finish(&mut self, id: ConnId, error: &PeerError, ours: bool) {
         let Some(conn) = self.connections.remove(&id) else { return };
         self.timers.cancel(Wake::Check(id));
-        let strange = !conn.is_active();
+        let strange = !conn.is_set_up();
         if ours {
             let slow = error.deserves_tarpit() || matches!(error, PeerError::HandshakeTimeout);
             let tarpit = strange && !conn.is_outgoing() && slow;
@@ -438,7 +460,11 @@ impl Node {
         if let Some(peer) = conn.peer.filter(|&peer| self.peer(peer).is_some_and(|known| known.conn == Some(id))) {
             self.lose_neighbour(peer);
         }
-        self.dial_after(&conn);
+        if conn.is_stream() {
+            self.on_stream_end(&conn);
+        } else {
+            self.dial_after(&conn);
+        }
     }
 
     fn report_end(&mut self, conn: &Connection, error: &PeerError, strange: bool) {
@@ -451,6 +477,9 @@ impl Node {
             self.event(Event::ProxyFailed { name: name.clone(), remote, reason: error.to_string() });
         } else if strange && error.deserves_tarpit() {
             self.event(Event::Refused { remote, reason: format!("peer {reason}") });
+        } else if conn.is_stream() {
+            let name = conn.name.as_ref().map_or("a node", NodeName::as_str);
+            self.event(Event::Note(format!("A connection for packets with {name} ended: {reason}")));
         } else {
             self.event(Event::Disconnected { name: conn.name.clone(), remote, reason });
         }
@@ -460,6 +489,7 @@ impl Node {
         if let Some(known) = self.peer_mut(peer) {
             known.conn = None;
         }
+        self.end_streams(peer);
         self.touch(peer);
         if self.mesh.graph.remove_edge(PeerId::ME, peer).is_some() {
             self.broadcast_edge_gone(PeerId::ME, peer);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::meta::connection::Connection;
+use crate::meta::connection::{Connection, Purpose};
 use crate::meta::error::PeerError;
 use crate::meta::proxy::Prelude;
 use crate::name::{ConnId, NodeName, PeerId};
@@ -178,17 +178,37 @@ impl Node {
     }
 
     pub(super) fn connect(&mut self, peer: PeerId, name: NodeName, address: SocketAddr, prelude: Option<Prelude>) {
-        let id = ConnId(self.dialling.next_conn);
-        self.dialling.next_conn += 1;
+        let id = self.call(name, address, prelude, Purpose::Meta);
         if let Some(record) = self.dialling.outgoing.get_mut(&peer) {
             record.conn = Some(id);
         }
+    }
+
+    /// Begins a connection.
+    pub(super) fn call(
+        &mut self,
+        name: NodeName,
+        address: SocketAddr,
+        prelude: Option<Prelude>,
+        purpose: Purpose,
+    ) -> ConnId {
+        let id = self.next_conn();
         let mut conn = Connection::new(id, address, Some(name.clone()), self.now);
+        conn.purpose = purpose;
+        conn.beyond = prelude.as_ref().and_then(Prelude::name);
         conn.prelude = prelude.map(Box::new);
         self.connections.insert(id, conn);
         let deadline = self.now + self.config.timing.ping_timeout;
         self.timers.set(Wake::Check(id), deadline);
-        self.emit(Output::Connect { conn: id, peer: name, to: address });
+        self.emit(Output::Connect { conn: id, peer: name, to: address, from: None });
+        id
+    }
+
+    /// The number of a connection that this node makes.
+    pub(super) const fn next_conn(&mut self) -> ConnId {
+        let id = ConnId(self.dialling.next_conn);
+        self.dialling.next_conn += 1;
+        id
     }
 
     /// Dials the other end of a connection that may have died once more: if it is there, the new one takes the old one's place.
@@ -358,13 +378,15 @@ impl Node {
         let next = self.now + PERIOD + self.jitter();
         self.timers.set(Wake::Periodic, next);
         self.check_contradictions();
+        self.end_quiet_meetings();
         if self.config.mesh.auto_connect {
             self.auto_connect();
         }
     }
 
     fn auto_connect(&mut self) {
-        let active = self.active(None).len();
+        // Connections that were met come and go with the packets.
+        let active = self.connections.values().filter(|conn| conn.is_active() && !conn.is_met()).count();
         if active < WANTED_CONNECTIONS {
             self.make_connection();
             return;

@@ -47,8 +47,11 @@ impl Node {
     /// Parses and handles one request of a secured connection.
     pub(super) fn on_request_text(&mut self, conn: ConnId, text: &[u8]) -> Result<(), PeerError> {
         let request = Request::parse(text)?;
-        let active = self.connections.get(&conn).is_some_and(crate::meta::connection::Connection::is_active);
-        if !active {
+        let Some(state) = self.connections.get(&conn) else { return Ok(()) };
+        if state.is_stream() || request == Request::Stream {
+            return self.on_stream_request(conn, &request);
+        }
+        if !state.is_active() {
             return if let Request::Ack { port, weight, options } = request {
                 self.on_ack(conn, &port, weight, options)
             } else {
@@ -68,7 +71,7 @@ impl Node {
             }
             Request::Packet { len } => self.with_conn(conn, |c| c.expect_packet(usize::from(len))),
             Request::SptpsPacket { len } => self.with_conn(conn, |c| c.expect_raw(usize::from(len))),
-            Request::Id { .. } | Request::Ack { .. } => {
+            Request::Id { .. } | Request::Ack { .. } | Request::Stream => {
                 Err(PeerError::Unexpected { got: request.label(), expected: "a request of an active connection" })
             }
             Request::AddSubnet { .. }
@@ -86,7 +89,7 @@ impl Node {
         }
     }
 
-    fn with_conn(
+    pub(super) fn with_conn(
         &mut self,
         conn: ConnId,
         act: impl FnOnce(&mut crate::meta::connection::Connection) -> Result<(), PeerError>,
@@ -136,7 +139,8 @@ impl Node {
             | Request::Ping
             | Request::Pong
             | Request::Packet { .. }
-            | Request::SptpsPacket { .. } => {}
+            | Request::SptpsPacket { .. }
+            | Request::Stream => {}
         }
     }
 

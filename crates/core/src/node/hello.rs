@@ -26,6 +26,7 @@ use crate::wire::health;
 use crate::wire::hello::{Bond, Feature, Features, Hello};
 use crate::wire::keepalive::KEEPALIVE;
 use crate::wire::mapped::MAPPED;
+use crate::wire::meet;
 use crate::wire::options::Options;
 use crate::wire::punch;
 use crate::wire::relay;
@@ -166,6 +167,7 @@ impl Node {
         match *kind {
             kind if gossip::KINDS.contains(&kind) => self.on_statements_message(origin, kind, message),
             kind if punch::KINDS.contains(&kind) => self.on_punch_message(origin, kind, message),
+            kind if meet::KINDS.contains(&kind) => self.on_meet_message(origin, kind, message),
             MAPPED => self.on_mapped_message(origin, message),
             KEEPALIVE => self.on_keepalive_message(origin, message),
             kind if relay::KINDS.contains(&kind) => self.on_relay_message(origin, kind, message),

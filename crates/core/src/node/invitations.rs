@@ -43,9 +43,15 @@ impl Node {
     fn inviter(&mut self, id: ConnId) -> Option<&mut Inviter> {
         match self.connections.get_mut(&id).map(|conn| &mut conn.phase) {
             Some(Phase::Inviting(inviter)) => Some(inviter),
-            Some(Phase::Connecting | Phase::Proxying(_) | Phase::Id | Phase::Securing(_) | Phase::Active(_)) | None => {
-                None
-            }
+            Some(
+                Phase::Connecting
+                | Phase::Proxying(_)
+                | Phase::Id
+                | Phase::Securing(_)
+                | Phase::Active(_)
+                | Phase::Mirroring(_),
+            )
+            | None => None,
         }
     }
 

@@ -167,12 +167,14 @@ pub struct Activity {
 pub enum Output {
     /// Make a TCP connection.
     Connect {
-        /// Its number, without [`ConnId::ACCEPTED`].
+        /// Its number: without [`ConnId::ACCEPTED`], or with [`ConnId::MET`].
         conn: ConnId,
         /// The node expected there.
         peer: NodeName,
         /// The address.
         to: SocketAddr,
+        /// The own port that it is to come from, which several connections share; `None`: any.
+        from: Option<u16>,
     },
     /// Write on a connection.
     Send {

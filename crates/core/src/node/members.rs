@@ -108,7 +108,8 @@ impl Fact {
             | Request::Packet { .. }
             | Request::SptpsPacket { .. }
             | Request::UdpInfo { .. }
-            | Request::MtuInfo { .. } => None,
+            | Request::MtuInfo { .. }
+            | Request::Stream => None,
         }
     }
 }
@@ -217,7 +218,8 @@ impl Node {
             | Request::Ping
             | Request::Pong
             | Request::Packet { .. }
-            | Request::SptpsPacket { .. } => true,
+            | Request::SptpsPacket { .. }
+            | Request::Stream => true,
         }
     }
 

@@ -193,6 +193,9 @@ impl Node {
         let Some((to, from, sealed)) = datagram::split(bytes) else {
             return Err(PeerError::Unexpected { got: "SPTPS_PACKET without ids", expected: "ids and a datagram" });
         };
+        if let Some(neighbour) = self.connections.get(&conn).and_then(|conn| conn.peer) {
+            self.note_carried(neighbour, sealed.len());
+        }
         let known = |id: NodeId| self.fib.by_id.get(&id).copied();
         let (Some(to), Some(from)) = (known(to), known(from)) else { return Ok(()) };
         self.refresh_routes_between([Some(from), Some(to)]);
@@ -331,6 +334,7 @@ impl Node {
             return;
         }
         self.use_neighbour(peer);
+        self.note_carried(peer, frame.len());
         let packet = Packet::from_payload(frame);
         self.deliver_record(peer, FRAME, packet);
     }

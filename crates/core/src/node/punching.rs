@@ -131,7 +131,7 @@ impl Node {
     }
 
     /// Whether the router has ports enough for another attempt.
-    fn router_is_rested(&mut self) -> bool {
+    pub(super) fn router_is_rested(&mut self) -> bool {
         self.punching.mappings.held(self.now) <= mappings::LIMIT / 2
     }
 
@@ -198,7 +198,7 @@ impl Node {
     }
 
     /// Of two nodes one leads; the smaller name offers.
-    fn leads(&self, peer: PeerId) -> bool {
+    pub(super) fn leads(&self, peer: PeerId) -> bool {
         self.peer(peer).is_some_and(|known| self.config.name < known.name)
     }
 
@@ -257,7 +257,7 @@ impl Node {
         let means =
             Means { ports: mappings::LIMIT.saturating_sub(taken), probes: plan::PROBED_OF_ALL.saturating_sub(spent) };
         let mut plan = Plan::new(own.side, other.side, leads, means, &mut self.rng);
-        if !self.was_seen_at(peer, other.ip) {
+        if !self.was_seen_at(peer, other.ip.into()) {
             plan.first.truncate(UNSEEN);
             plan.rest.truncate(UNSEEN);
         }
@@ -287,10 +287,10 @@ impl Node {
     }
 
     /// Whether other nodes see the peer at that address, or it wrote from there.
-    fn was_seen_at(&self, peer: PeerId, ip: Ipv4Addr) -> bool {
+    pub(super) fn was_seen_at(&self, peer: PeerId, ip: IpAddr) -> bool {
         let current = self.peer(peer).and_then(|known| known.udp).map(|target| target.to);
         let mut seen = self.announced_addresses(peer).into_iter().chain(current);
-        seen.any(|address| address.ip() == IpAddr::V4(ip))
+        seen.any(|address| address.ip() == ip)
     }
 
     /// Whether ports are being guessed to reach `peer`.
@@ -397,9 +397,11 @@ impl Node {
     /// Another network: what failed before may work now.
     pub(super) fn forget_nat(&mut self) {
         self.punching.own = None;
+        self.forget_meetings();
         for peer in self.mesh.graph.ids() {
             if let Some(tunnel) = self.tunnel_mut(peer) {
                 tunnel.retries = Retries::default();
+                tunnel.meetings = Retries::default();
                 tunnel.lifetime.forget_network();
             }
         }

@@ -31,10 +31,11 @@ impl Node {
         }
     }
 
-    /// Lets a packet wait for its turn on a connection; it goes at once if there is room.
+    /// Lets a packet wait for its turn on a meta connection, or a stream beside it; it goes at once if there is room.
     pub(super) fn queue_packet(&mut self, id: ConnId, flow: u64, form: Form, parts: [&[u8]; 2]) {
         let limit = self.config.mesh.max_output_buffer.unwrap_or(MOST);
         let now = self.now;
+        let id = self.carrier(id, flow, parts.iter().map(|part| part.len()).sum());
         let Some(conn) = self.connections.get_mut(&id) else { return };
         conn.queue.push(now, flow, form, parts, limit);
         self.send_packets(id);

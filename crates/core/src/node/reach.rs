@@ -144,7 +144,7 @@ impl Node {
         for subnet in self.subnets_of(peer) {
             self.event(Event::SubnetUp { owner: name.clone(), address, subnet });
         }
-        let dialled = conn.and_then(|conn| self.connections.get(&conn)).filter(|conn| conn.is_outgoing());
+        let dialled = conn.and_then(|conn| self.connections.get(&conn)).filter(|conn| conn.was_dialled());
         if let Some(remote) = dialled.map(|conn| conn.remote) {
             self.remember_address(peer, remote);
         }

@@ -30,6 +30,8 @@ pub(crate) enum Wake {
     Attend(PeerId),
     /// An attempt to get through NATs goes on.
     Punch,
+    /// An attempt to open a connection from both ends goes on.
+    Meet,
     /// Others have had time to say where they see this node.
     Examined,
     /// Statements begin or end.

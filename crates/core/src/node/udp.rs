@@ -96,6 +96,7 @@ impl Node {
         self.consider_hello(peer);
         self.attend(peer, used);
         self.consider_punching(peer);
+        self.consider_meeting(peer);
         let busy = used && self.tunnel(peer).is_some_and(|tunnel| !tunnel.confirmed || tunnel.pmtu.is_searching());
         let eager = self.tunnel(peer).is_some_and(|tunnel| tunnel.is_eager() || used && tunnel.health.is_tense(now));
         let doubtful = self.tunnel(peer).and_then(|tunnel| tunnel.watch.due());

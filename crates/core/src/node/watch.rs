@@ -91,6 +91,9 @@ impl Node {
     /// Nobody confirms what was sent on a connection. If the path to that peer has become narrower, its segments are too
     /// long, and another connection has shorter ones; else the peer is asked whether it is there.
     pub(super) fn on_stuck(&mut self, id: ConnId) {
+        if self.connections.get(&id).is_some_and(|conn| conn.is_stream() && conn.is_set_up()) {
+            return self.terminate(id, &PeerError::Stuck);
+        }
         let Some(conn) = self.connections.get(&id).filter(|conn| conn.is_active()) else { return };
         let tunnel = conn.peer.and_then(|peer| self.tunnel(peer));
         if tunnel.is_some_and(|tunnel| tunnel.pmtu.has_shrunk(self.now)) {

@@ -22,7 +22,7 @@ use crate::peer::pieces::Pieces;
 use crate::peer::pmtu::Pmtu;
 use crate::peer::relay::RelayChoice;
 use crate::peer::watch::Watch;
-use crate::punch::retries::Retries;
+use crate::punch::retries::{Calls, Retries};
 use crate::time::Instant;
 
 /// A session start that was not answered is repeated after so long (spec: datagrams 4.3).
@@ -106,6 +106,10 @@ pub struct Tunnel {
     pub health: Health,
     /// How attempts to get through NATs went.
     pub retries: Retries,
+    /// How attempts to open a connection from both ends went.
+    pub meetings: Retries,
+    /// Those that the peer began.
+    pub calls: Calls,
     /// Which relay packets take that cannot go straight.
     pub relay: RelayChoice,
     /// Packets that go or come in two records.
@@ -206,6 +210,8 @@ impl Tunnel {
             watch: Watch::default(),
             health: Health::default(),
             retries: Retries::default(),
+            meetings: Retries::default(),
+            calls: Calls::default(),
             relay: RelayChoice::default(),
             pieces: Pieces::default(),
             lifetime: Lifetime::default(),

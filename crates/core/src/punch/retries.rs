@@ -20,6 +20,15 @@ pub struct Retries {
     pub not_before: Instant,
 }
 
+/// Attempts that a peer began.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Calls {
+    /// Since when they are counted.
+    pub since: Instant,
+    /// How many that are.
+    pub count: u32,
+}
+
 impl Retries {
     /// Whether an attempt failed, and the next may not begin yet.
     pub fn pauses(&self, now: Instant) -> bool {

@@ -39,11 +39,15 @@ pub enum Feature {
     Relay,
     /// Keep-alives go as seldom as NATs and firewalls on the way allow.
     Keepalive,
+    /// TCP connections that both ends open at once, where datagrams do not get through.
+    Meet,
+    /// Packets without UDP go over several connections.
+    Streams,
 }
 
 impl Feature {
     /// All features.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Aes256Gcm,
         Self::Statements,
         Self::Health,
@@ -52,6 +56,8 @@ impl Feature {
         Self::Mapped,
         Self::Relay,
         Self::Keepalive,
+        Self::Meet,
+        Self::Streams,
     ];
 
     /// Its name, in hellos and in the variable `Extensions`.
@@ -65,6 +71,8 @@ impl Feature {
             Self::Mapped => "mapped",
             Self::Relay => "relay",
             Self::Keepalive => "keepalive",
+            Self::Meet => "meet",
+            Self::Streams => "streams",
         }
     }
 }
@@ -259,10 +267,15 @@ mod tests {
     #[test]
     fn names_that_nobody_knows_and_other_versions_are_ignored() {
         assert_eq!(
-            Features::parse("tea aead-aes256gcm biscuits statements health split punch mapped relay keepalive"),
+            Features::parse(
+                "tea aead-aes256gcm biscuits statements health split punch mapped relay keepalive meet streams"
+            ),
             Features::all()
         );
-        assert_eq!(Features::all().to_string(), "aead-aes256gcm statements health split punch mapped relay keepalive");
+        assert_eq!(
+            Features::all().to_string(),
+            "aead-aes256gcm statements health split punch mapped relay keepalive meet streams"
+        );
         assert!(Features::parse("").is_empty() && Features::NONE.to_string().is_empty());
 
         let two = Two::new();

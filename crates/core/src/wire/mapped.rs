@@ -4,7 +4,7 @@
 //!  8 · for each address: IPv6 address 16 (IPv4 as ::ffff:a.b.c.d), port 2
 //! ```
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use crate::wire::endpoint;
 
@@ -30,8 +30,12 @@ impl Mapped {
     #[must_use]
     pub fn with(self, address: SocketAddr) -> Option<Self> {
         match address {
-            SocketAddr::V4(v4) if v4.port() != 0 && is_host_v4(*v4.ip()) => Some(Self { v4: Some(v4), ..self }),
-            SocketAddr::V6(v6) if v6.port() != 0 && is_host_v6(*v6.ip()) => Some(Self { v6: Some(v6), ..self }),
+            SocketAddr::V4(v4) if v4.port() != 0 && endpoint::is_host_v4(*v4.ip()) => {
+                Some(Self { v4: Some(v4), ..self })
+            }
+            SocketAddr::V6(v6) if v6.port() != 0 && endpoint::is_host_v6(*v6.ip()) => {
+                Some(Self { v6: Some(v6), ..self })
+            }
             SocketAddr::V4(_) | SocketAddr::V6(_) => None,
         }
     }
@@ -47,14 +51,6 @@ impl Mapped {
     pub fn encode(self) -> Vec<u8> {
         std::iter::once(MAPPED).chain(self.addresses().flat_map(endpoint::encode)).collect()
     }
-}
-
-const fn is_host_v4(ip: Ipv4Addr) -> bool {
-    !ip.is_unspecified() && !ip.is_loopback() && !ip.is_multicast() && !ip.is_broadcast()
-}
-
-const fn is_host_v6(ip: Ipv6Addr) -> bool {
-    !ip.is_unspecified() && !ip.is_loopback() && !ip.is_multicast() && ip.to_ipv4_mapped().is_none()
 }
 
 #[cfg(test)]

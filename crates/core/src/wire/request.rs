@@ -121,6 +121,8 @@ pub enum Request {
         /// Where.
         address: WireAddress,
     },
+    /// Between tinmesh nodes: this connection is for packets only.
+    Stream,
     /// How large packets for a node may be.
     MtuInfo {
         /// That node.
@@ -235,7 +237,8 @@ impl Request {
             | Self::DelEdge { .. }
             | Self::KeyChanged { .. }
             | Self::Packet { .. }
-            | Self::SptpsPacket { .. } => None,
+            | Self::SptpsPacket { .. }
+            | Self::Stream => None,
         }
     }
 
@@ -258,6 +261,7 @@ impl Request {
             Self::SptpsPacket { .. } => "SPTPS_PACKET",
             Self::UdpInfo { .. } => "UDP_INFO",
             Self::MtuInfo { .. } => "MTU_INFO",
+            Self::Stream => "STREAM",
         }
     }
 }
@@ -286,6 +290,7 @@ impl fmt::Display for Request {
             Self::SptpsPacket { len } => write!(f, "21 {len}"),
             Self::UdpInfo { from, to, address } => write!(f, "22 {from} {to} {address}"),
             Self::MtuInfo { from, to, mtu } => write!(f, "23 {from} {to} {mtu}"),
+            Self::Stream => f.write_str("100"),
         }
     }
 }

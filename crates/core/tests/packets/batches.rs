@@ -93,6 +93,20 @@ fn left(verdict: Verdict, payload: &[u8]) -> (Verdict, Vec<u8>) {
     (verdict, if gone { Vec::new() } else { payload.to_vec() })
 }
 
+#[test]
+fn what_one_batch_looked_up_does_not_count_for_the_next() {
+    let mut lab = lab();
+    let to_alice = [(None, v4(ME, ALICE, 100)), (None, v4(ME, ALICE, 100))];
+    let mut batch = filled(&to_alice);
+    lab.fib.outbound_batch(&mut batch, &mut lab.scratch);
+    assert!(ends(&batch).iter().all(|(verdict, _)| matches!(verdict, Verdict::Transmit(_))));
+
+    lab = lab.with(ALICE, |alice| alice.reachable = false);
+    let mut batch = filled(&to_alice);
+    lab.fib.outbound_batch(&mut batch, &mut lab.scratch);
+    assert!(!ends(&batch).iter().any(|(verdict, _)| matches!(verdict, Verdict::Transmit(_))));
+}
+
 proptest! {
     #[test]
     fn packets_of_the_device_end_as_they_would_alone(payloads in prop::collection::vec(payload(), 1..=BATCH)) {

@@ -44,6 +44,20 @@ fn addresses_come_and_go() {
 }
 
 #[test]
+fn large_packets_are_limited() {
+    in_namespace(65_536, || {
+        let _device = open("mesh0", Kind::Tun);
+        let mut link = Link::open().unwrap();
+        link.limit_large_packets("mesh0", 61_000).unwrap();
+        let mut message = LinkMessage::default();
+        message.attributes.push(LinkAttribute::IfName("mesh0".to_owned()));
+        let attributes = link.look_up(message).unwrap().attributes;
+        assert!(attributes.contains(&LinkAttribute::GsoMaxSize(61_000)), "{attributes:?}");
+        assert_eq!(link.limit_large_packets("mesh1", 61_000).unwrap_err().kind(), ErrorKind::NotFound);
+    });
+}
+
+#[test]
 fn an_ipv6_address_can_be_used_at_once() {
     in_namespace(65_536, || {
         let _device = open("mesh0", Kind::Tap);

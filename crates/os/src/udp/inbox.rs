@@ -41,6 +41,30 @@ struct Message {
     segment: usize,
 }
 
+/// One message: a datagram, or several of one sender.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<'a> {
+    /// Where it came from.
+    pub from: SocketAddr,
+    bytes: &'a [u8],
+    /// Bytes of each datagram but the last, which may be shorter; not 0.
+    size: usize,
+}
+
+impl<'a> Received<'a> {
+    /// How many datagrams it is; at least one.
+    pub fn count(&self) -> usize {
+        self.bytes.len().div_ceil(self.size).max(1)
+    }
+
+    /// Its datagrams, in order.
+    pub fn datagrams(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        // A message of no bytes is one datagram all the same.
+        let empty = self.bytes.is_empty().then_some(self.bytes);
+        empty.into_iter().chain(self.bytes.chunks(self.size))
+    }
+}
+
 impl std::fmt::Debug for Inbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Inbox").field("count", &self.count).finish_non_exhaustive()
@@ -64,17 +88,18 @@ impl Inbox {
         }
     }
 
-    /// What was received last, in order: each datagram with the address that it came from.
-    pub fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
+    /// What was received last, in order.
+    pub fn messages(&self) -> impl Iterator<Item = Received<'_>> {
         let messages = self.messages.iter().zip(self.bytes.chunks_exact(ROOM)).take(self.count);
-        let known = messages.filter_map(|(message, bytes)| Some((message.from?, message, bytes)));
-        known.flat_map(|(from, message, bytes)| {
-            let bytes = &bytes[..message.len];
-            // A message of no bytes is one datagram all the same.
+        messages.filter_map(|(message, bytes)| {
             let size = if message.segment == 0 { message.len.max(1) } else { message.segment };
-            let empty = bytes.is_empty().then_some((from, bytes));
-            empty.into_iter().chain(bytes.chunks(size).map(move |datagram| (from, datagram)))
+            Some(Received { from: message.from?, bytes: &bytes[..message.len], size })
         })
+    }
+
+    /// Each datagram that was received last, in order, with the address that it came from.
+    pub fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
+        self.messages().flat_map(|message| message.datagrams().map(move |datagram| (message.from, datagram)))
     }
 
     /// Replaces what is in it by what waits at a socket; returns the number of messages.

@@ -140,6 +140,8 @@ fn a_run_is_received_as_one_message_unless_that_is_not_wanted() {
         let mut inbox = Inbox::new();
         assert_eq!(receiver.receive(&mut inbox).unwrap(), messages);
         assert!(inbox.datagrams().map(|(_, datagram)| datagram).eq(sent.iter().map(Vec::as_slice)));
+        let counts: Vec<_> = inbox.messages().map(|message| (message.count(), message.datagrams().count())).collect();
+        assert_eq!(counts, vec![(10 / messages, 10 / messages); messages]);
     }
 }
 

@@ -18,12 +18,16 @@ const CALL_PATIENCE: std::time::Duration = std::time::Duration::from_secs(127);
 const RETRANSMISSION: std::time::Duration = std::time::Duration::from_millis(200);
 
 impl Engine {
-    pub(super) fn call(&mut self, host: HostId, conn: ConnId, to: SocketAddr) {
+    /// A program calls another; `from`: the port that it chose.
+    pub(super) fn call(&mut self, host: HostId, conn: ConnId, to: SocketAddr, from: Option<u16>) {
+        if let Some(port) = from.filter(|_| to.port() != PORT) {
+            return self.open(host, conn, port, to);
+        }
         let Some(source) = self.net.source(host, to) else {
             self.plan(std::time::Duration::ZERO, Event::Refuse { host, conn });
             return;
         };
-        let Some((callee, seen_as)) = self.net.call(self.now, host, to, &mut self.dice) else { return };
+        let Some((callee, seen_as)) = self.net.call(self.now, host, (from, to), &mut self.dice) else { return };
         let end = |host: HostId, conn| End { host, conn, holding: Holding::Open, epoch: self.net.host(host).epoch };
         let mut stream = Stream::new(end(host, conn), end(callee, ConnId(0)), to);
         stream.latency = self.net.host(host).link.latency + self.net.host(callee).link.latency;
@@ -259,6 +263,9 @@ impl Engine {
     }
 
     pub(super) fn hang_up(&mut self, host: HostId, conn: ConnId, tarpit: bool) {
+        if self.forget_opening(host, conn) {
+            return;
+        }
         let Some((id, side)) = self.machine_mut(host).conns.remove(&conn) else { return };
         let now = self.now;
         let Some(stream) = self.streams.find(id) else { return };

@@ -104,7 +104,7 @@ impl Engine {
 
     fn perform(&mut self, host: HostId, output: Output) {
         match output {
-            Output::Connect { conn, to, .. } => self.call(host, conn, to),
+            Output::Connect { conn, to, from, .. } => self.call(host, conn, to, from),
             Output::Send { conn, bytes } => self.write(host, conn, &bytes),
             Output::Room { conn, bytes } => self.keep(host, conn, bytes),
             Output::Close { conn, tarpit } => self.hang_up(host, conn, tarpit),

@@ -107,9 +107,9 @@ fn tcp_goes_out_through_a_nat_but_not_in() {
     let (at, insider) = (bench.address(server), bench.address(inside));
     let outer = SocketAddr::new(bench.net.nats[0].outer, PORT);
     let Bench { net, dice, now } = &mut bench;
-    assert_eq!(net.call(*now, inside, at, dice).expect("gets out").1.ip(), outer.ip());
-    assert!(net.call(*now, server, outer, dice).is_none());
-    assert!(net.call(*now, server, insider, dice).is_none());
+    assert_eq!(net.call(*now, inside, (None, at), dice).expect("gets out").1.ip(), outer.ip());
+    assert!(net.call(*now, server, (None, outer), dice).is_none());
+    assert!(net.call(*now, server, (None, insider), dice).is_none());
 }
 
 #[test]

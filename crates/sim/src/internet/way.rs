@@ -180,15 +180,23 @@ impl Internet {
         }
     }
 
+    /// Whether the NAT that a packet comes to answers with a reset if it does not let it in.
+    pub(crate) fn resets(&self, parcel: &Parcel) -> bool {
+        match self.realms[parcel.realm.0].owners.get(&parcel.to.ip()) {
+            Some(Owner::Nat(id)) => parcel.protocol == Protocol::Tcp && self.nats[id.0].nat.resets,
+            Some(Owner::Host(_)) | None => false,
+        }
+    }
+
     /// Who answers a TCP connection to `to`, and as whom the caller appears there; NATs let none in.
     pub(crate) fn call(
         &mut self,
         now: Instant,
         caller: HostId,
-        to: SocketAddr,
+        (from, to): (Option<u16>, SocketAddr),
         dice: &mut Dice,
     ) -> Option<(HostId, SocketAddr)> {
-        let port = u16::try_from(32_768 + dice.below(28_000)).unwrap_or(u16::MAX);
+        let port = from.unwrap_or_else(|| u16::try_from(32_768 + dice.below(28_000)).unwrap_or(u16::MAX));
         let from = SocketAddr::new(self.source(caller, to)?, port);
         let mut parcel = self.parcel(caller, Protocol::Tcp, (from, to), 60);
         if !self.may_pass(now, caller, &parcel, true) {

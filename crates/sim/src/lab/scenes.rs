@@ -70,6 +70,7 @@ pub const SCENES: &[Scene] = &[
     scene("G6", "UDP dies between two nodes only: longest silence", SECONDS, Mark::AtMost(5.0), |seed| {
         silence(seed, Homes::NATS, |world, alice, bob| world.cut(alice, bob, Some(Cut::Udp)))
     }),
+    scene("G6", "UDP blocked, both behind NATs: straight by TCP after", SECONDS, Mark::AtMost(15.0), straight_by_tcp),
     scene("G6", "policed to 1 Mbit/s under 2.4 Mbit/s: answered after 5 s", PER_CENT, Mark::AtLeast(80.0), policed),
     scene(
         "G6",
@@ -234,6 +235,22 @@ fn cut_and_back(seed: u64) -> (f64, f64) {
     let since = world.now();
     world.run_for(minutes(2));
     (silence, world.direct_since(flow, since).map_or(120.0, |at| seconds(at.since(since))))
+}
+
+/// How long after the first packet both have a connection with each other, where UDP is blocked at both ends.
+fn straight_by_tcp(seed: u64) -> f64 {
+    let world = World::new(seed);
+    let [alice, bob] = three(&world, Homes::NATS).map(Host::auto_connects);
+    for host in [alice, bob] {
+        host.block_udp(true);
+        host.restart();
+    }
+    world.settle(secs(30));
+    let start = world.now();
+    world.flow(alice, bob, 200, millis(20), u32::MAX);
+    let straight = |host: Host<'_>, other: &str| host.neighbours().iter().any(|name| name == other);
+    world.run_until(minutes(1), |_| straight(alice, "bob") && straight(bob, "alice"));
+    seconds(world.now().since(start))
 }
 
 /// Per cent answered of what was sent from `after` since `since` on, for ten seconds.

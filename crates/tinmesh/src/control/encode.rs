@@ -8,7 +8,7 @@ use fides::{Accepted, Refused};
 use tinmesh_core::crypto::record_key::Suite;
 use tinmesh_core::legacy::cipher::Cipher;
 use tinmesh_core::legacy::digest::Digest;
-use tinmesh_core::name::{ConnId, NodeName};
+use tinmesh_core::name::NodeName;
 use tinmesh_core::node::io::{ConnectionInfo, EdgeInfo, Examination, Hindrance, NodeInfo, PathInfo};
 use tinmesh_core::subnet::Subnet;
 use tinmesh_core::time::Instant;
@@ -105,7 +105,7 @@ pub fn connections(connections: &[ConnectionInfo], controls: &[ControlConnection
     for conn in connections {
         let name = conn.name.as_ref().map_or("<unknown>", NodeName::as_str);
         let address = socket_address(Some(conn.remote), shown);
-        let number = (conn.conn.0 & !ConnId::ACCEPTED).min(i32::MAX as u64);
+        let number = conn.conn.number().min(i32::MAX as u64);
         let (options, status) = (conn.options, conn.status);
         let _ = writeln!(out, "{CONTROL} {} {name} {address} {options} {number} {status:x}", kind::CONNECTIONS);
     }

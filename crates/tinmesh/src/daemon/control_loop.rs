@@ -10,7 +10,6 @@ mod workers;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -210,7 +209,7 @@ impl ControlLoop {
         if self.node.poll_timeout().is_some_and(|at| at <= time) {
             self.tell(Input::Timeout);
         }
-        if due(self.times.sample) || self.times.sample.is_none() && self.shared.active.load(Relaxed) {
+        if due(self.times.sample) || self.times.sample.is_none() && self.shared.movement.is_noted() {
             self.sample(time);
         }
         if due(self.times.settle) {
@@ -230,7 +229,7 @@ impl ControlLoop {
 
     /// Samples counters; goes on doing so while packets move.
     fn sample(&mut self, time: Instant) {
-        let moved = self.shared.active.swap(false, Relaxed);
+        let moved = self.shared.movement.take();
         self.times.sample = moved.then(|| time + SAMPLE_INTERVAL);
         let fib = self.shared.fib.load_full();
         let mut sampler = std::mem::take(&mut self.sampler);
@@ -474,9 +473,13 @@ impl ControlLoop {
 
     fn on_output(&mut self, output: Output, pending: &mut VecDeque<Pending>) {
         match output {
-            Output::Connect { conn, peer, to } => {
+            Output::Connect { conn, peer, to, from } => {
                 debug!(target: CONNECTIONS, "Trying to connect to {peer} ({})", self.hostnames.text(to));
-                pending.extend(self.connect(conn, &peer, to).map(Pending::Meta));
+                let known = match from {
+                    None => self.connect(conn, &peer, to),
+                    Some(port) => self.connect_from(port, conn, &peer, to),
+                };
+                pending.extend(known.map(Pending::Meta));
             }
             Output::Send { conn, bytes } => self.meta.send(conn, &bytes),
             Output::Room { conn, bytes } => self.meta.limit_unsent(conn, bytes),

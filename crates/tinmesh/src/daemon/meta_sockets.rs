@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use tinmesh_core::name::ConnId;
@@ -165,6 +165,17 @@ impl MetaSockets {
         result
     }
 
+    /// Begins to connect from a port that several connections share.
+    ///
+    /// # Errors
+    /// If that fails at once.
+    pub fn connect_from(&mut self, conn: ConnId, port: u16, to: SocketAddr, poller: &Poller) -> io::Result<()> {
+        let any = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let ip = self.local(to).unwrap_or(any);
+        let stream = tcp::connect(to, Some(SocketAddr::new(ip, port)), &self.outgoing.options)?;
+        self.insert(conn, Stream::Tcp(stream), true, poller)
+    }
+
     /// Takes a program that stands for the other end.
     ///
     /// # Errors
@@ -174,11 +185,16 @@ impl MetaSockets {
     }
 
     fn connect_one(&mut self, conn: ConnId, to: SocketAddr, poller: &Poller) -> io::Result<()> {
-        let mut fitting = self.outgoing.bind.iter().filter(|local| local.is_ipv4() == to.is_ipv4());
-        let local = fitting.next().copied().filter(|_| fitting.next().is_none());
-        let local = local.filter(|local| !local.ip().is_unspecified()).map(|local| SocketAddr::new(local.ip(), 0));
+        let local = self.local(to).map(|ip| SocketAddr::new(ip, 0));
         let stream = tcp::connect(to, local, &self.outgoing.options)?;
         self.insert(conn, Stream::Tcp(stream), true, poller)
+    }
+
+    /// The address that connections to `to` are to come from, if that was told.
+    fn local(&self, to: SocketAddr) -> Option<IpAddr> {
+        let mut fitting = self.outgoing.bind.iter().filter(|local| local.is_ipv4() == to.is_ipv4());
+        let local = fitting.next().filter(|_| fitting.next().is_none())?;
+        Some(local.ip()).filter(|ip| !ip.is_unspecified())
     }
 
     /// Queues bytes; they are written by [`MetaSockets::flush`].

@@ -6,7 +6,9 @@ use std::num::NonZeroUsize;
 
 use anyhow::{Context, Result, bail};
 use rustix::io::Errno;
+use tinmesh_core::dataplane::offload::LONGEST_LARGE;
 use tinmesh_os::device::{Device, DeviceOptions, Kind, VdeOptions};
+use tinmesh_os::netlink;
 use tinmesh_os::tcp::{self, TcpOptions};
 use tinmesh_os::udp::{UdpOptions, UdpSocket};
 use tracing::{debug, info, warn};
@@ -314,6 +316,13 @@ fn open_interface(kind: Kind, settings: &DaemonSettings, paths: &Paths) -> Resul
         format!("Could not create a tun/tap interface from {}; it needs root and the kernel module tun", path.display())
     })?;
     let interface = device.name().to_owned();
+    if device.offloads().is_some()
+        && let Err(cause) =
+            netlink::Link::open().and_then(|mut link| link.limit_large_packets(&interface, LONGEST_LARGE))
+    {
+        // Large packets then go as two messages: slower, and right.
+        debug!("Could not limit the large packets of {interface}: {cause}");
+    }
     let mode = if kind == Kind::Tun { "tun" } else { "tap" };
     info!("{} is a Linux tun/tap device ({mode} mode)", path.display());
     Ok((Link::Interface(device), path.display().to_string(), interface))

@@ -35,6 +35,19 @@ impl ControlLoop {
         })
     }
 
+    /// The same from a port of the own, which proxies have no part in.
+    pub(super) fn connect_from(
+        &mut self,
+        port: u16,
+        conn: ConnId,
+        peer: &NodeName,
+        to: SocketAddr,
+    ) -> Option<MetaEvent> {
+        let cause = self.meta.connect_from(conn, port, to, &self.poller).err()?;
+        debug!(target: CONNECTIONS, "Could not connect to {peer} from port {port}: {}", reason(&cause));
+        Some(MetaEvent::Closed { conn })
+    }
+
     fn run_program(&mut self, conn: ConnId, command: &str, variables: &[(String, String)]) -> io::Result<MetaEvent> {
         let program = Program::start(command, variables)?;
         self.meta.adopt(conn, program, &self.poller)?;

@@ -3,7 +3,10 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
 use std::sync::mpsc::{SyncSender, TrySendError};
 
 use arc_swap::ArcSwap;
@@ -126,6 +129,36 @@ pub fn is_too_big(error: &io::Error) -> bool {
     error.raw_os_error() == Some(rustix::io::Errno::MSGSIZE.raw_os_error())
 }
 
+/// Whether packets move: set by workers, taken by the control thread.
+#[derive(Debug, Default)]
+pub struct Movement {
+    news: AtomicBool,
+    /// Whether the control thread looks by itself soon.
+    awaited: AtomicBool,
+}
+
+impl Movement {
+    /// Notes that packets moved; tells whether the control thread has to be woken for that. It need not be woken at once, and
+    /// should not while a packet is on its way: both would want the same processor.
+    #[must_use]
+    pub fn note(&self) -> bool {
+        !self.news.load(Relaxed) && !self.news.swap(true, SeqCst) && !self.awaited.load(SeqCst)
+    }
+
+    /// Whether packets moved and nobody [took](Self::take) it yet.
+    pub fn is_noted(&self) -> bool {
+        self.news.load(Relaxed)
+    }
+
+    /// Whether packets moved since this was asked last. If so, it will be asked again soon.
+    pub fn take(&self) -> bool {
+        let moved = self.news.swap(false, SeqCst);
+        self.awaited.store(moved, SeqCst);
+        // A worker that saw the old value of `awaited` wakes nobody.
+        moved || self.news.load(SeqCst)
+    }
+}
+
 /// What the threads share. No lock: a snapshot, atomics, and objects that the kernel guards.
 pub struct Shared {
     /// What packets are forwarded by.
@@ -138,8 +171,8 @@ pub struct Shared {
     pub link: Link,
     /// Drops by reason, in the order of [`DropReason::ALL`].
     pub drops: Vec<AtomicU64>,
-    /// Set by workers when packets moved; taken by the control thread.
-    pub active: AtomicBool,
+    /// Whether packets move.
+    pub movement: Movement,
     /// Whether somebody watches packets.
     pub captures: AtomicBool,
     /// Frames that entered routing while somebody watches: apart from punts, which they must not push out.
@@ -169,13 +202,6 @@ impl Shared {
     /// The UDP sockets of worker `number`.
     pub fn sockets(&self, number: usize) -> &[UdpSocket] {
         self.lanes.get(number).map_or(&[], |lane| &lane.sockets)
-    }
-
-    /// Notes that packets moved, and wakes the control thread if that is news.
-    pub fn note_activity(&self) {
-        if !self.active.load(Relaxed) && !self.active.swap(true, Relaxed) {
-            self.control.wake();
-        }
     }
 
     /// Counts packets dropped for `reason`.
@@ -216,5 +242,22 @@ impl Shared {
         }
         let socket = self.extra.get(target.socket).ok_or(io::ErrorKind::NotFound)?;
         socket.send_to(packet.payload(), target.to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_control_thread_is_woken_for_packets_that_it_does_not_look_for() {
+        let movement = Movement::default();
+        assert!(movement.note());
+        assert!(!movement.note(), "it was told");
+        assert!(movement.take());
+        assert!(!movement.note(), "it looks again by itself");
+        assert!(movement.take());
+        assert!(!movement.take());
+        assert!(movement.note(), "it has given up looking");
     }
 }

@@ -75,6 +75,8 @@ mod tests {
             Token::Listener(7),
             Token::Meta(ConnId(5)),
             Token::Meta(ConnId(5 | ConnId::ACCEPTED)),
+            Token::Meta(ConnId(5 | ConnId::MET)),
+            Token::Meta(ConnId(5 | ConnId::ACCEPTED | ConnId::MET)),
             Token::ControlListener,
             Token::ControlClient(9),
         ];

@@ -156,11 +156,10 @@ impl Work {
     fn run(&mut self) -> io::Result<()> {
         let mut events = Vec::with_capacity(BATCH);
         while !self.line.shared.stop.load(Relaxed) {
-            // The kernel does not tell again of packets that were read and wait here.
-            let busy = self.intake.is_busy().then_some(Duration::ZERO);
-            let patience = busy.or_else(|| self.resting.map(|until| until.since(now())));
+            let patience = self.patience();
             self.poller.wait(patience, &mut events)?;
             self.end_rest()?;
+            self.tell_news();
             self.pulse.1.fetch_add(1, Relaxed);
             let mut device = self.intake.is_busy();
             for event in &events {
@@ -178,6 +177,24 @@ impl Work {
             }
         }
         Ok(())
+    }
+
+    /// How long to wait for packets, at most.
+    fn patience(&self) -> Option<Duration> {
+        // The kernel does not tell again of packets that were read and wait here.
+        if self.intake.is_busy() {
+            return Some(Duration::ZERO);
+        }
+        let until = self.resting.into_iter().chain(self.line.news).min()?;
+        Some(until.since(now()))
+    }
+
+    /// Wakes the control thread if that is due.
+    fn tell_news(&mut self) {
+        if self.line.news.is_some_and(|due| due <= now()) {
+            self.line.news = None;
+            self.line.shared.control.wake();
+        }
     }
 
     /// Polls the extra sockets that are there now, and no others.
@@ -268,17 +285,23 @@ impl Work {
         if socket.receive(&mut self.inbox).is_err() {
             return;
         }
-        for (from, datagram) in self.inbox.datagrams() {
-            if datagram.len() > CAPACITY {
-                shared.count_drops(DropReason::TooLong, 1);
-                continue;
-            }
-            if let Some(packet) = self.line.batch.space() {
-                packet.fill(datagram);
-                self.line.batch.keep(Some(from));
-            }
-            if self.line.batch.is_full() {
+        for message in self.inbox.messages() {
+            // What came together leaves together if it is in one batch.
+            if message.count() > self.line.batch.room() {
                 self.line.work_inbound();
+            }
+            for datagram in message.datagrams() {
+                if datagram.len() > CAPACITY {
+                    shared.count_drops(DropReason::TooLong, 1);
+                    continue;
+                }
+                if let Some(packet) = self.line.batch.space() {
+                    packet.fill(datagram);
+                    self.line.batch.keep(Some(message.from));
+                }
+                if self.line.batch.is_full() {
+                    self.line.work_inbound();
+                }
             }
         }
         self.line.work_inbound();

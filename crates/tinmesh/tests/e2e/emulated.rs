@@ -115,6 +115,15 @@ pub(crate) struct Story {
 }
 
 pub(crate) fn story(lab: &Lab, nats: [Nat; 2]) -> Story {
+    story_with(lab, nats, |_, _, _| {})
+}
+
+/// The same, with changes before the daemons start.
+pub(crate) fn story_with(
+    lab: &Lab,
+    nats: [Nat; 2],
+    change: impl FnOnce(&[Daemon; 3], &Underlay, [HostId; 3]),
+) -> Story {
     let namespaces = ["alice", "bob", "carol"].map(Namespace::new);
     let mut plan = UnderlayPlan::new(2);
     let nats = nats.map(|nat| plan.net().put_up(nat, None));
@@ -123,6 +132,7 @@ pub(crate) fn story(lab: &Lab, nats: [Nat; 2]) -> Story {
     let bob = plan.net().address(hosts[1]).expect("has one").to_string();
     let underlay = plan.start().expect("a thread can be made");
     let mut mesh = mesh::line_on(lab, [OURS; 3], &namespaces, [&bob, &bob]);
+    change(&mesh, &underlay, hosts);
     mesh::start(&mut mesh);
     Story { mesh, hosts, underlay }
 }

@@ -25,6 +25,7 @@ mod key_files;
 mod lab;
 mod legacy;
 mod lifecycle;
+mod meetings;
 mod mixed;
 mod natpmp;
 mod nats;
@@ -46,6 +47,7 @@ mod spec_sandbox;
 mod spec_syslog;
 mod special_devices;
 mod statements;
+mod streams;
 mod switched;
 #[path = "../spec_cli_files/terminal.rs"]
 mod terminal;

@@ -18,12 +18,12 @@ use crate::lab::{Daemon, Kind, Lab};
 const OURS: Kind = Kind::Ours;
 const THEIRS: Kind = Kind::Tinc11;
 
-struct Internet {
-    hosts: [Arc<Namespace>; 3],
+pub(crate) struct Internet {
+    pub(crate) hosts: [Arc<Namespace>; 3],
     _routers: [Arc<Namespace>; 2],
 }
 
-fn internet(kinds: [Nat; 2]) -> Internet {
+pub(crate) fn internet(kinds: [Nat; 2]) -> Internet {
     let (wan, home, office) = (Segment::new("wan"), Segment::new("home"), Segment::new("office"));
     let routers = [
         nat("nat", (&home, "192.168.1.1/24"), (&wan, "192.0.2.11/24"), kinds[0]),

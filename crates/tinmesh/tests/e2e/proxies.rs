@@ -12,6 +12,7 @@ use crate::lab::proxy::{Manner, Proxy};
 use crate::lab::topology::Segment;
 use crate::lab::traffic::ping;
 use crate::lab::{Daemon, Kind, Lab, run, secs, wait_until};
+use crate::streams::{Flows, connections};
 
 const OURS: Kind = Kind::Ours;
 const THEIRS: Kind = Kind::Tinc11;
@@ -166,6 +167,46 @@ fn a_program_leads_to_ours() {
 #[test]
 fn a_program_leads_to_theirs() {
     program_leads_to(THEIRS);
+}
+
+/// Streams go the way of the meta connection.
+fn streams_go(line: &str, address: &str) {
+    let lab = Lab::alone();
+    let (mut mesh, host) = parted(&lab, OURS, address);
+    let proxy = Proxy::start(&host, if line.contains("http") { Manner::Http } else { Manner::Socks4 });
+    let script = lab.path("carry");
+    let carry = "bash -c 'exec 3<>/dev/tcp/$REMOTEADDRESS/$REMOTEPORT; cat <&3 & cat >&3'";
+    std::fs::write(&script, format!("exec ip netns exec {} {carry}\n", host.name())).expect("the directory is ours");
+    let line = line.replace("HOST", "198.51.100.2").replace("PORT", &proxy.port.to_string());
+    mesh[0].config(&line.replace("SCRIPT", &script.display().to_string()));
+    mesh::start(&mut mesh);
+    wait_for_ping(&mesh[0], &v4(2));
+    let _flows = Flows::start(&mesh, 4);
+
+    wait_until(secs(10), "all streams are there", || {
+        connections(&mesh[0]) == 4 && connections_with_alice(&mesh[1]) == 4
+    });
+
+    assert_eq!(proxy.asked().len(), if line.contains("exec") { 0 } else { 4 });
+}
+
+fn connections_with_alice(bob: &Daemon) -> usize {
+    bob.tinc(&["dump", "connections"]).lines().filter(|line| line.starts_with("alice ")).count()
+}
+
+#[test]
+fn streams_go_through_a_proxy() {
+    streams_go("Proxy = http HOST PORT", BOB4);
+}
+
+#[test]
+fn streams_go_through_a_proxy_that_alone_knows_the_name() {
+    streams_go("Proxy = socks4a HOST PORT", "bob.example");
+}
+
+#[test]
+fn streams_go_through_a_program() {
+    streams_go("Proxy = exec sh SCRIPT", BOB4);
 }
 
 /// No connection comes about, the log says why, and the next attempt comes later.

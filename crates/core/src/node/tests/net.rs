@@ -44,6 +44,7 @@ enum Arrival {
     Answer { conn: ConnId, local: SocketAddr },
     Bytes { conn: ConnId, bytes: Vec<u8> },
     End { conn: ConnId },
+    Written { conn: ConnId },
     Datagram { from: SocketAddr, packet: Packet },
 }
 
@@ -51,8 +52,8 @@ pub(super) struct Net {
     pub(super) now: Instant,
     /// How many datagrams were sent.
     pub(super) datagrams: u64,
-    /// How many connections were begun.
-    pub(super) calls: u64,
+    /// Where connections were begun to.
+    pub(super) calls: Vec<SocketAddr>,
     latency: Duration,
     members: BTreeMap<String, Member>,
     queue: BTreeMap<(Instant, u64), (String, Arrival)>,
@@ -64,7 +65,7 @@ impl Net {
         Self {
             now: Instant::from_micros(1_000_000),
             datagrams: 0,
-            calls: 0,
+            calls: Vec::new(),
             latency,
             members: BTreeMap::new(),
             queue: BTreeMap::new(),
@@ -171,6 +172,15 @@ impl Net {
         self.drain(who);
     }
 
+    /// `from` tells `to` something, sealed.
+    pub(super) fn say(&mut self, from: &str, to: &str, message: &[u8]) {
+        let (peer, now) = (self.peer(from, to), self.now);
+        let node = &mut self.node(from).node;
+        node.now = now;
+        node.send_sealed(peer, message);
+        self.drain(from);
+    }
+
     /// A small packet from the device of `from` to a subnet of `to`.
     pub(super) fn ping(&mut self, from: &str, to: &str) {
         let source = self.members[from].addresses[0].ip().to_string();
@@ -228,13 +238,13 @@ impl Net {
             Arrival::Bytes { conn, bytes } => {
                 if self.node(&to).wires.contains_key(&conn) {
                     self.tell(&to, Input::Received { conn, bytes: &bytes });
-                    self.tell(&to, Input::Queued { conn, bytes: 0 });
                 }
             }
             Arrival::End { conn } => {
                 self.node(&to).wires.remove(&conn);
                 self.tell(&to, Input::Closed { conn });
             }
+            Arrival::Written { conn } => self.tell(&to, Input::Queued { conn, bytes: 0 }),
             Arrival::Datagram { from, packet } => self.on_datagram(&to, from, packet),
         }
     }
@@ -315,7 +325,7 @@ impl Net {
     }
 
     fn call(&mut self, who: &str, conn: ConnId, to: SocketAddr) {
-        self.calls += 1;
+        self.calls.push(to);
         let same = |address: &&SocketAddr| address.is_ipv4() == to.is_ipv4();
         let from = self.members[who].addresses.iter().find(same).copied();
         match (self.owner(to), from) {
@@ -329,6 +339,8 @@ impl Net {
     fn write(&mut self, who: &str, conn: ConnId, bytes: Vec<u8>) {
         let Some((other, theirs)) = self.node(who).wires.get(&conn).cloned() else { return };
         self.send(&other, Arrival::Bytes { conn: theirs, bytes });
+        self.serial += 1;
+        self.queue.insert((self.now, self.serial), (who.to_owned(), Arrival::Written { conn }));
     }
 }
 

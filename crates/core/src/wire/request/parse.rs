@@ -63,6 +63,7 @@ fn parse_numbered<'a>(number: i64, words: impl Iterator<Item = &'a str>) -> Resu
         21 => words("SPTPS_PACKET").len().map(|len| Request::SptpsPacket { len }),
         22 => words("UDP_INFO").udp_info(),
         23 => words("MTU_INFO").mtu_info(),
+        100 => Ok(Request::Stream),
         unknown => Err(RequestError::Unknown(unknown)),
     }
 }

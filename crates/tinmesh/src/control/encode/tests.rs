@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tinmesh_core::dataplane::stats::PeerStats;
+use tinmesh_core::name::ConnId;
 use tinmesh_core::wire::options::Options;
 
 use super::*;

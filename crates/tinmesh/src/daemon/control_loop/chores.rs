@@ -26,8 +26,12 @@ impl ControlLoop {
     pub(super) fn look_at_connections(&mut self, time: Instant) {
         let progress = self.meta.look(time);
         self.times.progress = progress.waits.then(|| time + PROGRESS_INTERVAL);
-        for conn in progress.stuck {
+        // Of a stream it is more likely that the path loses packets; if it is too narrow, the meta connection shows it next.
+        if progress.stuck.iter().any(|&conn| !self.node.is_stream(conn)) {
             debug!(target: CONNECTIONS, "What was sent on a connection is repeated in vain: new ones have short segments");
+            self.meta.be_cautious(time);
+        }
+        for conn in progress.stuck {
             self.tell(Input::Stuck { conn });
         }
     }

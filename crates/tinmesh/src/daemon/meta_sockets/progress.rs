@@ -41,13 +41,16 @@ impl MetaSockets {
             meta.stuck = stuck;
             found.waits |= progress.waits;
         }
-        if !found.stuck.is_empty() {
-            self.narrow = Some(now + CAUTION);
-            self.limit(SHORT_SEGMENT);
-        } else if self.narrow.take_if(|until| *until <= now).is_some() {
+        if self.narrow.take_if(|until| *until <= now).is_some() {
             self.limit(0);
         }
         found
+    }
+
+    /// Connections that are made in the next ten minutes have short segments.
+    pub fn be_cautious(&mut self, now: Instant) {
+        self.narrow = Some(now + CAUTION);
+        self.limit(SHORT_SEGMENT);
     }
 
     /// Gives connections from now on segments of at most so many bytes; 0: no limit.

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::SyncSender;
+use std::time::Duration;
 
 use tinmesh_core::dataplane::batch::{BATCH, Batch};
 use tinmesh_core::dataplane::fib::UdpTarget;
@@ -17,6 +18,9 @@ use super::delivery::Delivery;
 use crate::daemon::packet_log;
 use crate::daemon::shared::{FromWorker, Shared, is_too_big};
 
+/// How long after the first packet the control thread learns that packets move: when the answer of a peer nearby was here.
+const NEWS_DELAY: Duration = Duration::from_millis(20);
+
 /// A batch on its way, and where its packets go.
 pub(super) struct Line {
     pub(super) shared: Arc<Shared>,
@@ -26,12 +30,14 @@ pub(super) struct Line {
     pub(super) batch: Batch,
     scratch: Scratch,
     delivery: Delivery,
+    /// When the control thread is to be woken, because packets move again.
+    pub(super) news: Option<Instant>,
 }
 
 impl Line {
     pub(super) fn new(shared: Arc<Shared>, number: usize, queue: SyncSender<FromWorker>) -> Self {
         let delivery = Delivery::new(&shared.link);
-        Self { shared, number, queue, batch: Batch::new(), scratch: Scratch::new(), delivery }
+        Self { shared, number, queue, batch: Batch::new(), scratch: Scratch::new(), delivery, news: None }
     }
 
     /// The datagrams that come now were taken by this socket.
@@ -112,7 +118,9 @@ impl Line {
         if punted {
             self.shared.control.wake();
         }
-        self.shared.note_activity();
+        if self.shared.movement.note() {
+            self.news = Some(self.scratch.now + NEWS_DELAY);
+        }
         self.batch.clear();
     }
 

@@ -114,12 +114,11 @@ fn punch_messages(data: &[u8]) {
             punch::Message::Offer(terms) | punch::Message::Answer(terms) => terms.side,
             punch::Message::Heard { .. } => Side { law: Law::ANY, forgives: true, per_address: true },
         };
-        let block = Law::Range { low: 2_048, high: 2_559 };
+        let (block, means) = (Law::Range { low: 2_048, high: 2_559 }, Means { ports: 253, probes: 1_010 });
         for law in [Law::Known { port: 655 }, Law::Sequence { next: 1_024, step: -3 }, block, Law::ANY] {
             for (forgives, per_address) in [(false, false), (true, false), (false, true)] {
                 let own = Side { law, forgives, per_address };
-                let plan =
-                    Plan::new(own, side, true, Means { ports: 253, probes: 1_010 }, &mut Rng::from_seed([1; 32]));
+                let plan = Plan::new(own, side, true, means, &mut Rng::from_seed([1; 32]));
                 assert!(plan.len() <= 2_048 && plan.sockets() <= 253);
             }
         }

@@ -357,6 +357,7 @@ impl Node {
     fn settle(&mut self) {
         self.refresh_gate();
         self.recompute_routes_if_due();
+        self.end_lost_trials();
         self.publish_if_dirty();
     }
 

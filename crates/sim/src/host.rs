@@ -287,6 +287,11 @@ impl<'w> Host<'w> {
         self.world.with_engine(|engine| engine.net.probes_of(self.id))
     }
 
+    /// How many sockets it has open beside those that it listens on.
+    pub fn extra_sockets(self) -> usize {
+        self.world.with_engine(|engine| engine.machine(self.id).extra.len())
+    }
+
     /// Makes its link narrow; with `icmp` senders are told.
     pub fn set_link_mtu(self, mtu: u16, icmp: bool) {
         self.world.with_engine(|engine| {

@@ -241,3 +241,19 @@ fn lost_datagrams_do_not_shorten_intervals_for_good() {
     assert_eq!(lost, 0);
     assert!(interval(alice, relay) >= 40, "{:?}", alice.path_info(relay));
 }
+
+#[test]
+fn a_trial_ends_with_its_path_and_leaves_no_socket_open() {
+    let world = World::new(21);
+    let relay = world.node("relay");
+    let alice = world.node("alice").behind(Nat::linux().with_lifetime(secs(300))).knows(relay);
+    world.settle(secs(5));
+    let before = relay.extra_sockets();
+    world.run_for(secs(30));
+    assert_eq!(relay.extra_sockets(), before + 1, "a silence is tried");
+
+    alice.stop();
+    world.run_for(secs(2));
+    assert!(!relay.reaches(alice));
+    assert_eq!(relay.extra_sockets(), before);
+}

@@ -1,7 +1,7 @@
 //! Nodes behind NATs, by RFC 4787.
 
 use tinmesh_core::node::io::Event;
-use tinmesh_sim::{Nat, Path, Ports, World, minutes, secs};
+use tinmesh_sim::{Nat, Path, Ports, World, millis, minutes, secs};
 
 /// One line per pair of NATs: whether packets go straight once there is traffic.
 const PAIRS: &[(&str, Nat, Nat, bool)] = &[
@@ -108,7 +108,7 @@ fn a_nat_that_lost_its_mappings_interrupts_traffic_for_seconds_only() {
     world.settle(secs(5));
     assert_eq!(world.path(alice, bob), Path::Direct);
 
-    let flow = world.flow(alice, bob, 500, tinmesh_sim::millis(100), 300);
+    let flow = world.flow(alice, bob, 500, millis(100), 300);
     world.run_for(secs(5));
     alice.rebind_nat();
     world.run_for(secs(27));
@@ -208,12 +208,33 @@ fn a_connection_that_died_with_its_mapping_is_made_anew_before_anybody_misses_th
         let alice = world.node("alice").behind(nat).knows(relay);
         let bob = world.node("bob").knows(relay);
         world.settle(secs(5));
-        let flow = world.flow(alice, bob, 200, tinmesh_sim::millis(20), 9_000);
+        let flow = world.flow(alice, bob, 200, millis(20), 9_000);
         world.run_for(secs(10));
         let since = world.now();
         alice.rebind_nat();
         world.run_for(secs(150));
         let silence = world.silence_since(flow, since);
-        assert!(silence <= tinmesh_sim::millis(240), "{seed}: {silence:?}");
+        assert!(silence <= millis(240), "{seed}: {silence:?}");
     }
+}
+
+/// The ports that it opened are open; what it sends besides would only cost more.
+#[test]
+fn who_has_opened_ports_is_quiet_at_first_while_the_other_probes() {
+    let world = World::new(3);
+    let (carol, dave) = (world.node("carol"), world.node("dave"));
+    let dave = dave.knows(carol);
+    let alice = world.node("alice").behind(Nat::port_restricted_cone()).knows(carol).knows(dave);
+    let bob = world.node("bob").behind(Nat::symmetric()).knows(carol).knows(dave);
+    world.settle(secs(30));
+    _ = world.flow(alice, bob, 200, millis(50), 400);
+    let sent: Vec<u64> = (0..150)
+        .map(|_| {
+            world.run_for(millis(100));
+            bob.probes().sent
+        })
+        .collect();
+    let last = (1..sent.len()).rev().find(|&at| sent[at] > sent[at - 1] + 5).expect("it fires");
+    assert!(sent[last] > 200 && sent.len() > last + 16, "{sent:?}");
+    assert!(sent[last + 14] <= sent[last + 1], "{:?}", &sent[last..last + 16]);
 }

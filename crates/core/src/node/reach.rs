@@ -134,6 +134,7 @@ impl Node {
             self.announce_down(peer, last);
         }
         self.timers.cancel(Wake::UdpSilent(peer));
+        self.timers.cancel(Wake::Late(peer));
     }
 
     fn announce_up(&mut self, peer: PeerId) {

@@ -17,7 +17,7 @@ use tinmesh_sim::lab::scenes::{Mark, SCENES, Scene};
 
 /// Classes whose mark is a matter of luck in each run, and how many times as many runs of them there are: as many as tell
 /// what was reached from what is asked.
-const LUCK: [(&str, u64); 2] = [("two ports: block 512", 20), ("one port: random", 140)];
+const LUCK: [(&str, u64); 2] = [("two ports: block 512", 20), ("one port: random", 420)];
 
 struct Options {
     quick: bool,

@@ -82,13 +82,21 @@ impl Node {
         }
     }
 
-    /// Trials whose path is no longer looked after are over.
+    /// Trials whose path is lost or no longer looked after are over.
+    pub(in crate::node) fn end_lost_trials(&mut self) {
+        if self.punching.trials.iter().any(|(&socket, &peer)| !self.is_tried(socket, peer)) {
+            self.close_extra_sockets();
+        }
+    }
+
+    fn is_tried(&self, socket: u16, peer: PeerId) -> bool {
+        let goes_on = self.is_neighbour(peer) && self.is_confirmed(peer);
+        self.tunnel(peer).is_some_and(|tunnel| goes_on && tunnel.lifetime.socket() == Some(socket))
+    }
+
     fn forget_old_trials(&mut self) {
         let mut trials = std::mem::take(&mut self.punching.trials);
-        trials.retain(|&socket, &mut peer| {
-            let goes_on = self.is_neighbour(peer) && self.is_confirmed(peer);
-            self.tunnel(peer).is_some_and(|tunnel| goes_on && tunnel.lifetime.socket() == Some(socket))
-        });
+        trials.retain(|&socket, &mut peer| self.is_tried(socket, peer));
         self.punching.trials = trials;
     }
 

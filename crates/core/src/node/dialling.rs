@@ -384,9 +384,13 @@ impl Node {
         }
     }
 
+    /// How many meta connections there are, without those that were met: they come and go with the packets.
+    pub(super) fn lasting_connections(&self) -> usize {
+        self.connections.values().filter(|conn| conn.is_active() && !conn.is_met()).count()
+    }
+
     fn auto_connect(&mut self) {
-        // Connections that were met come and go with the packets.
-        let active = self.connections.values().filter(|conn| conn.is_active() && !conn.is_met()).count();
+        let active = self.lasting_connections();
         if active < WANTED_CONNECTIONS {
             self.make_connection();
             return;

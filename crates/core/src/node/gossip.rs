@@ -89,7 +89,7 @@ impl Node {
         }
     }
 
-    pub(super) fn with_conn(
+    fn with_conn(
         &mut self,
         conn: ConnId,
         act: impl FnOnce(&mut crate::meta::connection::Connection) -> Result<(), PeerError>,

@@ -23,7 +23,7 @@ use crate::node::Node;
 use crate::node::io::{Event, Output};
 use crate::node::timers::Wake;
 use crate::punch::budget::Budget;
-use crate::punch::retries::{Calls, Retries};
+use crate::punch::retries::Retries;
 use crate::time::Instant;
 use crate::wire::hello::Feature;
 use crate::wire::meet::{Message, Terms};
@@ -53,9 +53,6 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_mi
 const LONGEST_TRIP: Duration = Duration::from_secs(2);
 /// Without anybody to ask, the next look comes after this.
 const NOBODY: Duration = Duration::from_secs(60);
-/// Attempts that a peer may begin within [`CALLS_IN`]: a pause of a second comes twice, then one of a minute.
-const CALLS: u32 = 4;
-const CALLS_IN: Duration = Duration::from_secs(60);
 /// A connection that was met is not met again sooner; twice as long each time, as something may end it again and again.
 const AGAIN: Duration = Duration::from_secs(10);
 /// So often the pause doubles: to 43 minutes.
@@ -187,12 +184,14 @@ impl Node {
         if !self.may_meet(origin) {
             return;
         }
-        let (leads, offered) = (self.leads(origin), Some((terms, self.now)));
-        if !self.meetings.attempts.contains_key(&origin) && !self.may_be_called(origin) {
-            return;
-        }
+        let now = self.now;
+        let (leads, offered) = (self.leads(origin), Some((terms, now)));
         let Some(attempt) = self.meetings.attempts.get_mut(&origin) else {
-            return self.begin_meeting(origin, terms.round, offered);
+            // Who keeps to the pauses never asks too often.
+            if self.tunnel_mut(origin).is_some_and(|tunnel| tunnel.calls.admit(now)) {
+                self.begin_meeting(origin, terms.round, offered);
+            }
+            return;
         };
         match attempt.stage {
             // Ours is on its way, and counts.
@@ -204,17 +203,6 @@ impl Node {
             Stage::Measuring => attempt.offered = offered,
             Stage::Answered | Stage::Waiting(_) | Stage::Opening { .. } => {}
         }
-    }
-
-    /// Whether `peer` may have this node take part in one more attempt. Who keeps to the pauses never asks too often.
-    fn may_be_called(&mut self, peer: PeerId) -> bool {
-        let now = self.now;
-        let Some(calls) = self.tunnel_mut(peer).map(|tunnel| &mut tunnel.calls) else { return false };
-        if calls.count == 0 || now.since(calls.since) >= CALLS_IN {
-            *calls = Calls { since: now, count: 0 };
-        }
-        calls.count = calls.count.saturating_add(1);
-        calls.count <= CALLS
     }
 
     /// It is known where own connections come from: offers that, or answers.
@@ -363,8 +351,8 @@ impl Node {
         let met = self.meetings.attempts.contains_key(&peer);
         if let Some(tunnel) = self.tunnel_mut(peer) {
             let before = if met { tunnel.meetings.failures } else { 0 };
-            let failures = if met { before.saturating_add(1) } else { 0 };
-            tunnel.meetings = Retries { failures, not_before: now + AGAIN * (1 << before.min(LONGEST_AGAIN)) };
+            let not_before = now + AGAIN * (1 << before.min(LONGEST_AGAIN));
+            tunnel.meetings = Retries { failures: before.saturating_add(u32::from(met)), not_before };
         }
         self.end_meeting(peer, None);
     }
@@ -404,8 +392,7 @@ impl Node {
             .filter(|conn| conn.is_met())
             .filter_map(|conn| Some((conn.id, conn.peer?)))
             .collect();
-        let is_other = |conn: &Connection| conn.is_active() && !conn.is_met() && !conn.is_stream();
-        let others = self.connections.values().any(is_other);
+        let others = self.lasting_connections() > 0;
         for (id, peer) in met {
             let named = self.name_of(peer).is_some_and(|name| self.config.connect_to.contains(&name));
             let Some(stats) = self.peer(peer).map(|known| &known.stats) else { continue };

@@ -131,7 +131,7 @@ impl Node {
     }
 
     /// Whether the router has ports enough for another attempt.
-    pub(super) fn router_is_rested(&mut self) -> bool {
+    fn router_is_rested(&mut self) -> bool {
         self.punching.mappings.held(self.now) <= mappings::LIMIT / 2
     }
 

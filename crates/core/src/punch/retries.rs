@@ -10,6 +10,9 @@ const QUICK_PAUSE: Duration = Duration::from_secs(1);
 /// The first long pause; each is twice as long as the one before.
 const PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
+/// Attempts that a peer may begin within [`CALLS_IN`]: a pause of a second comes twice, then one of a minute.
+const CALLS: u32 = 4;
+const CALLS_IN: Duration = Duration::from_secs(60);
 
 /// How attempts with one peer went.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,10 +26,19 @@ pub struct Retries {
 /// Attempts that a peer began.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Calls {
-    /// Since when they are counted.
-    pub since: Instant,
-    /// How many that are.
-    pub count: u32,
+    since: Instant,
+    count: u32,
+}
+
+impl Calls {
+    /// Counts one; tells whether it is one of the first four in a minute.
+    pub fn admit(&mut self, now: Instant) -> bool {
+        if self.count == 0 || now.since(self.since) >= CALLS_IN {
+            (self.since, self.count) = (now, 0);
+        }
+        self.count = self.count.saturating_add(1);
+        self.count <= CALLS
+    }
 }
 
 impl Retries {

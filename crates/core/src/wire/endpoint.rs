@@ -1,6 +1,6 @@
 //! An address and port in binary: IPv6 address 16 (IPv4 as `::ffff:a.b.c.d`), port 2.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Length, in bytes.
 pub(crate) const LEN: usize = 18;
@@ -23,11 +23,12 @@ pub(crate) fn encode(address: SocketAddr) -> [u8; LEN] {
 }
 
 /// Whether a node can be there.
-pub(crate) const fn is_host_v4(ip: Ipv4Addr) -> bool {
-    !ip.is_unspecified() && !ip.is_loopback() && !ip.is_multicast() && !ip.is_broadcast()
-}
-
-/// The same.
-pub(crate) const fn is_host_v6(ip: Ipv6Addr) -> bool {
-    !ip.is_unspecified() && !ip.is_loopback() && !ip.is_multicast() && ip.to_ipv4_mapped().is_none()
+pub(crate) fn is_a_nodes(address: SocketAddr) -> bool {
+    let is_host = match address.ip() {
+        IpAddr::V4(ip) => !ip.is_unspecified() && !ip.is_loopback() && !ip.is_multicast() && !ip.is_broadcast(),
+        IpAddr::V6(ip) => {
+            !ip.is_unspecified() && !ip.is_loopback() && !ip.is_multicast() && ip.to_ipv4_mapped().is_none()
+        }
+    };
+    is_host && address.port() != 0
 }

@@ -30,13 +30,9 @@ impl Mapped {
     #[must_use]
     pub fn with(self, address: SocketAddr) -> Option<Self> {
         match address {
-            SocketAddr::V4(v4) if v4.port() != 0 && endpoint::is_host_v4(*v4.ip()) => {
-                Some(Self { v4: Some(v4), ..self })
-            }
-            SocketAddr::V6(v6) if v6.port() != 0 && endpoint::is_host_v6(*v6.ip()) => {
-                Some(Self { v6: Some(v6), ..self })
-            }
-            SocketAddr::V4(_) | SocketAddr::V6(_) => None,
+            _ if !endpoint::is_a_nodes(address) => None,
+            SocketAddr::V4(v4) => Some(Self { v4: Some(v4), ..self }),
+            SocketAddr::V6(v6) => Some(Self { v6: Some(v6), ..self }),
         }
     }
 

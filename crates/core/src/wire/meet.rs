@@ -9,7 +9,7 @@
 //!  17 · round 1                                      now
 //! ```
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -119,12 +119,7 @@ impl Message {
 
 /// An address at which a node can be.
 fn address(bytes: &[u8; endpoint::LEN]) -> Option<SocketAddr> {
-    let address = endpoint::decode(bytes);
-    let is_host = match address.ip() {
-        IpAddr::V4(ip) => endpoint::is_host_v4(ip),
-        IpAddr::V6(ip) => endpoint::is_host_v6(ip),
-    };
-    (is_host && address.port() != 0).then_some(address)
+    Some(endpoint::decode(bytes)).filter(|address| endpoint::is_a_nodes(*address))
 }
 
 #[cfg(test)]

@@ -19,6 +19,9 @@ use tinmesh_sim::lab::scenes::{Mark, SCENES, Scene};
 /// what was reached from what is asked.
 const LUCK: [(&str, u64); 2] = [("two ports: block 512", 20), ("one port: random", 420)];
 
+/// As many times at most in a quick run.
+const QUICK: u64 = 20;
+
 struct Options {
     quick: bool,
     seeds: u64,
@@ -36,6 +39,7 @@ fn main() {
         if wanted(&format!("{title}\t{}", cell.chance().class())) {
             let class = cell.chance().class();
             let often = LUCK.iter().find(|(luck, _)| *luck == class).map_or(1, |&(_, often)| often);
+            let often = if options.quick { often.min(QUICK) } else { often };
             (0..often * options.seeds).for_each(|seed| run(&cell, &title, 1_000 * number + seed));
         }
     }

@@ -88,10 +88,10 @@ impl Node {
     }
 
     pub(super) fn on_mirror_closed(&mut self, id: ConnId) -> bool {
-        let Some(peer) = self.meetings.mirrors.get(&id).map(|mirror| mirror.attempt) else { return false };
-        if self.meetings.mirrors.get(&id).is_some_and(|mirror| mirror.seen.is_none()) {
+        let Some(&Mirror { attempt, seen, .. }) = self.meetings.mirrors.get(&id) else { return false };
+        if seen.is_none() {
             self.meetings.mirrors.remove(&id);
-            self.evaluate_if_complete(peer);
+            self.evaluate_if_complete(attempt);
         }
         true
     }

@@ -389,11 +389,7 @@ impl Node {
 
     /// Whether the router has a port to spare that no attempt needs; notes that it is taken.
     pub(in crate::node) fn takes_port(&mut self, now: Instant) -> bool {
-        let free = self.has_port_to_spare();
-        if free {
-            self.punching.mappings.note(now);
-        }
-        free
+        self.punching.attempt.is_none() && self.takes_port_beside(now)
     }
 
     /// The same for a connection: UDP and TCP do not share ports, and attempts go on at once; only the sum is bounded.

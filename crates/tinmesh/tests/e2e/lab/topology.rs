@@ -113,13 +113,13 @@ pub(crate) fn block_udp_from(host: &Namespace, address: &str) {
     ));
 }
 
-/// Loses this share of the packets that arrive at a host.
-pub(crate) fn lose(host: &Namespace, percent: u32) {
+/// Loses so many of 1,000 packets that arrive at a host.
+pub(crate) fn lose(host: &Namespace, lost: u32) {
     host.nft(&format!(
         "table inet lab {{
             chain in {{
                 type filter hook input priority 0;
-                iifname \"eth*\" numgen random mod 100 < {percent} drop;
+                iifname \"eth*\" numgen random mod 1000 < {lost} drop;
             }}
         }}"
     ));

@@ -95,7 +95,7 @@ fn ends_meet_in_theirs_theirs_ours() {
 fn many_pings_survive_a_lossy_path() {
     let lab = Lab::new();
     let mut mesh = mesh::pair(&lab, [OURS, THEIRS]);
-    mesh.iter().for_each(|daemon| crate::lab::topology::lose(&daemon.namespace, 100));
+    mesh.iter().for_each(|daemon| crate::lab::topology::lose(&daemon.namespace, 10));
     mesh::start(&mut mesh);
     let [alice, _] = &mesh;
     wait_for_direct(alice, "bob", &v4(2));

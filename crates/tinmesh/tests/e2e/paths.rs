@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::lab::mesh::{self, v4, wait_for_direct};
 use crate::lab::namespace::Namespace;
 use crate::lab::status::NodeStatus;
-use crate::lab::topology::{Segment, black_hole, block_udp, lose, router};
+use crate::lab::topology::{Segment, black_hole, block_udp, block_udp_and_lose, router};
 use crate::lab::traffic::{Pinging, Transfer, inside, ping_times, ping_whole, transfer};
 use crate::lab::{Daemon, Kind, Lab, secs, wait_until};
 
@@ -91,8 +91,7 @@ fn pair_without_udp(lab: &Lab, mbit: u32, lost: u32) -> [Daemon; 2] {
     let mut mesh = mesh::pair(lab, [Kind::Ours, Kind::Ours]);
     for daemon in &mesh {
         daemon.namespace.shell(&format!("tc qdisc add dev eth0 root tbf rate {mbit}mbit burst 32k latency 50ms"));
-        block_udp(&daemon.namespace);
-        lose(&daemon.namespace, lost);
+        block_udp_and_lose(&daemon.namespace, lost);
     }
     mesh::start(&mut mesh);
     mesh::wait_for_ping(&mesh[0], &v4(2));

@@ -11,7 +11,7 @@ use tinmesh_lab::{Underlay, UnderlayPlan};
 
 use crate::lab::mesh::{self, v4, wait_for_direct, wait_for_ping};
 use crate::lab::namespace::Namespace;
-use crate::lab::topology::{block_udp, lose};
+use crate::lab::topology::block_udp_and_lose;
 use crate::lab::traffic::{inside, ping_times};
 use crate::lab::{Daemon, Kind, Lab, run, secs, wait_until};
 
@@ -29,8 +29,7 @@ fn hinder(host: &Namespace, lost: u32) {
     let way = host.command("ip").args(["route", "show", "default"]).output().expect("ip is there");
     let way = String::from_utf8_lossy(&way.stdout).trim().to_owned();
     host.shell(&format!("ip route change {way} congctl cubic"));
-    block_udp(host);
-    lose(host, lost);
+    block_udp_and_lose(host, lost);
 }
 
 fn far(lab: &Lab, bob: Kind, lost: u32, more: &[&str]) -> Far {

@@ -104,6 +104,19 @@ pub(crate) fn block_udp(host: &Namespace) {
     );
 }
 
+/// Makes a host deaf to UDP, and to so many of 1,000 other packets.
+pub(crate) fn block_udp_and_lose(host: &Namespace, lost: u32) {
+    host.nft(&format!(
+        "table inet lab {{
+            chain in {{
+                type filter hook input priority 0;
+                iifname \"eth*\" meta l4proto udp drop;
+                iifname \"eth*\" numgen random mod 1000 < {lost} drop;
+            }}
+        }}"
+    ));
+}
+
 /// Makes a host deaf to UDP from one address.
 pub(crate) fn block_udp_from(host: &Namespace, address: &str) {
     host.nft(&format!(
@@ -113,13 +126,13 @@ pub(crate) fn block_udp_from(host: &Namespace, address: &str) {
     ));
 }
 
-/// Loses so many of 1,000 packets that arrive at a host.
-pub(crate) fn lose(host: &Namespace, lost: u32) {
+/// Loses this share of the packets that arrive at a host.
+pub(crate) fn lose(host: &Namespace, percent: u32) {
     host.nft(&format!(
         "table inet lab {{
             chain in {{
                 type filter hook input priority 0;
-                iifname \"eth*\" numgen random mod 1000 < {lost} drop;
+                iifname \"eth*\" numgen random mod 100 < {percent} drop;
             }}
         }}"
     ));

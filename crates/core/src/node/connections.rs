@@ -234,6 +234,7 @@ impl Node {
         if self.gossip_is_shut(peer) {
             return Err(PeerError::ForgedStatements);
         }
+        let replaces = self.peer(peer).is_some_and(|known| known.conn.is_some());
         if !self.make_room(id, peer, theirs) {
             return Err(PeerError::Replaced);
         }
@@ -262,6 +263,9 @@ impl Node {
             known.mtu = known.mtu.min(limit.unwrap_or(u16::MAX));
         }
         self.schedule_check(id);
+        if replaces {
+            self.resume_keying(peer);
+        }
         self.attend_soon(peer);
         self.on_connected_with(peer);
         self.event(Event::Activated { name, remote });

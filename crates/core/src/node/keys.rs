@@ -68,6 +68,16 @@ impl Node {
         }
     }
 
+    /// A connection with `peer` has taken the place of another, and what was sent on that was lost: a start of ours that is not
+    /// answered would keep the peer's own from being heard.
+    pub(super) fn resume_keying(&mut self, peer: PeerId) {
+        let Some(tunnel) = self.tunnel_mut(peer) else { return };
+        tunnel.agreement.ask_again();
+        if matches!(tunnel.keying, Keying::Waiting { initiator: true, .. }) {
+            self.start_session(peer);
+        }
+    }
+
     fn start_session(&mut self, peer: PeerId) {
         let Some((name, key)) = self.peer(peer).map(|known| (known.name.clone(), known.key)) else { return };
         let Some(key) = key else {

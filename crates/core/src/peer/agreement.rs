@@ -36,6 +36,13 @@ impl Agreement {
         !self.done && !waits && self.sent < MOST_HELLOS
     }
 
+    /// A hello that is not answered is due at once.
+    pub fn ask_again(&mut self) {
+        if !self.done {
+            self.last = None;
+        }
+    }
+
     /// A hello is sent, and waits for its answer.
     pub fn note_asked(&mut self, hello: Hello, now: Instant) {
         self.sent += 1;

@@ -30,6 +30,7 @@ pub mod stats;
 pub mod steering;
 pub mod strangers;
 mod switch;
+mod tally;
 mod transport;
 mod ttl;
 pub mod verdict;

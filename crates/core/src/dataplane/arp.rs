@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use crate::dataplane::ethernet::{self, fake};
 use crate::dataplane::fib::Fib;
+use crate::dataplane::scratch::Scratch;
 use crate::dataplane::verdict::{DropReason, Verdict};
 use crate::packet::{ETHERNET_HEADER, Packet};
 use crate::subnet::Address;
@@ -16,7 +17,7 @@ const REPLY: u8 = 2;
 
 impl Fib {
     /// Turns a request from the device into its answer.
-    pub(super) fn answer_arp(&self, packet: &mut Packet) -> Verdict {
+    pub(super) fn answer_arp(&self, packet: &mut Packet, scratch: &mut Scratch) -> Verdict {
         let len = packet.len();
         let Some(frame) = packet.payload_mut().first_chunk_mut::<REQUEST_LEN>() else {
             return Verdict::Drop(DropReason::TooShort);
@@ -38,6 +39,6 @@ impl Fib {
         frame[28..32].copy_from_slice(&wanted);
         frame[..6].copy_from_slice(&asker);
         frame[6..12].copy_from_slice(&fake(asker));
-        self.deliver_answer(len)
+        self.deliver_answer(len, scratch)
     }
 }

@@ -122,6 +122,7 @@ impl Fib {
     pub fn outbound_batch(&self, batch: &mut Batch, scratch: &mut Scratch) {
         let mut unsealed = [None; BATCH];
         let count = batch.len;
+        scratch.tally.begin();
         scratch.start_batch();
         for ((packet, outcome), unsealed) in
             batch.packets.iter_mut().zip(&mut batch.outcomes).zip(&mut unsealed).take(count)
@@ -130,13 +131,14 @@ impl Fib {
             *unsealed = scratch.unsealed.take();
             *outcome = Some(Outcome { verdict, priority: scratch.priority });
         }
-        scratch.defers = false;
+        scratch.end_batch();
         self.seal_all(batch.packets_mut(), &unsealed);
     }
 
     /// Decides what becomes of UDP datagrams, as [`inbound`](Self::inbound) does for each.
     pub fn inbound_batch(&self, batch: &mut Batch, scratch: &mut Scratch) {
         let count = batch.len;
+        scratch.tally.begin();
         let mut steps: [Option<Step<'_>>; BATCH] = array::from_fn(|_| None);
         let arrived = batch.packets.iter_mut().zip(&batch.sources).zip(&mut steps).take(count);
         for ((packet, source), step) in arrived {
@@ -163,7 +165,7 @@ impl Fib {
             *unsealed = scratch.unsealed.take();
             *outcome = Some(Outcome { verdict, priority: scratch.priority });
         }
-        scratch.defers = false;
+        scratch.end_batch();
         self.seal_all(batch.packets_mut(), &unsealed);
     }
 

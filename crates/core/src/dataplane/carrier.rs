@@ -1,8 +1,7 @@
 //! Which way a sealed datagram goes: the choice of relay, and of UDP or TCP (spec: datagrams 7.3).
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use crate::dataplane::fib::{Fib, PeerEntry, UdpTarget};
+use crate::dataplane::scratch::Scratch;
 use crate::dataplane::verdict::{DropReason, Verdict};
 use crate::name::{NodeId, PeerId};
 use crate::packet::Packet;
@@ -49,9 +48,9 @@ impl Fib {
     }
 
     /// Counts a datagram with a packet that goes straight to `hop`.
-    pub(super) fn count_straight(&self, hop: PeerId) {
+    pub(super) fn count_straight(&self, hop: PeerId, scratch: &mut Scratch) {
         if let Some(hop) = self.peer(hop) {
-            hop.stats.straight_out.fetch_add(1, Relaxed);
+            scratch.tally.count_straight_out(hop);
         }
     }
 

@@ -105,7 +105,7 @@ impl Fib {
             return Verdict::Drop(DropReason::TooShort);
         };
         if kind == ARP {
-            return self.answer_arp(packet);
+            return self.answer_arp(packet, scratch);
         }
         let Some(family) = Family::of_ether_type(kind) else {
             return Verdict::Drop(DropReason::UnknownProtocol);
@@ -144,9 +144,9 @@ impl Fib {
     }
 
     /// The node's own answer goes to the device.
-    pub(super) fn deliver_answer(&self, frame: usize) -> Verdict {
+    pub(super) fn deliver_answer(&self, frame: usize, scratch: &mut Scratch) -> Verdict {
         if let Some(me) = self.peer(PeerId::ME) {
-            me.stats.count_out(frame);
+            scratch.tally.count_out(me, frame);
         }
         Verdict::Deliver
     }

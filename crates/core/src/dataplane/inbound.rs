@@ -140,12 +140,12 @@ impl Fib {
         match self.by_id.get(&destination).copied() {
             None => Verdict::Drop(DropReason::UnknownId).into(),
             Some(PeerId::ME) => {
-                sender.stats.straight_in.fetch_add(1, Relaxed);
-                origin.stats.came_relayed.fetch_add(1, Relaxed);
+                scratch.tally.count_straight_in(sender);
+                scratch.tally.count_came_relayed(origin);
                 to_open(origin, Arrival { from, direct }, packet)
             }
             Some(destination) => {
-                sender.stats.straight_in.fetch_add(1, Relaxed);
+                scratch.tally.count_straight_in(sender);
                 packet.drop_front(IDS);
                 self.forward(sender.peer, origin.peer, destination, packet, scratch).into()
             }
@@ -159,7 +159,7 @@ impl Fib {
         origin: PeerId,
         destination: PeerId,
         packet: &mut Packet,
-        scratch: &Scratch,
+        scratch: &mut Scratch,
     ) -> Verdict {
         let Some(to) = self.peer(destination).filter(|entry| entry.reachable) else {
             return Verdict::Drop(DropReason::Unreachable);
@@ -177,10 +177,10 @@ impl Fib {
         if let Err(reason) = self.carry(&Carried { sender, origin, hop, destination, len: packet.len() }, scratch) {
             return Verdict::Drop(reason);
         }
-        to.stats.relayed.fetch_add(1, Relaxed);
+        scratch.tally.count_relayed(to);
         match carrier {
             Carrier::Udp { target, hop, ids } => {
-                self.count_straight(hop);
+                self.count_straight(hop, scratch);
                 carrier::transmit(target, ids, packet)
             }
             Carrier::Tcp { .. } => Verdict::Punt(Punt::Relay { origin, destination }),
@@ -210,13 +210,13 @@ impl Fib {
             }
             FIRST_PIECE | LAST_PIECE => {
                 if direct {
-                    origin.stats.straight_in.fetch_add(1, Relaxed);
+                    scratch.tally.count_straight_in(origin);
                 }
                 Verdict::Punt(Punt::Record { origin: origin.peer, kind, direct, from })
             }
             _ => {
                 if direct {
-                    origin.stats.straight_in.fetch_add(1, Relaxed);
+                    scratch.tally.count_straight_in(origin);
                 }
                 self.accept_record(origin.peer, kind, packet, scratch)
             }

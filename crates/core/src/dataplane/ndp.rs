@@ -126,6 +126,6 @@ impl Fib {
         }
         let (frame, len) = question.answer(question.hops);
         packet.fill(&frame[..len]);
-        self.deliver_answer(len)
+        self.deliver_answer(len, scratch)
     }
 }

@@ -21,7 +21,7 @@ impl Fib {
         if let Some(me) = self.peer(PeerId::ME) {
             let bare = self.policy.mode == Mode::Router && self.policy.frames == Frames::Ip;
             let header = if bare { ETHERNET_HEADER } else { 0 };
-            me.stats.count_in(packet.len() + header);
+            scratch.tally.count_in(me, packet.len() + header);
         }
         let verdict = match (self.policy.mode, self.policy.frames) {
             (Mode::Router, Frames::Ethernet { .. }) => self.route_frame(packet, scratch),

@@ -73,7 +73,7 @@ impl Fib {
             if !self.lets_in(source, packet.payload(), scratch.now) {
                 return Verdict::Drop(DropReason::Filtered);
             }
-            entry.stats.count_out(frame);
+            scratch.tally.count_out(entry, frame);
             return self.deliver(packet);
         }
         if source != PeerId::ME
@@ -86,16 +86,16 @@ impl Fib {
         }
         let plain = Verdict::Punt(Punt::Plain { owner: peer, source });
         if let Some(session) = entry.legacy.as_deref() {
-            entry.stats.count_out(frame);
+            scratch.tally.count_out(entry, frame);
             return self.send_legacy(entry, session, source, packet, scratch).unwrap_or(plain);
         }
         let Some(session) = entry.session.as_deref() else {
             if entry.neighbour {
-                entry.stats.count_out(frame);
+                scratch.tally.count_out(entry, frame);
             }
             return plain;
         };
-        entry.stats.count_out(frame);
+        scratch.tally.count_out(entry, frame);
         let header = frame - packet.len();
         self.seal(entry, session, Record { kind, header }, packet, scratch).unwrap_or(plain)
     }
@@ -130,7 +130,7 @@ impl Fib {
             restore(kind, to.compression, packet, scratch);
             return None;
         }
-        self.count_straight(hop);
+        self.count_straight(hop, scratch);
         scratch.unsealed = scratch.defers.then_some(Unsealed { peer: to.peer, front: ids.map_or(0, |ids| ids.len()) });
         Some(carrier::transmit(target, ids, packet))
     }
@@ -156,7 +156,13 @@ impl Fib {
     }
 
     /// Seals half of a packet for `owner`; a punt means that it is sealed and goes over TCP, `None` that it cannot be sealed.
-    pub(crate) fn send_piece(&self, owner: PeerId, kind: u8, piece: &mut Packet) -> Option<Verdict> {
+    pub(crate) fn send_piece(
+        &self,
+        owner: PeerId,
+        kind: u8,
+        piece: &mut Packet,
+        scratch: &mut Scratch,
+    ) -> Option<Verdict> {
         let to = self.peer(owner).filter(|entry| entry.reachable)?;
         let session = to.session.as_deref()?;
         let carrier = self.carrier(PeerId::ME, to, piece.len());
@@ -165,7 +171,7 @@ impl Fib {
         }
         match carrier {
             Some(Carrier::Udp { target, hop, ids }) => {
-                self.count_straight(hop);
+                self.count_straight(hop, scratch);
                 Some(carrier::transmit(target, ids, piece))
             }
             Some(Carrier::Tcp { .. }) | None => {
@@ -180,7 +186,7 @@ impl Fib {
             Err(reason) => Verdict::Drop(reason),
             Ok(()) => {
                 if let Some(entry) = self.peer(origin) {
-                    entry.stats.count_in(packet.len() + self.policy.mode.missing_header());
+                    scratch.tally.count_in(entry, packet.len() + self.policy.mode.missing_header());
                 }
                 self.route(origin, packet, scratch)
             }

@@ -9,6 +9,7 @@ use crate::dataplane::icmp::ErrorBudget;
 use crate::dataplane::legacy::SearchBudget;
 use crate::dataplane::stats::Counters;
 use crate::dataplane::strangers::Strangers;
+use crate::dataplane::tally::Tally;
 use crate::subnet::{Address, Owner};
 use crate::time::Instant;
 
@@ -32,6 +33,7 @@ pub struct Scratch {
     pub(super) unsealed: Option<Unsealed>,
     /// The address that was looked up last in this batch, and what was found.
     pub(super) found: Option<(Address, Option<Owner>)>,
+    pub(super) tally: Tally,
     pub(super) codec: Codec,
     pub(super) errors: ErrorBudget,
     pub(super) searches: SearchBudget,
@@ -50,6 +52,7 @@ impl Scratch {
             defers: false,
             unsealed: None,
             found: None,
+            tally: Tally::default(),
             codec: Codec::new(),
             errors: ErrorBudget::default(),
             searches: SearchBudget::default(),
@@ -60,6 +63,12 @@ impl Scratch {
     pub(super) const fn start_batch(&mut self) {
         self.defers = true;
         self.found = None;
+    }
+
+    /// The packets of the batch are decided on.
+    pub(super) fn end_batch(&mut self) {
+        self.defers = false;
+        self.tally.end();
     }
 }
 

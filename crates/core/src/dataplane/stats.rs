@@ -33,12 +33,6 @@ pub struct PeerStats {
 }
 
 impl PeerStats {
-    /// Counts a packet that came from this peer.
-    pub fn count_in(&self, bytes: usize) {
-        self.in_packets.fetch_add(1, Relaxed);
-        self.in_bytes.fetch_add(bytes as u64, Relaxed);
-    }
-
     /// Notes how much data came in one datagram straight from this peer.
     pub fn note_recent_len(&self, bytes: usize) {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);

@@ -184,7 +184,7 @@ impl Node {
         self.use_tunnel(destination);
         let mut packet = Packet::from_payload(datagram);
         let fib = std::sync::Arc::clone(&self.fib);
-        let verdict = fib.forward(sender, origin, destination, &mut packet, &self.scratch);
+        let verdict = fib.forward(sender, origin, destination, &mut packet, &mut self.scratch);
         self.on_verdict(verdict, packet);
     }
 

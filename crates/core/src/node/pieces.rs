@@ -40,7 +40,7 @@ impl Node {
         let pieces = tunnel.pieces.cut(kind, packet.payload());
         for (kind, piece) in [FIRST_PIECE, LAST_PIECE].into_iter().zip(pieces) {
             let mut piece = Packet::from_payload(&piece);
-            match fib.send_piece(owner, kind, &mut piece) {
+            match fib.send_piece(owner, kind, &mut piece, &mut self.scratch) {
                 Some(verdict @ Verdict::Transmit(_)) => self.on_verdict(verdict, piece),
                 Some(_) => self.relay_over_tcp(PeerId::ME, owner, &piece),
                 None => self.rekey(owner),

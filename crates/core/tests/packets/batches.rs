@@ -93,6 +93,11 @@ fn left(verdict: Verdict, payload: &[u8]) -> (Verdict, Vec<u8>) {
     (verdict, if gone { Vec::new() } else { payload.to_vec() })
 }
 
+/// What each node's counters say.
+fn counts(lab: &Lab) -> Vec<String> {
+    lab.fib.peers.iter().flatten().map(|entry| format!("{} {:?}", entry.name, entry.stats)).collect()
+}
+
 #[test]
 fn what_one_batch_looked_up_does_not_count_for_the_next() {
     let mut lab = lab();
@@ -121,6 +126,7 @@ proptest! {
 
         prop_assert_eq!(ends(&batch), one_by_one);
         prop_assert_eq!(&together.scratch.counters, &alone.scratch.counters);
+        prop_assert_eq!(counts(&together), counts(&alone));
     }
 
     #[test]
@@ -137,5 +143,6 @@ proptest! {
 
         prop_assert_eq!(ends(&batch), one_by_one);
         prop_assert_eq!(&together.scratch.counters, &alone.scratch.counters);
+        prop_assert_eq!(counts(&together), counts(&alone));
     }
 }

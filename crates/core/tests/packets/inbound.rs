@@ -189,13 +189,13 @@ fn datagrams_do_not_go_back_to_where_they_came_from() {
 
 #[test]
 fn the_node_relays_by_the_same_rules() {
-    let lab = Lab::new();
+    let mut lab = Lab::new();
     let datagram = lab.sealed(id(BOB), ALICE, 0, &v4(ALICE, BOB, 100));
     let mut packet = Packet::from_payload(&datagram[IDS..]);
-    assert_eq!(lab.fib.forward(ALICE, ALICE, BOB, &mut packet, &lab.scratch), Verdict::Transmit(target(BOB)));
+    assert_eq!(lab.fib.forward(ALICE, ALICE, BOB, &mut packet, &mut lab.scratch), Verdict::Transmit(target(BOB)));
     assert_eq!(packet.payload(), datagram);
     assert_eq!(
-        lab.fib.forward(ALICE, ALICE, BOB, &mut Packet::new(), &lab.scratch),
+        lab.fib.forward(ALICE, ALICE, BOB, &mut Packet::new(), &mut lab.scratch),
         Verdict::Drop(DropReason::TooShort)
     );
 }

@@ -39,8 +39,7 @@ fn alice() -> NodeInfo {
 }
 
 fn bob() -> NodeInfo {
-    let stats = PeerStats::default();
-    stats.count_in(100);
+    let stats = PeerStats { in_packets: 1.into(), in_bytes: 100.into(), ..PeerStats::default() };
     stats.count_out(20);
     stats.count_out(22);
     NodeInfo {

@@ -169,19 +169,34 @@ impl Fib {
         self.seal_all(batch.packets_mut(), &unsealed);
     }
 
-    /// Seals the packets that are framed only.
+    /// Numbers and seals the packets that are framed only.
     fn seal_all(&self, packets: &mut [Packet], unsealed: &[Option<Unsealed>]) {
         let mut records = Records::default();
-        for (place, (packet, unsealed)) in packets.iter_mut().zip(unsealed).enumerate() {
-            let Some(unsealed) = unsealed else { continue };
-            let session = self.peer(unsealed.peer).and_then(|entry| entry.session.as_deref());
-            let datagram = packet.payload_mut().get_mut(unsealed.front..).unwrap_or_default();
-            if let Some(part) = session.and_then(|session| session.to_seal(datagram)) {
+        let mut run = Run::default();
+        for (place, (packet, own)) in packets.iter_mut().zip(unsealed).enumerate() {
+            let Some(own) = own else { continue };
+            let Some(session) = self.peer(own.peer).and_then(|entry| entry.session.as_deref()) else { continue };
+            if run.left == 0 {
+                let alike = unsealed[place..].iter().flatten().take_while(|other| other.peer == own.peer);
+                run.left = alike.count();
+                run.number = session.take_numbers(run.left as u64);
+            }
+            let datagram = packet.payload_mut().get_mut(own.front..).unwrap_or_default();
+            if let Some(part) = session.to_seal(run.number, datagram) {
                 records.push(place, part);
             }
+            run.left -= 1;
+            run.number += 1;
         }
         records.seal();
     }
+}
+
+/// Successive packets of one session, which take their numbers together.
+#[derive(Default)]
+struct Run {
+    left: usize,
+    number: u64,
 }
 
 /// Opens the packets that can be opened together, and tells of each of them whether that went well.

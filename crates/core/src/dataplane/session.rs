@@ -180,38 +180,40 @@ impl Session {
     #[must_use]
     pub fn seal(&self, kind: u8, packet: &mut Packet) -> bool {
         let framed = self.frame(kind, packet);
-        if framed && let Some(part) = self.to_seal(packet.payload_mut()) {
+        let number = if framed { self.take_numbers(1) } else { 0 };
+        if framed && let Some(part) = self.to_seal(number, packet.payload_mut()) {
             part.key.seal(part.number, part.sealed);
         }
         framed
     }
 
-    /// Gives `packet` number, type and room for the tag; it still has to be sealed: [`to_seal`](Self::to_seal).
+    /// Gives `packet` its type and room for number and tag; it still has to be [numbered](Self::take_numbers) and sealed:
+    /// [`to_seal`](Self::to_seal).
     #[must_use]
     pub(super) fn frame(&self, kind: u8, packet: &mut Packet) -> bool {
         let len = packet.len();
-        if !packet.push_back(&[0; TAG]) {
+        if self.numbers.out.load(Relaxed) >= self.sending.since + NUMBERS - RESERVE || !packet.push_back(&[0; TAG]) {
             return false;
         }
-        if !packet.push_front(&[0, 0, 0, 0, kind]) {
+        let has_room = packet.push_front(&[0, 0, 0, 0, kind]);
+        if !has_room {
             packet.truncate(len);
-            return false;
         }
-        let Some(number) = self.next_number(NUMBERS - RESERVE) else {
-            packet.drop_front(OVERHEAD - TAG);
-            packet.truncate(len);
-            return false;
-        };
-        if let Some(front) = packet.payload_mut().first_chunk_mut::<4>() {
-            *front = number.to_be_bytes();
-        }
-        true
+        has_room
     }
 
-    /// What has to be sealed of a framed datagram.
-    pub(super) fn to_seal<'a>(&'a self, datagram: &'a mut [u8]) -> Option<Part<'a>> {
-        let (number, sealed) = split(datagram)?;
-        Some(Part { key: &self.sending.cipher, number, sealed })
+    /// Takes the numbers of so many framed packets; returns the first. All of a batch at once: what is shared between threads
+    /// waits for everything that was written before.
+    pub(super) fn take_numbers(&self, count: u64) -> u64 {
+        self.numbers.out.fetch_add(count, Relaxed)
+    }
+
+    /// Gives a framed datagram its number, and tells what has to be sealed of it.
+    pub(super) fn to_seal<'a>(&'a self, number: u64, datagram: &'a mut [u8]) -> Option<Part<'a>> {
+        let (front, sealed) = datagram.split_first_chunk_mut::<4>()?;
+        let number = number as u32;
+        *front = number.to_be_bytes();
+        (sealed.len() > TAG).then_some(Part { key: &self.sending.cipher, number, sealed })
     }
 
     /// What has to be opened of a datagram together with others; `None`: it has to be [opened](Self::open) alone, because
@@ -278,9 +280,11 @@ impl Session {
 
     /// Seals a record of the handshake that renews the keys; `None` if even the reserve of numbers is used up.
     pub(crate) fn seal_handshake(&self, data: &[u8]) -> Option<Vec<u8>> {
-        let number = self.next_number(NUMBERS)?;
-        let mut datagram = [&number.to_be_bytes(), [HANDSHAKE].as_slice(), data, &[0; TAG]].concat();
-        let part = self.to_seal(&mut datagram)?;
+        let end = self.sending.since + NUMBERS;
+        let number = Some(self.numbers.out.load(Relaxed)).filter(|&next| next < end).map(|_| self.take_numbers(1));
+        let number = number.filter(|&number| number < end)?;
+        let mut datagram = [&[0; 4], [HANDSHAKE].as_slice(), data, &[0; TAG]].concat();
+        let part = self.to_seal(number, &mut datagram)?;
         part.key.seal(part.number, part.sealed);
         Some(datagram)
     }
@@ -299,15 +303,6 @@ impl Session {
         let (record, _) = sealed.split_last_chunk::<TAG>().ok_or(OpenError::TooShort)?;
         let (kind, data) = record.split_first().ok_or(OpenError::TooShort)?;
         Ok((*kind, data.to_vec()))
-    }
-
-    fn next_number(&self, limit: u64) -> Option<u32> {
-        let end = self.sending.since + limit;
-        if self.numbers.out.load(Relaxed) >= end {
-            return None;
-        }
-        let number = self.numbers.out.fetch_add(1, Relaxed);
-        (number < end).then_some(number as u32)
     }
 
     /// Decrypts a record in place; which key opened it.

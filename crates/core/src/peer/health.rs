@@ -14,6 +14,8 @@
 //! A report may take a longer way than datagrams, so that some are counted that were sent after it: as long as packets flow, and no
 //! longer. So what is missing is taken for lost from the most that was ever missing, not from the last time.
 //!
+//! One answer alone that speaks of losses is none: a flow that begins fills queues, and at that time little else was sent.
+//!
 //! What fails on trial, whoever finds that out, goes back to TCP for half a minute.
 //!
 //! TCP that carries no more was not worth it: the network is full, or loses packets of all kinds. Then losses are no reason to
@@ -109,6 +111,8 @@ pub struct Health {
     rest: Duration,
     rests_until: Option<Instant>,
     doubted: Option<Instant>,
+    /// Whether the last answer spoke of too many losses.
+    suspected: bool,
 }
 
 impl Default for Health {
@@ -122,6 +126,7 @@ impl Default for Health {
             rest: FIRST_REST,
             rests_until: None,
             doubted: None,
+            suspected: false,
         }
     }
 }
@@ -143,7 +148,7 @@ impl Health {
     /// Whether reports come in quick succession.
     pub fn is_tense(&self, now: Instant) -> bool {
         let on_trial = matches!(self.way, Way::Datagrams { trial: Some(_) } | Way::Tcp { before: Some(_), .. });
-        on_trial || self.doubted.is_some_and(|at| now.since(at) <= LONGEST)
+        on_trial || self.suspected || self.doubted.is_some_and(|at| now.since(at) <= LONGEST)
     }
 
     /// Whether datagrams, left for TCP, are on trial from now on, as nobody has looked for long how they would arrive.
@@ -164,7 +169,7 @@ impl Health {
             Way::Datagrams { trial: Some(_) } => now,
             Way::Tcp { since, .. } => since,
         };
-        Some(Self { way: Way::Tcp { since, before: None }, samples: VecDeque::new(), doubted: None, ..self.clone() })
+        Some(Self { way: Way::Tcp { since, before: None }, samples: VecDeque::new(), doubted: None, suspected: false, ..self.clone() })
     }
 
     /// The path is another one, or there is none.
@@ -225,8 +230,10 @@ impl Health {
         let unheard = |old: &Sample| old.sent - first.sent >= FEW && last.at.since(old.at) >= TENSE;
         let hopeless = trial.is_some()
             && (silent && self.samples.iter().any(unheard) || sent >= ENOUGH_ON_TRIAL && lost * 2 > sent);
-        if time >= shortest && (hopeless || sent >= ENOUGH && lost * LOSS > sent) {
-            return self.on_loss(last, trial.is_some());
+        let lossy = time >= shortest && (hopeless || sent >= ENOUGH && lost * LOSS > sent);
+        let confirmed = std::mem::replace(&mut self.suspected, lossy) || trial.is_some();
+        if lossy {
+            return if confirmed { self.on_loss(last, trial.is_some()) } else { Verdict::Well };
         }
         if trial.is_some_and(|since| last.at.since(since) >= TRIAL) {
             self.way = Way::Datagrams { trial: None };
@@ -284,6 +291,7 @@ impl Health {
 
     fn change(&mut self, way: Way) -> Verdict {
         self.way = way;
+        self.suspected = false;
         self.samples.clear();
         Verdict::Changed
     }
@@ -360,6 +368,25 @@ mod tests {
         let mut bench = Bench::new();
         bench.run(30, 100_000, 60_000, 50_000);
         assert_eq!(bench.changes, []);
+    }
+
+    /// What a flow sends first fills a queue, and the report at that time speaks of little but that.
+    #[test]
+    fn a_fast_flow_that_begins_with_losses_is_no_reason_to_leave_a_path() {
+        for pause in [100, 650, 2_000] {
+            let mut bench = Bench::new();
+            let mut tell = |ms: u64, sent: u64, came: u64| {
+                bench.ms += ms;
+                (bench.sent, bench.came) = (bench.sent + sent, bench.came + came);
+                bench.bytes += 1_000 * came;
+                let number = bench.health.report(Instant::from_micros(1_000 * bench.ms), bench.sent);
+                let answer = number.map(|number| Answer { number, came: bench.came, bytes: bench.bytes });
+                answer.map_or(Verdict::Well, |answer| bench.health.on_answer(answer))
+            };
+            let mut verdicts = vec![tell(1_000, 3, 3), tell(1_000, 3, 3), tell(pause, 9_000, 6_500)];
+            verdicts.extend((0..20).map(|_| tell(330, 200_000, 194_000)));
+            assert!(verdicts.iter().all(|verdict| *verdict == Verdict::Well), "{pause}: {verdicts:?}");
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::machine::{Machine, Work};
 use crate::nat::Nat;
 use crate::oracle;
 use crate::trace::Trace;
-use crate::traffic::{Carrier, Flow, FlowReport};
+use crate::traffic::{Arrival, Carrier, Flow, FlowReport};
 
 /// So many seconds.
 pub const fn secs(count: u64) -> Duration {
@@ -351,6 +351,21 @@ impl World {
         self.engine.borrow().flows[flow].answered(since, until)
     }
 
+    /// How many packets of a flow, and answers to them, came by a relay from `since` on.
+    pub fn count_by(&self, flow: usize, relay: Host<'_>, since: Instant) -> [usize; 2] {
+        let engine = self.engine.borrow();
+        let Flow { arrivals, replies, .. } = &engine.flows[flow];
+        let by = |arrival: &&Arrival| arrival.at >= since && arrival.is_relayed_by(relay.id);
+        [arrivals, replies].map(|list| list.iter().filter(by).count())
+    }
+
+    /// How often a packet of a flow came by another relay than the one before, from `since` on.
+    pub fn relay_changes(&self, flow: usize, since: Instant) -> usize {
+        let engine = self.engine.borrow();
+        let later: Vec<&Arrival> = engine.flows[flow].arrivals.iter().filter(|arrival| arrival.at >= since).collect();
+        later.windows(2).filter(|pair| pair[0].carrier != pair[1].carrier).count()
+    }
+
     /// When the first answer of a flow came back.
     pub fn first_reply(&self, flow: usize) -> Option<Instant> {
         self.engine.borrow().flows[flow].replies.first().map(|reply| reply.at)
@@ -410,6 +425,11 @@ impl World {
             engine.net.cut(a.id, b.id, cut);
             engine.changed = engine.now;
         });
+    }
+
+    /// From now on so many of 1,000 datagrams are lost that one node sends to the other.
+    pub fn lose(&self, from: Host<'_>, to: Host<'_>, loss: u16) {
+        self.with_engine(|engine| engine.net.lose(from.id, to.id, loss));
     }
 
     /// What all programs together have done so far.

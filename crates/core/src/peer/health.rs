@@ -32,6 +32,9 @@ const TENSE: Duration = Duration::from_millis(330);
 /// Losses are counted over so long at least, and at most.
 const SHORTEST: Duration = Duration::from_millis(1_250);
 const LONGEST: Duration = Duration::from_secs(4);
+/// What part is lost of a slow flow is counted over so long at most; samples of that time are kept at this distance.
+const MEMORY: Duration = Duration::from_secs(30);
+const MEMORY_STEP: Duration = Duration::from_secs(2);
 /// While datagrams are on trial, so long is enough.
 const SHORTEST_ON_TRIAL: Duration = Duration::from_millis(600);
 /// Fewer datagrams say nothing of losses.
@@ -105,6 +108,8 @@ pub struct Health {
     number: u32,
     reported: Option<(Instant, u64)>,
     samples: VecDeque<Sample>,
+    /// A few that are older than those.
+    older: VecDeque<Sample>,
     /// The most datagrams that were missing, from the start.
     missing: i64,
     way: Way,
@@ -121,6 +126,7 @@ impl Default for Health {
             number: 0,
             reported: None,
             samples: VecDeque::new(),
+            older: VecDeque::new(),
             missing: i64::MIN,
             way: Way::Datagrams { trial: None },
             rest: FIRST_REST,
@@ -137,11 +143,13 @@ impl Health {
         matches!(self.way, Way::Tcp { .. })
     }
 
-    /// How many of a thousand datagrams are lost, as far as enough went lately; else 0.
+    /// How many of a thousand datagrams are lost, of those of the last 4 s, or of about the last 50 if these took up to half a
+    /// minute; 0 if fewer went.
     pub fn loss(&self) -> u16 {
-        let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else { return 0 };
-        let (sent, lost) = last.since(first);
-        let share = (1_000 * lost).checked_div(sent).filter(|_| sent >= ENOUGH).unwrap_or(0);
+        let Some(last) = self.samples.back() else { return 0 };
+        let firsts = self.samples.front().into_iter().chain(self.older.iter().rev());
+        let enough = firsts.map(|first| last.since(first)).find(|(sent, _)| *sent >= ENOUGH);
+        let share = enough.and_then(|(sent, lost)| (1_000 * lost).checked_div(sent)).unwrap_or(0);
         u16::try_from(share).unwrap_or(1_000)
     }
 
@@ -169,13 +177,10 @@ impl Health {
             Way::Datagrams { trial: Some(_) } => now,
             Way::Tcp { since, .. } => since,
         };
-        Some(Self {
-            way: Way::Tcp { since, before: None },
-            samples: VecDeque::new(),
-            doubted: None,
-            lossy: false,
-            ..self.clone()
-        })
+        let way = Way::Tcp { since, before: None };
+        let mut failed = Self { way, doubted: None, lossy: false, ..self.clone() };
+        failed.forget();
+        Some(failed)
     }
 
     /// The path is another one, or there is none.
@@ -207,7 +212,7 @@ impl Health {
         let repeated = self.samples.back().is_some_and(|last| last.at == at);
         let restarted = self.samples.back().is_some_and(|last| last.came > answer.came || last.sent > sent);
         if restarted {
-            self.samples.clear();
+            self.forget();
             self.missing = i64::MIN;
         }
         if repeated {
@@ -215,12 +220,28 @@ impl Health {
         }
         self.missing = self.missing.max(missing);
         let sample = Sample { at, sent, came: answer.came, bytes: answer.bytes, missing: self.missing };
-        self.samples.retain(|old| at.since(old.at) <= LONGEST);
+        self.age(at);
         self.samples.push_back(sample);
         match self.way {
             Way::Datagrams { trial } => self.judge_datagrams(sample, trial),
             Way::Tcp { since, before } => self.judge_tcp(sample, since, before),
         }
+    }
+
+    /// Takes what is too old out of what losses are counted over, and keeps a little of that.
+    fn age(&mut self, now: Instant) {
+        while let Some(&old) = self.samples.front().filter(|old| now.since(old.at) > LONGEST) {
+            self.samples.pop_front();
+            if self.older.back().is_none_or(|last| old.at.since(last.at) >= MEMORY_STEP) {
+                self.older.push_back(old);
+            }
+        }
+        self.older.retain(|old| now.since(old.at) <= MEMORY);
+    }
+
+    fn forget(&mut self) {
+        self.samples.clear();
+        self.older.clear();
     }
 
     fn judge_datagrams(&mut self, last: Sample, trial: Option<Instant>) -> Verdict {
@@ -307,7 +328,7 @@ impl Health {
 
     fn change(&mut self, way: Way) -> Verdict {
         self.way = way;
-        self.samples.clear();
+        self.forget();
         self.lossy = false;
         Verdict::Changed
     }
@@ -472,6 +493,22 @@ mod tests {
             assert!(doubts, "{offered} a second");
             assert_eq!(bench.changes, [], "{offered} a second");
         }
+    }
+
+    #[test]
+    fn what_a_slow_flow_loses_is_known_within_half_a_minute_and_forgotten_when_it_is_over() {
+        let mut bench = Bench::new();
+        bench.run(30, 10, 10, 900);
+        assert_eq!(bench.health.loss(), 0);
+        for _ in 0..20 {
+            bench.tenths(4, 10, 10, 900);
+            bench.tenths(1, 10, 0, 900);
+        }
+        assert!((150..=250).contains(&bench.health.loss()), "{}", bench.health.loss());
+        bench.run(10, 10, 10, 900);
+        assert_eq!(bench.health.loss(), 0);
+        bench.run(60, 0, 0, 900);
+        assert!(bench.health.older.len() <= 16, "{}", bench.health.older.len());
     }
 
     /// Reports that take a longer way than datagrams find some that were sent after them.

@@ -3,7 +3,8 @@
 //! While packets flow, some relays are asked once a second how far the peer is from them. A relay costs the sum of both
 //! round trips, and 10 ms for each datagram in a hundred that is lost on one of them. The first offer counts at once, as
 //! without any packets go by the next node of the graph's way; a better one only if it is a fifth and 10 ms better and the
-//! last change is 5 s ago.
+//! last change is 5 s ago. What a relay lost when it was left is remembered, as nothing shows it while no packets go there: first
+//! for a minute, and twice as long each time.
 //!
 //! The peer itself tells, on meta connections, how much came from here. A relay through which nothing arrives although packets
 //! go there is left, whatever it offers, and not taken again for a while.
@@ -32,6 +33,10 @@ const UNHEARD: u64 = 10;
 const UNHEARD_TIME: Duration = Duration::from_millis(1_250);
 /// Such a relay is not taken again for so long.
 const DISTRUST: Duration = Duration::from_secs(300);
+/// A relay that lost so many of a thousand datagrams when it was left counts as if it still did so, first and at most.
+const NOTABLE: u16 = 10;
+const FIRST_GRUDGE: Duration = Duration::from_secs(60);
+const LONGEST_GRUDGE: Duration = Duration::from_secs(960);
 /// Questions of one node that are answered within a second, at most.
 const MOST_ANSWERS: u8 = 32;
 /// Nodes that are told of another size without being asked again, at most.
@@ -61,8 +66,19 @@ pub struct RelayChoice {
     answered: Option<(Instant, u8)>,
     proof: Option<Proof>,
     distrusted: BTreeMap<PeerId, Instant>,
+    /// What the chosen relay loses, in a thousand, and what others lost.
+    loss: u16,
+    lossy: BTreeMap<PeerId, Lossy>,
     askers: VecDeque<Asker>,
     told: Option<Instant>,
+}
+
+/// What a relay lost when it was left.
+#[derive(Clone, Copy, Debug)]
+struct Lossy {
+    loss: u16,
+    until: Instant,
+    time: Duration,
 }
 
 /// A node that asked lately how far the peer is.
@@ -145,16 +161,20 @@ impl RelayChoice {
 
     /// Chooses anew; `near` tells the path to a relay, if it can be used.
     pub fn choose(&mut self, now: Instant, near: impl Fn(PeerId) -> Option<Near>) {
-        let cost = |relay: PeerId, offer: &Offer| {
-            let near = near(relay)?;
-            Some(near.rtt + offer.rtt + LOSS_COST * u32::from(near.loss) + LOSS_COST * u32::from(offer.loss))
-        };
-        let fresh = self.offers.iter().filter_map(|(relay, known)| {
+        let fresh = self.offers.iter().filter_map(|(&relay, known)| {
             let (offer, _) = known.as_ref().filter(|(_, at)| now.since(*at) <= OFFER_LIFE)?;
-            let is_trusted = self.distrusted.get(relay).is_none_or(|until| *until <= now);
-            Some((cost(*relay, offer)?, *relay)).filter(|_| is_trusted)
+            let is_trusted = self.distrusted.get(&relay).is_none_or(|until| *until <= now);
+            let near = near(relay).filter(|_| is_trusted)?;
+            Some((relay, near.rtt + offer.rtt, near.loss.saturating_add(offer.loss)))
         });
-        let costs: Vec<(Duration, PeerId)> = fresh.collect();
+        let fresh: Vec<(PeerId, Duration, u16)> = fresh.collect();
+        if let Some((_, _, loss)) = fresh.iter().find(|(relay, ..)| Some(*relay) == self.chosen) {
+            self.loss = *loss;
+        }
+        let cost = |&(relay, rtt, loss): &(PeerId, Duration, u16)| {
+            (rtt + LOSS_COST * u32::from(loss.max(self.remembered(now, relay))), relay)
+        };
+        let costs: Vec<(Duration, PeerId)> = fresh.iter().map(cost).collect();
         let best = costs.iter().min().copied();
         let current = costs.iter().find(|(_, relay)| Some(*relay) == self.chosen).copied();
         let next = match (current, best) {
@@ -166,7 +186,24 @@ impl RelayChoice {
             (_, best) => best.map(|(_, relay)| relay),
         };
         if next != self.chosen {
+            self.leave(now);
             (self.chosen, self.changed) = (next, Some(now));
+        }
+    }
+
+    /// What a relay lost when it was left, if that is not long ago.
+    fn remembered(&self, now: Instant, relay: PeerId) -> u16 {
+        let lossy = self.lossy.get(&relay).filter(|lossy| now < lossy.until && self.chosen != Some(relay));
+        lossy.map_or(0, |lossy| lossy.loss)
+    }
+
+    /// The chosen relay is chosen no more.
+    fn leave(&mut self, now: Instant) {
+        let loss = std::mem::take(&mut self.loss);
+        self.lossy.retain(|_, lossy| now < lossy.until + lossy.time);
+        if let Some(relay) = self.chosen.filter(|_| loss >= NOTABLE) {
+            let time = self.lossy.get(&relay).map_or(FIRST_GRUDGE, |lossy| (2 * lossy.time).min(LONGEST_GRUDGE));
+            self.lossy.insert(relay, Lossy { loss, until: now + time, time });
         }
     }
 
@@ -174,6 +211,7 @@ impl RelayChoice {
     pub fn end(&mut self) -> bool {
         self.offers.clear();
         self.rounds = 0;
+        self.loss = 0;
         self.chosen.take().is_some()
     }
 
@@ -306,6 +344,29 @@ mod tests {
         let near = |relay| Some(Near { rtt: Duration::from_millis(20), loss: if relay == LEFT { 50 } else { 0 } });
         choice.choose(at(0), near);
         assert_eq!(chosen(&choice), Some(RIGHT), "5 % cost 50 ms");
+    }
+
+    #[test]
+    fn what_a_relay_lost_is_remembered_for_longer_each_time() {
+        let mut choice = RelayChoice::default();
+        choice.note_asked(&[LEFT, RIGHT]);
+        let mut changes = Vec::new();
+        for second in 0..600 {
+            let now = at(1_000 * second);
+            // Losses show only while packets go there.
+            let loss = |relay| if relay == LEFT && chosen(&choice) == Some(LEFT) { 200 } else { 0 };
+            let near = [LEFT, RIGHT].map(|relay| Near { rtt: Duration::from_millis(20), loss: loss(relay) });
+            choice.on_offer(now, LEFT, offer(20));
+            choice.on_offer(now, RIGHT, offer(80));
+            let before = chosen(&choice);
+            choice.choose(now, |relay| Some(near[usize::from(relay == RIGHT)]));
+            if chosen(&choice) == Some(LEFT) && before == Some(RIGHT) {
+                changes.push(second);
+            }
+        }
+        assert_eq!(changes.len(), 3, "{changes:?}");
+        let pauses: Vec<u64> = changes.windows(2).map(|two| two[1] - two[0]).collect();
+        assert!((120..=130).contains(&pauses[0]) && (240..=250).contains(&pauses[1]), "{pauses:?}");
     }
 
     #[test]

@@ -21,14 +21,15 @@ One emulator of NATs, firewalls and providers (`crates/sim/src/nat*`, `isp.rs`, 
 const MARKS: &str = "
 ## Marks
 
-Simulated, but for fragments. Pairs of NATs: two nodes, three members with public addresses. *Certain* needs no guess; *crossed ports* needs none
-either, but answers come from another port than the one written to; the others need one or two ports guessed, out of a
-sequence (delta), a block or the whole range. Scenes show the worst seed. Of a router two things are counted: *outer ports*, of
-which there are few, and *entries*, one for each endpoint where mappings depend on it. A router that keeps the port of the
-inside (Linux) makes entries, but gives one port for all of them. Who stands behind it and probes makes as many as it probes:
-of 64,512 ports 254 opened and 254 probed meet in 63 % of all attempts, 254 and 1,007 in 98 %. Of two blocks of 512 that must
-be guessed at once 71 % meet: nearly all if one socket has one port for an address at both ends, or at one end while the filter of
-the other forgives; 92 % if it is at one end and both are strict; 47 % if at neither end, but one filter forgives; else 20 %.
+Simulated, but for fragments. Pairs of NATs: two nodes, three members with public addresses. *Certain* needs no guess;
+*crossed ports* needs none either, but answers come from another port than the one written to; the others need one or two
+ports guessed, out of a sequence (delta), a block or the whole range. Scenes show the worst seed. Of a router two things are
+counted: *outer ports*, of which there are few, and *entries*, one for each endpoint where mappings depend on it. A router
+that keeps the port of the inside (Linux) makes entries, but gives one port for all of them. Who stands behind it and probes
+makes as many as it probes: of 64,512 ports 254 opened and 254 probed meet in 63 % of all attempts, 254 and 1,007 in 98 %.
+Of two blocks of 512 that must be guessed at once 71 % meet: nearly all if one socket has one port for an address at both
+ends, or at one end while the filter of the other forgives; 92 % if it is at one end and both are strict; 47 % if at neither
+end, but one filter forgives; else 20 %.
 
 | mark | asked | measured | |
 | --- | --- | --- | --- |
@@ -48,7 +49,8 @@ const REAL: &str = "
 ## Real daemons
 
 Seconds: until the first answer; until the path is direct, seen once it has been so for about 0.6 s (—: not within 20 s; *TCP*: by
-a connection between the two, while UDP is blocked); the longest silence in the 40 s after an event, and what was answered in the second half of them. One run of each, three at once.
+a connection between the two, while UDP is blocked); the longest silence in the 40 s after an event, and what was answered in the
+second half of them. One run of each, three at once.
 
 ";
 

@@ -358,6 +358,7 @@ impl Node {
         self.refresh_gate();
         self.recompute_routes_if_due();
         self.end_lost_trials();
+        self.tell_sizes();
         self.publish_if_dirty();
     }
 

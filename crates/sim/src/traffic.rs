@@ -156,8 +156,8 @@ pub(crate) struct Flow {
     pub(crate) arrivals: Vec<Arrival>,
     /// Answers that came back.
     pub(crate) replies: Vec<Arrival>,
-    /// Whether the receiver answers.
-    pub(crate) echo: bool,
+    /// Bytes of the answers, if the receiver gives any.
+    pub(crate) answers: Option<usize>,
 }
 
 impl Flow {

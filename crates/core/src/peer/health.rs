@@ -42,6 +42,8 @@ const LOSS: u64 = 10;
 const ENOUGH_ON_TRIAL: u64 = 12;
 /// Fewer datagrams are enough if none arrives.
 const FEW: u64 = 3;
+/// If none of so many arrives, it does not matter how soon that was seen.
+const MANY: u64 = 10;
 /// What TCP carries is counted from then on, and judged at that time.
 const SETTLED: Duration = Duration::from_millis(1_500);
 const JUDGED: Duration = Duration::from_secs(5);
@@ -109,6 +111,8 @@ pub struct Health {
     rest: Duration,
     rests_until: Option<Instant>,
     doubted: Option<Instant>,
+    /// Whether too much was missing the last time.
+    lossy: bool,
 }
 
 impl Default for Health {
@@ -122,6 +126,7 @@ impl Default for Health {
             rest: FIRST_REST,
             rests_until: None,
             doubted: None,
+            lossy: false,
         }
     }
 }
@@ -143,7 +148,7 @@ impl Health {
     /// Whether reports come in quick succession.
     pub fn is_tense(&self, now: Instant) -> bool {
         let on_trial = matches!(self.way, Way::Datagrams { trial: Some(_) } | Way::Tcp { before: Some(_), .. });
-        on_trial || self.doubted.is_some_and(|at| now.since(at) <= LONGEST)
+        on_trial || self.lossy || self.doubted.is_some_and(|at| now.since(at) <= LONGEST)
     }
 
     /// Whether datagrams, left for TCP, are on trial from now on, as nobody has looked for long how they would arrive.
@@ -164,7 +169,13 @@ impl Health {
             Way::Datagrams { trial: Some(_) } => now,
             Way::Tcp { since, .. } => since,
         };
-        Some(Self { way: Way::Tcp { since, before: None }, samples: VecDeque::new(), doubted: None, ..self.clone() })
+        Some(Self {
+            way: Way::Tcp { since, before: None },
+            samples: VecDeque::new(),
+            doubted: None,
+            lossy: false,
+            ..self.clone()
+        })
     }
 
     /// The path is another one, or there is none.
@@ -216,22 +227,34 @@ impl Health {
         let Some(&first) = self.samples.front() else { return Verdict::Well };
         let time = last.at.since(first.at);
         let (sent, lost) = last.since(&first);
-        let silent = time >= SHORTEST_ON_TRIAL && last.came == first.came && sent >= FEW;
+        let quiet = self.quiet_since(last);
+        let unheard = last.sent - quiet.sent;
+        let silent = unheard >= FEW && last.at.since(quiet.at) >= SHORTEST_ON_TRIAL || unheard >= MANY;
         if silent && trial.is_none() && self.may_doubt(last.at) {
             return Verdict::Doubtful;
         }
         let shortest = if self.is_tense(last.at) { SHORTEST_ON_TRIAL } else { SHORTEST };
         // What went right before a report may still be on its way, which takes longer than the report.
-        let unheard = |old: &Sample| old.sent - first.sent >= FEW && last.at.since(old.at) >= TENSE;
+        let nothing = time >= SHORTEST_ON_TRIAL && last.came == first.came && sent >= FEW;
+        let old_enough = |old: &Sample| old.sent - first.sent >= FEW && last.at.since(old.at) >= TENSE;
         let hopeless = trial.is_some()
-            && (silent && self.samples.iter().any(unheard) || sent >= ENOUGH_ON_TRIAL && lost * 2 > sent);
+            && (nothing && self.samples.iter().any(old_enough) || sent >= ENOUGH_ON_TRIAL && lost * 2 > sent);
         if time >= shortest && (hopeless || sent >= ENOUGH && lost * LOSS > sent) {
-            return self.on_loss(last, trial.is_some());
+            // Whether all of it is lost from some time on, as on a path that has become narrower, shows the next time.
+            let again = std::mem::replace(&mut self.lossy, true);
+            let waits = !again || unheard > 0 && !silent;
+            return if trial.is_none() && waits { Verdict::Well } else { self.on_loss(last, trial.is_some()) };
         }
+        self.lossy = false;
         if trial.is_some_and(|since| last.at.since(since) >= TRIAL) {
             self.way = Way::Datagrams { trial: None };
         }
         Verdict::Well
+    }
+
+    /// The earliest sample since which nothing came, of those that are kept.
+    fn quiet_since(&self, last: Sample) -> Sample {
+        self.samples.iter().rev().take_while(|old| old.came == last.came).last().copied().unwrap_or(last)
     }
 
     fn on_loss(&mut self, last: Sample, on_trial: bool) -> Verdict {
@@ -285,6 +308,7 @@ impl Health {
     fn change(&mut self, way: Way) -> Verdict {
         self.way = way;
         self.samples.clear();
+        self.lossy = false;
         Verdict::Changed
     }
 }
@@ -320,7 +344,11 @@ mod tests {
         }
 
         fn run(&mut self, seconds: u64, offered: u64, taken: u64, by_tcp: u64) {
-            for _ in 0..10 * seconds {
+            self.tenths(10 * seconds, offered, taken, by_tcp);
+        }
+
+        fn tenths(&mut self, count: u64, offered: u64, taken: u64, by_tcp: u64) {
+            for _ in 0..count {
                 self.ms += 100;
                 if self.health.shuns_datagrams() {
                     self.bytes += 100 * by_tcp.min(offered);
@@ -425,6 +453,25 @@ mod tests {
         let mut bench = Bench::new();
         bench.run(1, 1_000, 0, 900);
         assert_eq!((bench.doubts, bench.changes.len()), (1, 0));
+    }
+
+    /// A path that has become narrower while most packets are long.
+    #[test]
+    fn that_nothing_arrives_any_more_is_a_reason_to_doubt_within_two_seconds_and_no_loss() {
+        for (offered, ahead) in [(1_000, 0), (50, 1), (50, 2), (50, 3), (50, 4), (20, 5), (10, 6)] {
+            let mut bench = Bench::new();
+            bench.run(10, offered, offered, 900);
+            bench.tenths(ahead, offered, offered, 900);
+            assert_eq!(bench.doubts, 0);
+
+            let doubts = (0..18).any(|_| {
+                bench.tenths(1, offered, 0, 900);
+                bench.doubts > 0
+            });
+
+            assert!(doubts, "{offered} a second");
+            assert_eq!(bench.changes, [], "{offered} a second");
+        }
     }
 
     /// Reports that take a longer way than datagrams find some that were sent after them.

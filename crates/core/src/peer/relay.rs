@@ -8,7 +8,7 @@
 //! The peer itself tells, on meta connections, how much came from here. A relay through which nothing arrives although packets
 //! go there is left, whatever it offers, and not taken again for a while.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::name::PeerId;
@@ -34,6 +34,8 @@ const UNHEARD_TIME: Duration = Duration::from_millis(1_250);
 const DISTRUST: Duration = Duration::from_secs(300);
 /// Questions of one node that are answered within a second, at most.
 const MOST_ANSWERS: u8 = 32;
+/// Nodes that are told of another size without being asked again, at most.
+const MOST_TOLD: usize = 64;
 
 /// What is known here of the path to a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +61,17 @@ pub struct RelayChoice {
     answered: Option<(Instant, u8)>,
     proof: Option<Proof>,
     distrusted: BTreeMap<PeerId, Instant>,
+    askers: VecDeque<Asker>,
+    told: Option<Instant>,
+}
+
+/// A node that asked lately how far the peer is.
+#[derive(Clone, Copy, Debug)]
+struct Asker {
+    node: PeerId,
+    at: Instant,
+    /// The frame size that it was told, if that was measured.
+    size: Option<u16>,
 }
 
 /// What had gone to the peer, and come there, when packets began to take a relay, or something last arrived.
@@ -76,6 +89,12 @@ impl RelayChoice {
     pub fn chosen(&self) -> Option<(PeerId, Offer)> {
         let relay = self.chosen?;
         self.offers.get(&relay).copied().flatten().map(|(offer, _)| (relay, offer))
+    }
+
+    /// What a node that was asked offered, if that was lately.
+    pub fn offer_of(&self, now: Instant, node: PeerId) -> Option<Offer> {
+        let (offer, _) = self.offers.get(&node).copied().flatten().filter(|(_, at)| now.since(*at) <= OFFER_LIFE)?;
+        Some(offer)
     }
 
     /// Whether relays are to be asked now; if so, the how manieth time since there is no straight path.
@@ -156,6 +175,32 @@ impl RelayChoice {
         self.offers.clear();
         self.rounds = 0;
         self.chosen.take().is_some()
+    }
+
+    /// A node that asked how far the peer is was given this offer.
+    pub fn note_asker(&mut self, now: Instant, node: PeerId, offer: Offer) {
+        self.askers.retain(|asker| asker.node != node && now.since(asker.at) <= OFFER_LIFE);
+        if self.askers.len() < MOST_TOLD {
+            self.askers.push_back(Asker { node, at: now, size: Some(offer.size).filter(|_| offer.settled) });
+        }
+    }
+
+    /// The path to the peer was found to take frames of this size: gives those who asked lately and were told another; but
+    /// once in a second, as questions come that often.
+    pub fn whom_to_tell(&mut self, now: Instant, size: u16) -> Vec<PeerId> {
+        let is_new = |asker: &&mut Asker| asker.size != Some(size) && now.since(asker.at) <= OFFER_LIFE;
+        if self.told.is_some_and(|at| now.since(at) < ASK_INTERVAL) {
+            return Vec::new();
+        }
+        let askers = self.askers.iter_mut().filter(is_new).map(|asker| {
+            asker.size = Some(size);
+            asker.node
+        });
+        let askers: Vec<PeerId> = askers.collect();
+        if !askers.is_empty() {
+            self.told = Some(now);
+        }
+        askers
     }
 
     /// Whether a question of the peer may be answered; notes that it is.
@@ -279,6 +324,30 @@ mod tests {
         let answered = (0..200).filter(|_| choice.may_answer(at(5))).count();
         assert_eq!(answered, usize::from(MOST_ANSWERS));
         assert!(choice.may_answer(at(1_005)));
+    }
+
+    #[test]
+    fn who_asked_lately_is_told_once_of_each_size_that_is_measured() {
+        let mut choice = RelayChoice::default();
+        let of = |size, settled| Offer { rtt: Duration::ZERO, loss: 0, size, settled };
+        choice.note_asker(at(0), LEFT, of(1_400, true));
+        choice.note_asker(at(3_000), RIGHT, of(700, false));
+        assert_eq!(choice.whom_to_tell(at(3_100), 1_400), [RIGHT]);
+        assert_eq!(choice.whom_to_tell(at(3_200), 1_200), [], "too soon");
+        assert_eq!(choice.whom_to_tell(at(4_100), 1_200), [RIGHT], "the other asked too long ago");
+        assert_eq!(choice.whom_to_tell(at(5_200), 1_200), []);
+    }
+
+    #[test]
+    fn a_crowd_that_asks_is_not_told_without_bound() {
+        let mut choice = RelayChoice::default();
+        let offer = Offer { rtt: Duration::ZERO, loss: 0, size: 1_400, settled: true };
+        for node in 0..1_000 {
+            choice.note_asker(at(0), PeerId(node), offer);
+        }
+        assert_eq!(choice.whom_to_tell(at(0), 1_200).len(), MOST_TOLD);
+        choice.note_asker(at(4_001), LEFT, offer);
+        assert_eq!(choice.askers.len(), 1, "old ones make room");
     }
 
     proptest! {

@@ -36,7 +36,7 @@ use tinmesh_core::trust::gossip::Gossip;
 use tinmesh_core::trust::gossip::message::Message;
 use tinmesh_core::trust::{Trust, TrustConfig};
 use tinmesh_core::wire::hello::Hello;
-use tinmesh_core::wire::mapped::Mapped;
+use tinmesh_core::wire::mapped;
 use tinmesh_core::wire::options::Options;
 use tinmesh_core::wire::pcp::{self, Map};
 use tinmesh_core::wire::probe::{self, Probe};
@@ -123,8 +123,8 @@ fn punch_messages(data: &[u8]) {
             }
         }
     }
-    if let Some(mapped) = Mapped::parse(payload) {
-        assert_eq!(mapped.encode()[1..], *payload);
+    if let Some(endpoints) = mapped::parse(payload) {
+        assert_eq!(mapped::encode(endpoints)[1..], *payload);
     }
     if let Some(answer) = reflect::Answer::parse(data) {
         assert_eq!(reflect::Answer::parse(&answer.encode()), Some(answer));

@@ -80,7 +80,7 @@ use crate::subnet::SubnetTable;
 use crate::time::Instant;
 use crate::trust::Trust;
 use crate::trust::gossip::Gossip as Statements;
-use crate::wire::mapped::Mapped;
+use crate::wire::endpoint::Endpoints;
 
 /// Every periodic timer is late by up to so much, so that nodes do not march in step.
 const JITTER: u64 = 131_072;
@@ -108,7 +108,7 @@ pub struct Node {
     punching: Punching,
     meetings: Meetings,
     /// What the own router passes on.
-    mapped: Mapped,
+    mapped: Endpoints,
     timers: Timers,
     dirty: Dirty,
     fib: Arc<Fib>,
@@ -217,7 +217,7 @@ impl Node {
             members: Members::default(),
             punching: Punching::default(),
             meetings: Meetings::default(),
-            mapped: Mapped::default(),
+            mapped: Endpoints::default(),
             timers: Timers::default(),
             dirty: Dirty::default(),
             fib,
@@ -358,6 +358,7 @@ impl Node {
         self.refresh_gate();
         self.recompute_routes_if_due();
         self.end_lost_trials();
+        self.tell_sizes();
         self.publish_if_dirty();
     }
 

@@ -3,7 +3,7 @@
 pub mod address;
 pub mod address_cache;
 pub mod datagram;
-pub(crate) mod endpoint;
+pub mod endpoint;
 pub mod health;
 pub mod hello;
 pub mod keepalive;

@@ -25,7 +25,7 @@ const SPACE: usize = 65_536;
 const TURN: usize = 64;
 /// Packets on their way at once; more are lost.
 const ON_THE_WAY: usize = 20_000;
-/// Datagrams remembered of each pair of hosts.
+/// Packets of each protocol remembered of each pair of hosts.
 const REMEMBERED: usize = 8_192;
 /// First fragments remembered.
 const FRAGMENTS: usize = 256;
@@ -82,8 +82,10 @@ struct State {
     sent: u64,
     /// Ports of first fragments, by sender and number.
     fragments: BTreeMap<(HostId, u16), (u16, u16)>,
-    /// When datagrams of at least so many bytes went from one host straight to another.
-    straight: BTreeMap<(HostId, HostId), Vec<(Instant, usize)>>,
+    /// When packets of so many bytes went from one host straight to another.
+    straight: BTreeMap<(Protocol, HostId, HostId), Vec<(Instant, usize)>>,
+    /// Fragments of packets that hosts have sent.
+    cut: u64,
 }
 
 /// What will be an [`Underlay`].
@@ -104,6 +106,7 @@ impl UnderlayPlan {
                 sent: 0,
                 fragments: BTreeMap::new(),
                 straight: BTreeMap::new(),
+                cut: 0,
             },
         }
     }
@@ -180,9 +183,19 @@ impl Underlay {
 
     /// How many datagrams of at least `len` bytes of IP packet have gone from one host straight to another since `since`.
     pub fn straight(&self, from: HostId, to: HostId, len: usize, since: Instant) -> usize {
+        self.straight_by(Protocol::Udp, [from, to], len, since)
+    }
+
+    /// The same for packets of either protocol, so that those of a connection between the two can be counted.
+    pub fn straight_by(&self, protocol: Protocol, [from, to]: [HostId; 2], len: usize, since: Instant) -> usize {
         let state = self.lock();
-        let all = state.straight.get(&(from, to)).into_iter().flatten();
+        let all = state.straight.get(&(protocol, from, to)).into_iter().flatten();
         all.filter(|(at, size)| *at >= since && *size >= len).count()
+    }
+
+    /// How many fragments of IP packets all hosts together have sent.
+    pub fn fragments(&self) -> u64 {
+        self.lock().cut
     }
 
     /// The time, as [`Underlay::straight`] counts it.
@@ -240,6 +253,7 @@ impl State {
 
     fn depart(&mut self, host: HostId, packet: &[u8]) {
         let Some(mut summary) = ip::read(packet) else { return };
+        self.cut += u64::from(summary.fragment);
         if !self.complete(host, &mut summary) {
             return;
         }
@@ -320,13 +334,11 @@ impl State {
     fn deliver(&mut self, now: Instant, host: HostId, parcel: &Parcel, mut packet: Vec<u8>) {
         let (Some(summary), Some(from), Some(to)) = (ip::read(&packet), v4(parcel.from), v4(parcel.to)) else { return };
         ip::rewrite(&mut packet, &summary, from, to);
-        if parcel.protocol == Protocol::Udp {
-            let list = self.straight.entry((parcel.origin, host)).or_default();
-            if list.len() >= REMEMBERED {
-                list.drain(..REMEMBERED / 2);
-            }
-            list.push((now, parcel.len));
+        let list = self.straight.entry((parcel.protocol, parcel.origin, host)).or_default();
+        if list.len() >= REMEMBERED {
+            list.drain(..REMEMBERED / 2);
         }
+        list.push((now, parcel.len));
         self.write(host, &packet);
     }
 

@@ -129,6 +129,8 @@ pub struct Internet {
     realms: Vec<Realm>,
     nats: Vec<NatBox>,
     cuts: BTreeMap<(HostId, HostId), Cut>,
+    /// Packets lost on the way from one host to another, per mille.
+    losses: BTreeMap<(HostId, HostId), u16>,
     given_v6: u32,
 }
 
@@ -136,7 +138,14 @@ impl Internet {
     /// Nothing but the public realm.
     #[expect(clippy::new_without_default, reason = "an empty Internet is made on purpose")]
     pub fn new() -> Self {
-        Self { hosts: Vec::new(), realms: vec![Realm::default()], nats: Vec::new(), cuts: BTreeMap::new(), given_v6: 0 }
+        Self {
+            hosts: Vec::new(),
+            realms: vec![Realm::default()],
+            nats: Vec::new(),
+            cuts: BTreeMap::new(),
+            losses: BTreeMap::new(),
+            given_v6: 0,
+        }
     }
 
     /// Adds a host with a public IPv4 address.
@@ -278,6 +287,10 @@ impl Internet {
             Some(cut) => self.cuts.insert(pair, cut),
             None => self.cuts.remove(&pair),
         };
+    }
+
+    pub(crate) fn lose(&mut self, from: HostId, to: HostId, loss: u16) {
+        self.losses.insert((from, to), loss);
     }
 
     /// Whether packets get from one host to the other at all.

@@ -140,6 +140,15 @@ impl Arrival {
     fn is_straight(&self) -> bool {
         matches!(&self.carrier, Carrier::Udp(relays) if relays.is_empty())
     }
+
+    /// Whether this host passed it on, or brought it over a connection.
+    pub(crate) fn is_relayed_by(&self, host: HostId) -> bool {
+        match &self.carrier {
+            Carrier::Udp(relays) => relays.contains(&host),
+            Carrier::Tcp(neighbour) => *neighbour == host,
+            Carrier::Nothing => false,
+        }
+    }
 }
 
 /// Packets from one host to another at an even pace.
@@ -156,8 +165,8 @@ pub(crate) struct Flow {
     pub(crate) arrivals: Vec<Arrival>,
     /// Answers that came back.
     pub(crate) replies: Vec<Arrival>,
-    /// Whether the receiver answers.
-    pub(crate) echo: bool,
+    /// Bytes of the answers, if the receiver gives any.
+    pub(crate) answers: Option<usize>,
 }
 
 impl Flow {

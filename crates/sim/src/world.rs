@@ -20,7 +20,7 @@ use crate::machine::{Machine, Work};
 use crate::nat::Nat;
 use crate::oracle;
 use crate::trace::Trace;
-use crate::traffic::{Carrier, Flow, FlowReport};
+use crate::traffic::{Arrival, Carrier, Flow, FlowReport};
 
 /// So many seconds.
 pub const fn secs(count: u64) -> Duration {
@@ -264,7 +264,7 @@ impl World {
     /// Sends a packet to an address that the other node owns, and waits for the answer.
     pub fn ping_address(&self, from: Host<'_>, to: Host<'_>, address: IpAddr) -> Ping {
         let addresses = (Machine::inner(from.id, address.is_ipv6()), address);
-        let flow = self.start(from, to, addresses, (PING_LEN, PING_PATIENCE, 1), true);
+        let flow = self.start(from, to, addresses, (PING_LEN, PING_PATIENCE, 1), Some(PING_LEN));
         self.run_until(PING_PATIENCE, |world| !world.engine.borrow().flows[flow].replies.is_empty());
         let engine = self.engine.borrow();
         let flow = &engine.flows[flow];
@@ -274,7 +274,7 @@ impl World {
     /// Sends a packet that claims to come from another node's address; whether it arrives within five seconds.
     pub fn forged(&self, from: Host<'_>, as_if: Host<'_>, to: Host<'_>) -> bool {
         let addresses = (Machine::inner(as_if.id, false), Machine::inner(to.id, false));
-        let flow = self.start(from, to, addresses, (PING_LEN, PING_PATIENCE, 1), false);
+        let flow = self.start(from, to, addresses, (PING_LEN, PING_PATIENCE, 1), None);
         self.run_for(PING_PATIENCE);
         !self.engine.borrow().flows[flow].arrivals.is_empty()
     }
@@ -285,7 +285,7 @@ impl World {
         to: Host<'_>,
         addresses: (IpAddr, IpAddr),
         (len, pace, count): (usize, Duration, u32),
-        echo: bool,
+        answers: Option<usize>,
     ) -> usize {
         let flow = Flow {
             from: from.id,
@@ -297,7 +297,7 @@ impl World {
             sent: Vec::new(),
             arrivals: Vec::new(),
             replies: Vec::new(),
-            echo,
+            answers,
         };
         self.with_engine(|engine| engine.start_flow(flow))
     }
@@ -305,7 +305,13 @@ impl World {
     /// Starts a flow of `count` packets of `len` bytes, one every `pace`, each of which is answered; its number.
     pub fn flow(&self, from: Host<'_>, to: Host<'_>, len: usize, pace: Duration, count: u32) -> usize {
         let addresses = (Machine::inner(from.id, false), Machine::inner(to.id, false));
-        self.start(from, to, addresses, (len, pace, count), true)
+        self.start(from, to, addresses, (len, pace, count), Some(len))
+    }
+
+    /// Starts a flow as [`World::flow`] does, without end, whose answers are as short as they may be.
+    pub fn bulk(&self, from: Host<'_>, to: Host<'_>, len: usize, pace: Duration) -> usize {
+        let addresses = (Machine::inner(from.id, false), Machine::inner(to.id, false));
+        self.start(from, to, addresses, (len, pace, u32::MAX), Some(0))
     }
 
     /// A station on the wire of a switch sends a frame; on whose wires it came out within two seconds, in order of names.
@@ -343,6 +349,21 @@ impl World {
     /// How many packets of a flow that were sent between two times have been answered, in per cent.
     pub fn answered(&self, flow: usize, since: Instant, until: Instant) -> f64 {
         self.engine.borrow().flows[flow].answered(since, until)
+    }
+
+    /// How many packets of a flow, and answers to them, came by a relay from `since` on.
+    pub fn count_by(&self, flow: usize, relay: Host<'_>, since: Instant) -> [usize; 2] {
+        let engine = self.engine.borrow();
+        let Flow { arrivals, replies, .. } = &engine.flows[flow];
+        let by = |arrival: &&Arrival| arrival.at >= since && arrival.is_relayed_by(relay.id);
+        [arrivals, replies].map(|list| list.iter().filter(by).count())
+    }
+
+    /// How often a packet of a flow came by another relay than the one before, from `since` on.
+    pub fn relay_changes(&self, flow: usize, since: Instant) -> usize {
+        let engine = self.engine.borrow();
+        let later: Vec<&Arrival> = engine.flows[flow].arrivals.iter().filter(|arrival| arrival.at >= since).collect();
+        later.windows(2).filter(|pair| pair[0].carrier != pair[1].carrier).count()
     }
 
     /// When the first answer of a flow came back.
@@ -404,6 +425,11 @@ impl World {
             engine.net.cut(a.id, b.id, cut);
             engine.changed = engine.now;
         });
+    }
+
+    /// From now on so many of 1,000 datagrams are lost that one node sends to the other.
+    pub fn lose(&self, from: Host<'_>, to: Host<'_>, loss: u16) {
+        self.with_engine(|engine| engine.net.lose(from.id, to.id, loss));
     }
 
     /// What all programs together have done so far.

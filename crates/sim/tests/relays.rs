@@ -2,7 +2,7 @@
 
 use tinmesh_core::dataplane::relaying::Relaying;
 use tinmesh_core::dataplane::verdict::DropReason;
-use tinmesh_sim::{Host, Nat, Path, World, millis, secs};
+use tinmesh_sim::{Host, Link, Nat, Path, World, millis, minutes, secs};
 
 /// Alice and bob, whose NATs cannot be opened, know only `far`; `near` and `middle` know `far` too. Numbers are
 /// the latency of each one's line, in ms: a packet takes the relay's twice.
@@ -164,4 +164,80 @@ fn a_relay_carries_no_more_than_its_operator_lets_it() {
     let arrived = world.report(flow).arrived;
     assert!((130..=420).contains(&arrived), "{arrived}");
     assert!(relay.dropped(DropReason::OverRelayRate) > 2_000);
+}
+
+/// Alice and bob, whose NATs cannot be opened, know only `far`; there are two more relays, with links as they are made here.
+fn two_relays(world: &World, shape: impl Fn(&mut Link, usize)) -> ([Host<'_>; 2], [Host<'_>; 2]) {
+    let far = world.node("far").link(|link| link.latency = millis(60));
+    let relays = [("one", 0), ("two", 1)].map(|(name, at)| world.node(name).link(|link| shape(link, at)).knows(far));
+    let ends = ["alice", "bob"].map(|name| world.node(name).behind(Nat::symmetric()).knows(far));
+    world.run_for(secs(5));
+    (ends, relays)
+}
+
+/// So many of 1,000 datagrams are lost between relay and bob, there and back.
+fn lose(world: &World, relay: Host<'_>, bob: Host<'_>, [there, back]: [u16; 2]) {
+    world.lose(relay, bob, there);
+    world.lose(bob, relay, back);
+}
+
+#[test]
+fn a_relay_that_loses_packets_is_left_within_half_a_minute_by_slow_flows_too() {
+    for (pace, lost) in
+        [20, 100, 200].into_iter().flat_map(|pace| [[200, 0], [0, 200], [200, 200]].map(|lost| (pace, lost)))
+    {
+        for seed in 0..2 {
+            let world = World::new(50 + seed);
+            let ([alice, bob], [one, two]) = two_relays(&world, |link, at| link.latency = millis([8, 12][at]));
+            let flow = world.flow(alice, bob, 200, millis(pace), u32::MAX);
+            world.run_for(secs(18));
+            let before = world.now();
+            world.run_for(secs(2));
+            let start = world.now();
+            assert!(world.count_by(flow, one, before).iter().all(|&count| count > 0));
+
+            lose(&world, one, bob, lost);
+            world.run_for(secs(60));
+
+            let [by_one, by_two] = [one, two].map(|relay| world.count_by(flow, relay, start + secs(30)));
+            let left = [0, 1].iter().all(|&way| lost[way] == 0 || 9 * by_one[way] <= by_two[way]);
+            assert!(left, "{pace} ms, {lost:?}, {seed}: {by_one:?}, {by_two:?}");
+        }
+    }
+}
+
+#[test]
+fn a_near_relay_that_loses_packets_is_tried_ever_more_seldom() {
+    let world = World::new(60);
+    let ([alice, bob], [near, _]) = two_relays(&world, |link, at| link.latency = millis([5, 25][at]));
+    let flow = world.flow(alice, bob, 200, millis(20), u32::MAX);
+    world.run_for(secs(20));
+    let start = world.now();
+    lose(&world, near, bob, [200, 200]);
+    world.run_for(minutes(10));
+
+    let [there, back] = world.count_by(flow, near, start);
+    assert!(there + back < 1_800, "{there} there and {back} back, of 30,000 each");
+    let answered = world.answered(flow, start + secs(30), start + secs(598));
+    assert!(answered >= 97.0, "{answered}");
+}
+
+/// A relay that is in use shows its losses, the other one does not.
+#[test]
+fn between_two_equal_relays_packets_do_not_change_all_the_time() {
+    for (loss, most) in [(0, 6), (30, 60)] {
+        for seed in 0..2 {
+            let world = World::new(70 + seed);
+            let shape = |link: &mut Link, _| (link.latency, link.jitter) = (millis(10), millis(5));
+            let ([alice, bob], relays) = two_relays(&world, shape);
+            let flow = world.flow(alice, bob, 200, millis(20), u32::MAX);
+            world.run_for(secs(20));
+            let start = world.now();
+            relays.iter().for_each(|&relay| lose(&world, relay, bob, [loss, loss]));
+            world.run_for(minutes(10));
+
+            let changes = world.relay_changes(flow, start);
+            assert!(changes <= most, "{loss}, {seed}: {changes} in ten minutes");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! How large packets may be, and how nodes find out.
 
+use std::time::Duration;
+
 use tinmesh_core::dataplane::fib::Forwarding;
 use tinmesh_core::wire::hello::Features;
 use tinmesh_sim::{Cut, Host, Path, World, millis, secs};
@@ -129,7 +131,7 @@ fn packets_that_the_system_refuses_are_not_lost() {
 }
 
 /// Alice and bob have no path of their own. Where routers say nothing, the relay finds out itself, sends what is too long over
-/// TCP, and tells alice with the next MTU_INFO.
+/// TCP, and tells alice.
 #[test]
 fn a_relay_whose_link_becomes_narrow_lowers_the_size() {
     for (icmp, silence) in [(true, millis(250)), (false, secs(4))] {
@@ -153,6 +155,72 @@ fn a_relay_whose_link_becomes_narrow_lowers_the_size() {
         assert_eq!(measured(bob, alice).0, frame(1_280), "{icmp}");
         assert_eq!(alice.told_too_big().last(), Some(&(frame(1_280) - 14)), "{icmp}");
         assert_eq!(world.path(alice, bob), Path::Relayed { via: relay }, "{icmp}");
+    }
+}
+
+/// Packets go from alice to bob by a relay, and the way between relay and bob takes less from some time on. How long it takes
+/// until alice knows, after which nothing may be lost.
+fn known_after(world: &World, [alice, bob]: [Host<'_>; 2], flow: usize) -> Duration {
+    assert_eq!(measured(bob, alice).0, frame(1_500));
+    bob.set_link_mtu(1_280, false);
+    let since = world.now();
+    world.run_until(secs(10), |_| measured(bob, alice).0 == frame(1_280));
+    let known = world.now().since(since);
+    let settled = since + secs(3);
+    world.run_for(secs(11));
+    assert!(
+        world.answered(flow, settled, settled + secs(7)) >= 100.0,
+        "{}",
+        world.answered(flow, settled, settled + secs(7))
+    );
+    known
+}
+
+/// Where answers are short, nothing is silent, and the relay finds out only by what bob says that came.
+#[test]
+fn whoever_sends_by_a_relay_knows_within_three_seconds_that_its_way_shrank() {
+    for (seed, pace) in (0..6).flat_map(|seed| [(seed, millis(20)), (seed, millis(100))]) {
+        for answers_are_short in [false, true] {
+            let world = World::new(11 + seed);
+            let relay = world.node("relay");
+            let ends = ["alice", "bob"].map(|name| world.node(name).knows(relay));
+            let [alice, bob] = ends;
+            world.cut(alice, bob, Some(Cut::All));
+            world.settle(secs(5));
+            let flow = if answers_are_short {
+                world.bulk(alice, bob, 1_400, pace)
+            } else {
+                world.flow(alice, bob, 1_400, pace, u32::MAX)
+            };
+            world.run_for(secs(10) + millis(170 * seed));
+
+            let known = known_after(&world, ends, flow);
+
+            assert!(known <= secs(3), "{seed}, {pace:?}, {answers_are_short}: {known:?}");
+        }
+    }
+}
+
+/// The nearest eight are asked how far bob is, and none of them hears him.
+#[test]
+fn the_next_node_of_the_way_is_asked_for_sizes_though_eight_are_nearer() {
+    for seed in 0..4 {
+        let world = World::new(30 + seed);
+        let relay = world.node("relay").link(|link| link.latency = millis(30));
+        let ends = ["alice", "bob"].map(|name| world.node(name).knows(relay));
+        let [alice, bob] = ends;
+        world.cut(alice, bob, Some(Cut::All));
+        for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+            world.cut(world.node(name).knows(relay), bob, Some(Cut::All));
+        }
+        world.settle(secs(20));
+        let flow = world.flow(alice, bob, 1_400, millis(50), u32::MAX);
+        world.run_for(secs(20) + millis(1_270 * seed));
+
+        let known = known_after(&world, ends, flow);
+
+        assert!(known <= secs(3), "{seed}: {known:?}");
+        assert_eq!(world.path(alice, bob), Path::Relayed { via: relay });
     }
 }
 

@@ -81,6 +81,25 @@ fn nodes_behind_firewalls_with_ipv6_only_connect_to_each_other() {
 }
 
 #[test]
+fn nodes_of_which_one_has_two_families_and_the_other_one_meet_in_that_one_at_once() {
+    let world = World::new(715);
+    let (relay, spare) = (world.node("relay").dual_stack(), world.node("spare").ipv6_only());
+    let _ = relay.knows(spare);
+    let [alice, bob] = [world.node("alice").dual_stack().knows(relay), world.node("bob").ipv6_only()].map(|host| {
+        host.block_udp(true);
+        host.knows(spare).auto_connects().isp(|isp| isp.tcp = TcpRule::OutwardOnly)
+    });
+    let story = Story { alice, bob, relays: [relay, spare] };
+    world.settle(secs(5));
+
+    talk(&world, &story, secs(9));
+
+    assert!(alice.neighbours().contains(&"bob".to_owned()), "{:?}", alice.neighbours());
+    assert_eq!([alice, bob].map(|host| tries(&world, host)), [1, 1], "the first attempt succeeds");
+    assert!(is_straight(&world, &story), "{:?}", world.path(alice, bob));
+}
+
+#[test]
 fn a_router_that_gives_each_connection_another_port_is_left_alone_after_a_few_attempts() {
     for (index, nats) in [[Nat::symmetric(), Nat::port_restricted_cone()], [Nat::symmetric(); 2]].iter().enumerate() {
         let world = World::new(720 + index as u64);

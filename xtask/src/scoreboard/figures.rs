@@ -59,9 +59,13 @@ pub(super) struct Real {
     /// Seconds to the first answer and to a direct path.
     pub(super) first: Option<f64>,
     pub(super) direct: Option<f64>,
+    /// Seconds until packets went straight by TCP.
+    pub(super) by_tcp: Option<f64>,
     /// Seconds of silence after the event, and per cent answered from 20 s after it on.
     pub(super) silence: Option<f64>,
     pub(super) answered: Option<f64>,
+    /// Fragments of packets that hosts sent.
+    pub(super) fragments: u64,
 }
 
 /// Everything that was measured.
@@ -118,12 +122,13 @@ impl Figures {
                     }),
                 }
             }
-            ["real", label, title, first, direct, silence, answered] => {
+            ["real", label, title, first, direct, by_tcp, silence, answered, fragments] => {
                 if !self.titles.iter().any(|known| known == title) {
                     self.titles.push(title.to_owned());
                 }
-                let [first, direct, silence] = [first, direct, silence].map(seconds);
-                let figures = Real { first, direct, silence, answered: answered.parse().ok() };
+                let [first, direct, by_tcp, silence] = [first, direct, by_tcp, silence].map(seconds);
+                let (answered, fragments) = (answered.parse().ok(), fragments.parse().ok()?);
+                let figures = Real { first, direct, by_tcp, silence, answered, fragments };
                 self.real.insert((label.to_owned(), title.to_owned()), figures);
             }
             _ => return None,
@@ -139,6 +144,13 @@ impl Figures {
         labels
     }
 
+    /// Fragments that hosts sent in all real cells, by program.
+    pub(super) fn fragments(&self) -> Vec<(&str, u64)> {
+        let of =
+            |label: &str| self.real.iter().filter(|((own, _), _)| own == label).map(|(_, real)| real.fragments).sum();
+        self.labels().into_iter().map(|label| (label, of(label))).collect()
+    }
+
     pub(super) fn json(&self) -> Value {
         let cells = self.cells.iter().map(|cell| {
             json!({ "a": cell.nats[0], "b": cell.nats[1], "class": cell.class, "first_s": cell.first,
@@ -150,7 +162,8 @@ impl Figures {
         });
         let real = self.real.iter().map(|((label, title), real)| {
             json!({ "program": label, "title": title, "first_s": real.first, "direct_s": real.direct,
-                    "silence_s": real.silence, "answered_percent": real.answered })
+                    "straight_by_tcp_s": real.by_tcp, "silence_s": real.silence, "answered_percent": real.answered,
+                    "fragments": real.fragments })
         });
         json!({
             "cells": cells.collect::<Vec<_>>(),
@@ -168,8 +181,10 @@ cell\tEIM/APDF kept\tAPDM/APDF +1\tone port: delta\t321\t-\t45\t11\t2\t9
 scene\tG6\tUDP cut\ts\tat-most\t5\t29.5
 scene\tG6\tUDP cut\ts\tat-most\t5\t3
 scene\tG8\tlong packets\t%\tat-least\t95\t100
-real\ttinc-1.1\tfull cones\t384\t1101\t-\t-
-real\ttinmesh\tfull cones\t331\t1001\t-\t-
+real\ttinc-1.1\tfull cones\t384\t1101\t-\t-\t-\t3
+real\ttinmesh\tfull cones\t331\t1001\t-\t-\t-\t0
+real\ttinc-1.1\tUDP blocked\t7100\t-\t-\t-\t-\t4
+real\ttinmesh\tUDP blocked\t331\t-\t6800\t-\t-\t0
 broken\tsomething";
 
 #[cfg(test)]
@@ -179,13 +194,14 @@ mod tests {
     #[test]
     fn what_the_programs_print_is_understood_and_what_not_is_kept() {
         let figures = Figures::parse(SAMPLE);
-        assert_eq!((figures.cells.len(), figures.scenes.len(), figures.real.len()), (2, 2, 2));
+        assert_eq!((figures.cells.len(), figures.scenes.len(), figures.real.len()), (2, 2, 4));
         assert_eq!(figures.cells[0].direct, Some(0.42));
         assert_eq!(figures.cells[1].direct, None);
         assert_eq!(figures.cells[1].behaviour(0), "EIM/APDF");
         assert_eq!(figures.scenes[0].worst(), 29.5);
         assert!(!figures.scenes[0].is_reached() && figures.scenes[1].is_reached());
         assert_eq!(figures.labels(), ["tinmesh", "tinc-1.1"]);
+        assert_eq!(figures.fragments(), [("tinmesh", 0), ("tinc-1.1", 7)]);
         assert_eq!(figures.broken, ["broken · something"]);
         assert_eq!(figures.json()["scenes"][0]["reached"], false);
     }

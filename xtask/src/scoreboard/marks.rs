@@ -50,6 +50,17 @@ pub(super) fn lines(figures: &Figures) -> Vec<Line> {
         measured: format!("{:.2} {}", scene.worst(), scene.unit),
         reached: Some(scene.is_reached()),
     }));
+    let fragments = figures.fragments();
+    if let Some(&(_, ours)) = fragments.iter().find(|(label, _)| *label == super::OURS) {
+        let others = fragments.iter().filter(|(label, _)| *label != super::OURS);
+        let others: String = others.map(|(label, count)| format!(", {label} {count}")).collect();
+        lines.push(Line {
+            mark: "G8: fragments sent, all cells of real daemons".to_owned(),
+            asked: "0".to_owned(),
+            measured: format!("{ours}{others}"),
+            reached: Some(ours == 0),
+        });
+    }
     lines
 }
 
@@ -111,5 +122,9 @@ mod tests {
         assert_eq!(reached("G4: outer ports"), Some(Some(true)));
         assert_eq!(reached("G6: UDP cut"), Some(Some(false)));
         assert_eq!(reached("G2: two ports"), None);
+        let fragments = lines.iter().find(|line| line.mark.starts_with("G8: fragments")).expect("there are real cells");
+        assert_eq!((fragments.measured.as_str(), fragments.reached), ("0, tinc-1.1 7", Some(true)));
+        let cut = SAMPLE.replace("-\t-\t0", "-\t-\t1");
+        assert_eq!(super::lines(&Figures::parse(&cut)).last().and_then(|line| line.reached), Some(false));
     }
 }

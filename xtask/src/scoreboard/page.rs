@@ -21,14 +21,15 @@ One emulator of NATs, firewalls and providers (`crates/sim/src/nat*`, `isp.rs`, 
 const MARKS: &str = "
 ## Marks
 
-Simulated. Pairs of NATs: two nodes, three members with public addresses. *Certain* needs no guess; *crossed ports* needs none
-either, but answers come from another port than the one written to; the others need one or two ports guessed, out of a
-sequence (delta), a block or the whole range. Scenes show the worst seed. Of a router two things are counted: *outer ports*, of
-which there are few, and *entries*, one for each endpoint where mappings depend on it. A router that keeps the port of the
-inside (Linux) makes entries, but gives one port for all of them. Who stands behind it and probes makes as many as it probes:
-of 64,512 ports 254 opened and 254 probed meet in 63 % of all attempts, 254 and 1,007 in 98 %. Of two blocks of 512 that must
-be guessed at once 71 % meet: nearly all if one socket has one port for an address at both ends, or at one end while the filter of
-the other forgives; 92 % if it is at one end and both are strict; 47 % if at neither end, but one filter forgives; else 20 %.
+Simulated, but for fragments. Pairs of NATs: two nodes, three members with public addresses. *Certain* needs no guess;
+*crossed ports* needs none either, but answers come from another port than the one written to; the others need one or two
+ports guessed, out of a sequence (delta), a block or the whole range. Scenes show the worst seed. Of a router two things are
+counted: *outer ports*, of which there are few, and *entries*, one for each endpoint where mappings depend on it. A router
+that keeps the port of the inside (Linux) makes entries, but gives one port for all of them. Who stands behind it and probes
+makes as many as it probes: of 64,512 ports 254 opened and 254 probed meet in 63 % of all attempts, 254 and 1,007 in 98 %.
+Of two blocks of 512 that must be guessed at once 71 % meet: nearly all if one socket has one port for an address at both
+ends, or at one end while the filter of the other forgives; 92 % if it is at one end and both are strict; 47 % if at neither
+end, but one filter forgives; else 20 %.
 
 | mark | asked | measured | |
 | --- | --- | --- | --- |
@@ -47,8 +48,9 @@ in seconds; probes, ports, entries: of the worst run.
 const REAL: &str = "
 ## Real daemons
 
-Seconds: until the first answer; until the path is direct, seen once it has been so for about 0.6 s (—: not within 20 s); the
-longest silence in the 40 s after an event, and what was answered in the second half of them. One run of each, three at once.
+Seconds: until the first answer; until the path is direct, seen once it has been so for about 0.6 s (—: not within 20 s; *TCP*: by
+a connection between the two, while UDP is blocked); the longest silence in the 40 s after an event, and what was answered in the
+second half of them. One run of each, three at once.
 
 ";
 
@@ -103,7 +105,8 @@ fn values_of(real: &Real) -> String {
     let shown = |value: Option<f64>| value.map_or_else(|| "—".to_owned(), |value| format!("{value:.2}"));
     let after = real.silence.zip(real.answered);
     let after = after.map_or_else(String::new, |(silence, answered)| format!("{silence:.2}, {answered:.0} %"));
-    format!(" {} | {} | {after} |", shown(real.first), shown(real.direct))
+    let direct = real.by_tcp.map_or_else(|| shown(real.direct), |time| format!("{time:.2} TCP"));
+    format!(" {} | {direct} | {after} |", shown(real.first))
 }
 
 fn pairs(page: &mut String, cells: &[Cell]) {
@@ -142,6 +145,7 @@ mod tests {
         let page = write(&Figures::parse(SAMPLE));
         assert!(page.contains("| G6: UDP cut | ≤ 5 s | 29.50 s | **missed** |"), "{page}");
         assert!(page.contains("| full cones | 0.33 | 1.00 |  | 0.38 | 1.10 |  |"), "{page}");
+        assert!(page.contains("| UDP blocked | 0.33 | 6.80 TCP |  | 7.10 | — |  |"), "{page}");
         assert!(page.contains("| APDM/APDF | EIM/EIF | 1 | 100 | 0 | 0 | 0.42 | 4 | 2 |"), "{page}");
         assert!(page.contains("- broken · something"), "{page}");
     }

@@ -286,18 +286,22 @@ impl Node {
     }
 
     /// A second connection to the same node: the newer one stays, unless two crossed; then both
-    /// ends keep the one that the node with the smaller name made.
+    /// ends keep the one that the node with the smaller name made. Of one that was met and one that was dialled at that time
+    /// they keep the latter, whoever made them: their ends may come in another order here and there.
     ///
     /// tinc always keeps the one whose ACK came last. It got the ACK on our connection half a round trip after we got
     /// its own, and that on its connection half a round trip before we got its ACK there.
     fn make_room(&mut self, id: ConnId, peer: PeerId, theirs: Options) -> bool {
         let Some(old) = self.peer(peer).and_then(|known| known.conn) else { return true };
         let (Some(new), Some(previous)) = (self.connections.get(&id), self.connections.get(&old)) else { return true };
-        let crossed = new.is_outgoing() != previous.is_outgoing()
+        let one_is_met = new.is_met() != previous.is_met();
+        let crossed = (one_is_met || new.is_outgoing() != previous.is_outgoing())
             && self.now.since(previous.started).as_micros() < u128::from(CROSSING);
         let kindred = theirs.has(Options::TINMESH);
         let kept = crossed
-            && if kindred {
+            && if one_is_met {
+                !previous.is_met()
+            } else if kindred {
                 let ours_wins = self.peer(peer).is_some_and(|known| self.config.name < known.name);
                 previous.is_outgoing() == ours_wins
             } else {

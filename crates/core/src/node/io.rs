@@ -19,7 +19,7 @@ use crate::peer::lifetime::Known;
 use crate::subnet::Subnet;
 use crate::time::Instant;
 use crate::wire::address::WireAddress;
-use crate::wire::mapped::Mapped;
+use crate::wire::endpoint::Endpoints;
 use crate::wire::options::Options;
 
 /// What a node is told.
@@ -134,7 +134,7 @@ pub enum Input<'a> {
         port: u16,
     },
     /// What routers pass on to the UDP port of this node, whenever that changes.
-    Mapped(Mapped),
+    Mapped(Endpoints),
     /// Addresses of this machine changed.
     NetworkChanged,
     /// The machine slept for so long.

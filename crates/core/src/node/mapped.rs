@@ -3,28 +3,29 @@
 use crate::name::PeerId;
 use crate::node::Node;
 use crate::node::io::Event;
+use crate::wire::endpoint::Endpoints;
 use crate::wire::hello::Feature;
-use crate::wire::mapped::Mapped;
+use crate::wire::mapped;
 use crate::wire::probe;
 
 impl Node {
     /// The router has begun or ceased to pass datagrams on: all who may use it are told.
-    pub(super) fn on_own_mapped(&mut self, mapped: Mapped) {
+    pub(super) fn on_own_mapped(&mut self, mapped: Endpoints) {
         if std::mem::replace(&mut self.mapped, mapped) == mapped {
             return;
         }
-        self.send_sealed_to_all(Feature::Mapped, &mapped.encode());
+        self.send_sealed_to_all(Feature::Mapped, &mapped::encode(mapped));
     }
 
     /// A peer that has just agreed does not know it yet.
     pub(super) fn tell_mapped(&mut self, peer: PeerId) {
-        if self.mapped != Mapped::default() && self.uses(peer, Feature::Mapped) {
-            self.send_sealed(peer, &self.mapped.encode());
+        if self.mapped != Endpoints::default() && self.uses(peer, Feature::Mapped) {
+            self.send_sealed(peer, &mapped::encode(self.mapped));
         }
     }
 
     pub(super) fn on_mapped_message(&mut self, origin: PeerId, message: &[u8]) {
-        let Some(mapped) = Mapped::parse(message).filter(|_| self.uses(origin, Feature::Mapped)) else { return };
+        let Some(mapped) = mapped::parse(message).filter(|_| self.uses(origin, Feature::Mapped)) else { return };
         let Some(tunnel) = self.tunnel_mut(origin) else { return };
         if std::mem::replace(&mut tunnel.agreement.mapped, mapped) == mapped {
             return;

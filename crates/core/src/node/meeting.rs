@@ -12,7 +12,7 @@
 
 mod mirrors;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -22,13 +22,13 @@ use crate::name::{ConnId, PeerId};
 use crate::node::Node;
 use crate::node::io::{Event, Output};
 use crate::node::timers::Wake;
-use crate::punch::budget::Budget;
 use crate::punch::retries::Retries;
 use crate::time::Instant;
+use crate::wire::endpoint::Endpoints;
 use crate::wire::hello::Feature;
 use crate::wire::meet::{Message, Terms};
 
-use self::mirrors::{Expected, Mirror};
+use self::mirrors::{Awaited, Mirror};
 
 /// Plain probes without an answer before TCP is tried: six seconds.
 const PLAIN_PROBES: u32 = 8;
@@ -61,8 +61,6 @@ const LONGEST_AGAIN: u32 = 8;
 const QUIET: Duration = Duration::from_secs(300);
 /// Own ports that attempts take: those that nobody listens on (RFC 6335).
 const PORTS: (u16, usize) = (49_152, 16_384);
-/// Questions for the source of a connection that are answered at once.
-const QUESTIONS: u32 = 16;
 
 /// What is kept for meetings.
 #[derive(Debug, Default)]
@@ -71,9 +69,7 @@ pub(super) struct Meetings {
     /// Own connections that wait to be told where they come from.
     mirrors: BTreeMap<ConnId, Mirror>,
     /// Connections of others that want to be told.
-    expected: VecDeque<Expected>,
-    /// How many of them are looked at.
-    questions: Budget<QUESTIONS>,
+    pub(super) awaited: Awaited,
     /// Packets that had passed to and from peers, and since when there were no more.
     quiet: BTreeMap<PeerId, (u64, Instant)>,
 }
@@ -87,7 +83,7 @@ struct Attempt {
     /// When the stage goes on or ends.
     until: Instant,
     /// Where the own connections come from, once known.
-    own: Option<SocketAddr>,
+    own: Option<Endpoints>,
     /// What the other side offered, and when.
     offered: Option<(Terms, Instant)>,
 }
@@ -98,9 +94,9 @@ enum Stage {
     Measuring,
     /// Own terms went out then.
     Offered(Instant),
-    /// Own terms went out, and the other gives the word.
-    Answered,
-    /// The word is on its way.
+    /// Own terms went out, and the other gives the word to connect there.
+    Answered(SocketAddr),
+    /// The word is on its way, to connect there.
     Waiting(SocketAddr),
     /// Connecting, by this connection at present.
     Opening { to: SocketAddr, conn: Option<ConnId>, began: Instant, left: u32, ends: Instant },
@@ -148,8 +144,7 @@ impl Node {
         if self.meetings.attempts.contains_key(&peer) || self.meetings.attempts.len() >= AT_A_TIME {
             return;
         }
-        let family = offered.map(|(terms, _)| terms.from.is_ipv4());
-        let mirrors = self.possible_mirrors(family, round);
+        let mirrors = self.possible_mirrors();
         if mirrors.is_empty() || !self.takes_port_beside(now) {
             if let Some(tunnel) = self.tunnel_mut(peer).filter(|_| offered.is_none()) {
                 tunnel.meetings.not_before = now + NOBODY;
@@ -201,12 +196,12 @@ impl Node {
                 self.answer_meeting(origin);
             }
             Stage::Measuring => attempt.offered = offered,
-            Stage::Answered | Stage::Waiting(_) | Stage::Opening { .. } => {}
+            Stage::Answered(_) | Stage::Waiting(_) | Stage::Opening { .. } => {}
         }
     }
 
     /// It is known where own connections come from: offers that, or answers.
-    fn on_meeting_measured(&mut self, peer: PeerId, own: SocketAddr) {
+    fn on_meeting_measured(&mut self, peer: PeerId, own: Endpoints) {
         let now = self.now;
         let Some(attempt) = self.meetings.attempts.get_mut(&peer) else { return };
         attempt.own = Some(own);
@@ -224,11 +219,15 @@ impl Node {
         let now = self.now;
         let Some(attempt) = self.meetings.attempts.get_mut(&peer) else { return };
         let (Some(from), Some((terms, came))) = (attempt.own, attempt.offered) else { return };
-        attempt.round = terms.round;
-        attempt.stage = Stage::Answered;
+        let round = terms.round;
+        attempt.round = round;
         attempt.until = now + PATIENCE;
-        let (terms, until) = (Terms { round: attempt.round, from }, attempt.until);
-        self.send_sealed(peer, &Message::Answer { terms, held: now.since(came) }.encode());
+        let (place, until) = (terms.place_for(from), attempt.until);
+        attempt.stage = place.map_or(attempt.stage, Stage::Answered);
+        self.send_sealed(peer, &Message::Answer { terms: Terms { round, from }, held: now.since(came) }.encode());
+        if place.is_none() {
+            return self.end_meeting(peer, Some(false));
+        }
         self.timers.set_earlier(Wake::Meet, until);
     }
 
@@ -240,8 +239,11 @@ impl Node {
         if attempt.round != terms.round {
             return;
         }
+        let Some(place) = attempt.own.and_then(|own| terms.place_for(own)) else {
+            return self.end_meeting(origin, Some(false));
+        };
         let trip = now.since(at).saturating_sub(held).min(LONGEST_TRIP);
-        attempt.stage = Stage::Waiting(terms.from);
+        attempt.stage = Stage::Waiting(place);
         attempt.until = now + trip / 2;
         let until = attempt.until;
         self.send_sealed(origin, &Message::Go { round: terms.round }.encode());
@@ -249,10 +251,11 @@ impl Node {
     }
 
     fn on_meeting_go(&mut self, origin: PeerId, round: u8) {
-        let Some(attempt) = self.meetings.attempts.get(&origin) else { return };
-        let offered = attempt.offered.filter(|_| matches!(attempt.stage, Stage::Answered) && attempt.round == round);
-        if let Some((terms, _)) = offered {
-            self.start_opening(origin, terms.from);
+        let Some(attempt) = self.meetings.attempts.get(&origin).filter(|attempt| attempt.round == round) else {
+            return;
+        };
+        if let Stage::Answered(place) = attempt.stage {
+            self.start_opening(origin, place);
         }
     }
 
@@ -338,7 +341,7 @@ impl Node {
         let Some(stage) = self.meetings.attempts.get(&peer).map(|attempt| attempt.stage) else { return };
         match stage {
             Stage::Measuring => self.evaluate_mirrors(peer),
-            Stage::Offered(_) | Stage::Answered => self.end_meeting(peer, Some(true)),
+            Stage::Offered(_) | Stage::Answered(_) => self.end_meeting(peer, Some(true)),
             Stage::Waiting(to) => self.start_opening(peer, to),
             Stage::Opening { conn: None, ends, .. } if now < ends => self.open_once(peer),
             Stage::Opening { .. } => self.end_meeting(peer, Some(true)),

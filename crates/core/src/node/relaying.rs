@@ -6,6 +6,9 @@
 //!  origin ═ packets ═══► the best of them ═══════════════════════════► peer
 //! ```
 //!
+//! Where none is chosen, packets go by the next node of the graph's way, which is asked as well: how large they may be there.
+//! A node that measures the size of its path anew tells those who asked lately, before they ask again.
+//!
 //! Only packets of a node's own take the relay that it chose; those of others go straight, or by the graph's way. So a packet
 //! that a relay cannot pass on straight any more gets nearer with each further hop, and never comes back.
 
@@ -73,7 +76,10 @@ impl Node {
         if round < EAGER_ROUNDS || round % LATER_ROUNDS == 0 {
             self.try_others(peer, round);
         }
-        let relays = self.possible_relays(peer);
+        let mut relays = self.possible_relays(peer);
+        if let Some(next) = self.next_on_the_way(peer).filter(|next| !relays.contains(next)) {
+            relays.push(next);
+        }
         for &relay in &relays {
             self.keep_measured(relay);
             self.send_sealed(relay, &Message::Ask(id).encode());
@@ -81,6 +87,12 @@ impl Node {
         if let Some(tunnel) = self.tunnel_mut(peer) {
             tunnel.relay.note_asked(&relays);
         }
+    }
+
+    /// The node that packets to `peer` go by where no relay is chosen, if it can be asked.
+    fn next_on_the_way(&self, peer: PeerId) -> Option<PeerId> {
+        let next = self.packet_route(peer)?.nexthop;
+        Some(next).filter(|&next| next != peer && self.uses(next, Feature::Relay))
     }
 
     /// The path to `peer` is kept, and its round trip measured.
@@ -158,9 +170,11 @@ impl Node {
         Some(ChosenRelay { node, size: offer.size })
     }
 
-    /// The frame size of the way by the chosen relay, once both halves are measured.
+    /// The frame size of the way by the chosen relay, or by the next node of the graph's way, once both halves are measured.
     pub(super) fn relayed_mtu(&self, peer: PeerId) -> Option<u16> {
-        let (relay, offer) = self.tunnel(peer).filter(|tunnel| !tunnel.confirmed)?.relay.chosen()?;
+        let choice = &self.tunnel(peer).filter(|tunnel| !tunnel.confirmed)?.relay;
+        let next = || self.next_on_the_way(peer).and_then(|next| Some((next, choice.offer_of(self.now, next)?)));
+        let (relay, offer) = choice.chosen().or_else(next)?;
         let near = self.peer(relay)?.fixed_mtu()?;
         Some(near.min(offer.size)).filter(|_| offer.settled)
     }
@@ -193,6 +207,9 @@ impl Node {
             self.keep_measured(peer);
             self.own_offer(peer)
         });
+        if let Some((offer, tunnel)) = offer.zip(peer.and_then(|peer| self.tunnel_mut(peer))) {
+            tunnel.relay.note_asker(now, origin, offer);
+        }
         self.send_sealed(origin, &Message::Offer(id, offer).encode());
     }
 
@@ -203,14 +220,30 @@ impl Node {
         Some(Offer { rtt, loss, size: known.min_mtu(), settled: known.fixed_mtu().is_some() })
     }
 
+    /// Tells those who asked lately of the sizes that were measured since.
+    pub(super) fn tell_sizes(&mut self) {
+        let now = self.now;
+        let measured = self.dirty.peers.iter().filter_map(|&peer| Some((peer, self.peer(peer)?.fixed_mtu()?)));
+        let measured: Vec<(PeerId, u16)> = measured.collect();
+        for (peer, size) in measured {
+            let Some((offer, id)) = self.own_offer(peer).zip(self.peer(peer).map(|known| known.node_id)) else {
+                continue;
+            };
+            let askers = self.tunnel_mut(peer).map(|tunnel| tunnel.relay.whom_to_tell(now, size));
+            for asker in askers.unwrap_or_default() {
+                self.send_sealed(asker, &Message::Offer(id, Some(offer)).encode());
+            }
+        }
+    }
+
     fn on_relay_offer(&mut self, origin: PeerId, id: NodeId, offer: Option<Offer>) {
         let now = self.now;
         let Some(peer) = self.fib.by_id.get(&id).copied().filter(|&peer| peer != PeerId::ME) else { return };
         let Some(tunnel) = self.tunnel_mut(peer) else { return };
         let before = tunnel.relay.chosen();
         tunnel.relay.on_offer(now, origin, offer);
-        let is_chosen = before.is_some_and(|(relay, _)| relay == origin);
-        if is_chosen {
+        let used = before.map(|(relay, _)| relay).or_else(|| self.next_on_the_way(peer));
+        if used == Some(origin) {
             self.touch(peer);
         }
         self.consider_relays(peer);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::time::Instant;
+use crate::wire::endpoint::Endpoints;
 use crate::wire::hello::{Features, Hello};
-use crate::wire::mapped::Mapped;
 
 /// A hello that is not answered is repeated after so long.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -23,7 +23,7 @@ pub struct Agreement {
     /// On what.
     pub features: Features,
     /// Where routers pass datagrams on to the peer, as it has said since.
-    pub mapped: Mapped,
+    pub mapped: Endpoints,
     /// How long the peer lets the path be silent, as it has said since.
     pub keepalive: Option<Duration>,
     sent: u8,

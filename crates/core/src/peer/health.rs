@@ -14,8 +14,6 @@
 //! A report may take a longer way than datagrams, so that some are counted that were sent after it: as long as packets flow, and no
 //! longer. So what is missing is taken for lost from the most that was ever missing, not from the last time.
 //!
-//! One answer alone that speaks of losses is none: a flow that begins fills queues, and at that time little else was sent.
-//!
 //! What fails on trial, whoever finds that out, goes back to TCP for half a minute.
 //!
 //! TCP that carries no more was not worth it: the network is full, or loses packets of all kinds. Then losses are no reason to
@@ -34,6 +32,9 @@ const TENSE: Duration = Duration::from_millis(330);
 /// Losses are counted over so long at least, and at most.
 const SHORTEST: Duration = Duration::from_millis(1_250);
 const LONGEST: Duration = Duration::from_secs(4);
+/// What part is lost of a slow flow is counted over so long at most; samples of that time are kept at this distance.
+const MEMORY: Duration = Duration::from_secs(30);
+const MEMORY_STEP: Duration = Duration::from_secs(2);
 /// While datagrams are on trial, so long is enough.
 const SHORTEST_ON_TRIAL: Duration = Duration::from_millis(600);
 /// Fewer datagrams say nothing of losses.
@@ -44,6 +45,8 @@ const LOSS: u64 = 10;
 const ENOUGH_ON_TRIAL: u64 = 12;
 /// Fewer datagrams are enough if none arrives.
 const FEW: u64 = 3;
+/// If none of so many arrives, it does not matter how soon that was seen.
+const MANY: u64 = 10;
 /// What TCP carries is counted from then on, and judged at that time.
 const SETTLED: Duration = Duration::from_millis(1_500);
 const JUDGED: Duration = Duration::from_secs(5);
@@ -105,14 +108,16 @@ pub struct Health {
     number: u32,
     reported: Option<(Instant, u64)>,
     samples: VecDeque<Sample>,
+    /// A few that are older than those.
+    older: VecDeque<Sample>,
     /// The most datagrams that were missing, from the start.
     missing: i64,
     way: Way,
     rest: Duration,
     rests_until: Option<Instant>,
     doubted: Option<Instant>,
-    /// Whether the last answer spoke of too many losses.
-    suspected: bool,
+    /// Whether too much was missing the last time.
+    lossy: bool,
 }
 
 impl Default for Health {
@@ -121,12 +126,13 @@ impl Default for Health {
             number: 0,
             reported: None,
             samples: VecDeque::new(),
+            older: VecDeque::new(),
             missing: i64::MIN,
             way: Way::Datagrams { trial: None },
             rest: FIRST_REST,
             rests_until: None,
             doubted: None,
-            suspected: false,
+            lossy: false,
         }
     }
 }
@@ -137,18 +143,20 @@ impl Health {
         matches!(self.way, Way::Tcp { .. })
     }
 
-    /// How many of a thousand datagrams are lost, as far as enough went lately; else 0.
+    /// How many of a thousand datagrams are lost, of those of the last 4 s, or of about the last 50 if these took up to half a
+    /// minute; 0 if fewer went.
     pub fn loss(&self) -> u16 {
-        let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else { return 0 };
-        let (sent, lost) = last.since(first);
-        let share = (1_000 * lost).checked_div(sent).filter(|_| sent >= ENOUGH).unwrap_or(0);
+        let Some(last) = self.samples.back() else { return 0 };
+        let firsts = self.samples.front().into_iter().chain(self.older.iter().rev());
+        let enough = firsts.map(|first| last.since(first)).find(|(sent, _)| *sent >= ENOUGH);
+        let share = enough.and_then(|(sent, lost)| (1_000 * lost).checked_div(sent)).unwrap_or(0);
         u16::try_from(share).unwrap_or(1_000)
     }
 
     /// Whether reports come in quick succession.
     pub fn is_tense(&self, now: Instant) -> bool {
         let on_trial = matches!(self.way, Way::Datagrams { trial: Some(_) } | Way::Tcp { before: Some(_), .. });
-        on_trial || self.suspected || self.doubted.is_some_and(|at| now.since(at) <= LONGEST)
+        on_trial || self.lossy || self.doubted.is_some_and(|at| now.since(at) <= LONGEST)
     }
 
     /// Whether datagrams, left for TCP, are on trial from now on, as nobody has looked for long how they would arrive.
@@ -169,7 +177,10 @@ impl Health {
             Way::Datagrams { trial: Some(_) } => now,
             Way::Tcp { since, .. } => since,
         };
-        Some(Self { way: Way::Tcp { since, before: None }, samples: VecDeque::new(), doubted: None, suspected: false, ..self.clone() })
+        let way = Way::Tcp { since, before: None };
+        let mut failed = Self { way, doubted: None, lossy: false, ..self.clone() };
+        failed.forget();
+        Some(failed)
     }
 
     /// The path is another one, or there is none.
@@ -201,7 +212,7 @@ impl Health {
         let repeated = self.samples.back().is_some_and(|last| last.at == at);
         let restarted = self.samples.back().is_some_and(|last| last.came > answer.came || last.sent > sent);
         if restarted {
-            self.samples.clear();
+            self.forget();
             self.missing = i64::MIN;
         }
         if repeated {
@@ -209,7 +220,7 @@ impl Health {
         }
         self.missing = self.missing.max(missing);
         let sample = Sample { at, sent, came: answer.came, bytes: answer.bytes, missing: self.missing };
-        self.samples.retain(|old| at.since(old.at) <= LONGEST);
+        self.age(at);
         self.samples.push_back(sample);
         match self.way {
             Way::Datagrams { trial } => self.judge_datagrams(sample, trial),
@@ -217,28 +228,54 @@ impl Health {
         }
     }
 
+    /// Takes what is too old out of what losses are counted over, and keeps a little of that.
+    fn age(&mut self, now: Instant) {
+        while let Some(&old) = self.samples.front().filter(|old| now.since(old.at) > LONGEST) {
+            self.samples.pop_front();
+            if self.older.back().is_none_or(|last| old.at.since(last.at) >= MEMORY_STEP) {
+                self.older.push_back(old);
+            }
+        }
+        self.older.retain(|old| now.since(old.at) <= MEMORY);
+    }
+
+    fn forget(&mut self) {
+        self.samples.clear();
+        self.older.clear();
+    }
+
     fn judge_datagrams(&mut self, last: Sample, trial: Option<Instant>) -> Verdict {
         let Some(&first) = self.samples.front() else { return Verdict::Well };
         let time = last.at.since(first.at);
         let (sent, lost) = last.since(&first);
-        let silent = time >= SHORTEST_ON_TRIAL && last.came == first.came && sent >= FEW;
+        let quiet = self.quiet_since(last);
+        let unheard = last.sent - quiet.sent;
+        let silent = unheard >= FEW && last.at.since(quiet.at) >= SHORTEST_ON_TRIAL || unheard >= MANY;
         if silent && trial.is_none() && self.may_doubt(last.at) {
             return Verdict::Doubtful;
         }
         let shortest = if self.is_tense(last.at) { SHORTEST_ON_TRIAL } else { SHORTEST };
         // What went right before a report may still be on its way, which takes longer than the report.
-        let unheard = |old: &Sample| old.sent - first.sent >= FEW && last.at.since(old.at) >= TENSE;
+        let nothing = time >= SHORTEST_ON_TRIAL && last.came == first.came && sent >= FEW;
+        let old_enough = |old: &Sample| old.sent - first.sent >= FEW && last.at.since(old.at) >= TENSE;
         let hopeless = trial.is_some()
-            && (silent && self.samples.iter().any(unheard) || sent >= ENOUGH_ON_TRIAL && lost * 2 > sent);
-        let lossy = time >= shortest && (hopeless || sent >= ENOUGH && lost * LOSS > sent);
-        let confirmed = std::mem::replace(&mut self.suspected, lossy) || trial.is_some();
-        if lossy {
-            return if confirmed { self.on_loss(last, trial.is_some()) } else { Verdict::Well };
+            && (nothing && self.samples.iter().any(old_enough) || sent >= ENOUGH_ON_TRIAL && lost * 2 > sent);
+        if time >= shortest && (hopeless || sent >= ENOUGH && lost * LOSS > sent) {
+            // Whether all of it is lost from some time on, as on a path that has become narrower, shows the next time.
+            let again = std::mem::replace(&mut self.lossy, true);
+            let waits = !again || unheard > 0 && !silent;
+            return if trial.is_none() && waits { Verdict::Well } else { self.on_loss(last, trial.is_some()) };
         }
+        self.lossy = false;
         if trial.is_some_and(|since| last.at.since(since) >= TRIAL) {
             self.way = Way::Datagrams { trial: None };
         }
         Verdict::Well
+    }
+
+    /// The earliest sample since which nothing came, of those that are kept.
+    fn quiet_since(&self, last: Sample) -> Sample {
+        self.samples.iter().rev().take_while(|old| old.came == last.came).last().copied().unwrap_or(last)
     }
 
     fn on_loss(&mut self, last: Sample, on_trial: bool) -> Verdict {
@@ -291,8 +328,8 @@ impl Health {
 
     fn change(&mut self, way: Way) -> Verdict {
         self.way = way;
-        self.suspected = false;
-        self.samples.clear();
+        self.forget();
+        self.lossy = false;
         Verdict::Changed
     }
 }
@@ -328,7 +365,11 @@ mod tests {
         }
 
         fn run(&mut self, seconds: u64, offered: u64, taken: u64, by_tcp: u64) {
-            for _ in 0..10 * seconds {
+            self.tenths(10 * seconds, offered, taken, by_tcp);
+        }
+
+        fn tenths(&mut self, count: u64, offered: u64, taken: u64, by_tcp: u64) {
+            for _ in 0..count {
                 self.ms += 100;
                 if self.health.shuns_datagrams() {
                     self.bytes += 100 * by_tcp.min(offered);
@@ -452,6 +493,41 @@ mod tests {
         let mut bench = Bench::new();
         bench.run(1, 1_000, 0, 900);
         assert_eq!((bench.doubts, bench.changes.len()), (1, 0));
+    }
+
+    /// A path that has become narrower while most packets are long.
+    #[test]
+    fn that_nothing_arrives_any_more_is_a_reason_to_doubt_within_two_seconds_and_no_loss() {
+        for (offered, ahead) in [(1_000, 0), (50, 1), (50, 2), (50, 3), (50, 4), (20, 5), (10, 6)] {
+            let mut bench = Bench::new();
+            bench.run(10, offered, offered, 900);
+            bench.tenths(ahead, offered, offered, 900);
+            assert_eq!(bench.doubts, 0);
+
+            let doubts = (0..18).any(|_| {
+                bench.tenths(1, offered, 0, 900);
+                bench.doubts > 0
+            });
+
+            assert!(doubts, "{offered} a second");
+            assert_eq!(bench.changes, [], "{offered} a second");
+        }
+    }
+
+    #[test]
+    fn what_a_slow_flow_loses_is_known_within_half_a_minute_and_forgotten_when_it_is_over() {
+        let mut bench = Bench::new();
+        bench.run(30, 10, 10, 900);
+        assert_eq!(bench.health.loss(), 0);
+        for _ in 0..20 {
+            bench.tenths(4, 10, 10, 900);
+            bench.tenths(1, 10, 0, 900);
+        }
+        assert!((150..=250).contains(&bench.health.loss()), "{}", bench.health.loss());
+        bench.run(10, 10, 10, 900);
+        assert_eq!(bench.health.loss(), 0);
+        bench.run(60, 0, 0, 900);
+        assert!(bench.health.older.len() <= 16, "{}", bench.health.older.len());
     }
 
     /// Reports that take a longer way than datagrams find some that were sent after them.

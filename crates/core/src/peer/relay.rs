@@ -3,12 +3,13 @@
 //! While packets flow, some relays are asked once a second how far the peer is from them. A relay costs the sum of both
 //! round trips, and 10 ms for each datagram in a hundred that is lost on one of them. The first offer counts at once, as
 //! without any packets go by the next node of the graph's way; a better one only if it is a fifth and 10 ms better and the
-//! last change is 5 s ago.
+//! last change is 5 s ago. What a relay lost when it was left is remembered, as nothing shows it while no packets go there: first
+//! for a minute, and twice as long each time.
 //!
 //! The peer itself tells, on meta connections, how much came from here. A relay through which nothing arrives although packets
 //! go there is left, whatever it offers, and not taken again for a while.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::name::PeerId;
@@ -32,8 +33,14 @@ const UNHEARD: u64 = 10;
 const UNHEARD_TIME: Duration = Duration::from_millis(1_250);
 /// Such a relay is not taken again for so long.
 const DISTRUST: Duration = Duration::from_secs(300);
+/// A relay that lost so many of a thousand datagrams when it was left counts as if it still did so, first and at most.
+const NOTABLE: u16 = 10;
+const FIRST_GRUDGE: Duration = Duration::from_secs(60);
+const LONGEST_GRUDGE: Duration = Duration::from_secs(960);
 /// Questions of one node that are answered within a second, at most.
 const MOST_ANSWERS: u8 = 32;
+/// Nodes that are told of another size without being asked again, at most.
+const MOST_TOLD: usize = 64;
 
 /// What is known here of the path to a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +66,28 @@ pub struct RelayChoice {
     answered: Option<(Instant, u8)>,
     proof: Option<Proof>,
     distrusted: BTreeMap<PeerId, Instant>,
+    /// What the chosen relay loses, in a thousand, and what others lost.
+    loss: u16,
+    lossy: BTreeMap<PeerId, Lossy>,
+    askers: VecDeque<Asker>,
+    told: Option<Instant>,
+}
+
+/// What a relay lost when it was left.
+#[derive(Clone, Copy, Debug)]
+struct Lossy {
+    loss: u16,
+    until: Instant,
+    time: Duration,
+}
+
+/// A node that asked lately how far the peer is.
+#[derive(Clone, Copy, Debug)]
+struct Asker {
+    node: PeerId,
+    at: Instant,
+    /// The frame size that it was told, if that was measured.
+    size: Option<u16>,
 }
 
 /// What had gone to the peer, and come there, when packets began to take a relay, or something last arrived.
@@ -76,6 +105,12 @@ impl RelayChoice {
     pub fn chosen(&self) -> Option<(PeerId, Offer)> {
         let relay = self.chosen?;
         self.offers.get(&relay).copied().flatten().map(|(offer, _)| (relay, offer))
+    }
+
+    /// What a node that was asked offered, if that was lately.
+    pub fn offer_of(&self, now: Instant, node: PeerId) -> Option<Offer> {
+        let (offer, _) = self.offers.get(&node).copied().flatten().filter(|(_, at)| now.since(*at) <= OFFER_LIFE)?;
+        Some(offer)
     }
 
     /// Whether relays are to be asked now; if so, the how manieth time since there is no straight path.
@@ -126,16 +161,20 @@ impl RelayChoice {
 
     /// Chooses anew; `near` tells the path to a relay, if it can be used.
     pub fn choose(&mut self, now: Instant, near: impl Fn(PeerId) -> Option<Near>) {
-        let cost = |relay: PeerId, offer: &Offer| {
-            let near = near(relay)?;
-            Some(near.rtt + offer.rtt + LOSS_COST * u32::from(near.loss) + LOSS_COST * u32::from(offer.loss))
-        };
-        let fresh = self.offers.iter().filter_map(|(relay, known)| {
+        let fresh = self.offers.iter().filter_map(|(&relay, known)| {
             let (offer, _) = known.as_ref().filter(|(_, at)| now.since(*at) <= OFFER_LIFE)?;
-            let is_trusted = self.distrusted.get(relay).is_none_or(|until| *until <= now);
-            Some((cost(*relay, offer)?, *relay)).filter(|_| is_trusted)
+            let is_trusted = self.distrusted.get(&relay).is_none_or(|until| *until <= now);
+            let near = near(relay).filter(|_| is_trusted)?;
+            Some((relay, near.rtt + offer.rtt, near.loss.saturating_add(offer.loss)))
         });
-        let costs: Vec<(Duration, PeerId)> = fresh.collect();
+        let fresh: Vec<(PeerId, Duration, u16)> = fresh.collect();
+        if let Some((_, _, loss)) = fresh.iter().find(|(relay, ..)| Some(*relay) == self.chosen) {
+            self.loss = *loss;
+        }
+        let cost = |&(relay, rtt, loss): &(PeerId, Duration, u16)| {
+            (rtt + LOSS_COST * u32::from(loss.max(self.remembered(now, relay))), relay)
+        };
+        let costs: Vec<(Duration, PeerId)> = fresh.iter().map(cost).collect();
         let best = costs.iter().min().copied();
         let current = costs.iter().find(|(_, relay)| Some(*relay) == self.chosen).copied();
         let next = match (current, best) {
@@ -147,7 +186,24 @@ impl RelayChoice {
             (_, best) => best.map(|(_, relay)| relay),
         };
         if next != self.chosen {
+            self.leave(now);
             (self.chosen, self.changed) = (next, Some(now));
+        }
+    }
+
+    /// What a relay lost when it was left, if that is not long ago.
+    fn remembered(&self, now: Instant, relay: PeerId) -> u16 {
+        let lossy = self.lossy.get(&relay).filter(|lossy| now < lossy.until && self.chosen != Some(relay));
+        lossy.map_or(0, |lossy| lossy.loss)
+    }
+
+    /// The chosen relay is chosen no more.
+    fn leave(&mut self, now: Instant) {
+        let loss = std::mem::take(&mut self.loss);
+        self.lossy.retain(|_, lossy| now < lossy.until + lossy.time);
+        if let Some(relay) = self.chosen.filter(|_| loss >= NOTABLE) {
+            let time = self.lossy.get(&relay).map_or(FIRST_GRUDGE, |lossy| (2 * lossy.time).min(LONGEST_GRUDGE));
+            self.lossy.insert(relay, Lossy { loss, until: now + time, time });
         }
     }
 
@@ -155,7 +211,34 @@ impl RelayChoice {
     pub fn end(&mut self) -> bool {
         self.offers.clear();
         self.rounds = 0;
+        self.loss = 0;
         self.chosen.take().is_some()
+    }
+
+    /// A node that asked how far the peer is was given this offer.
+    pub fn note_asker(&mut self, now: Instant, node: PeerId, offer: Offer) {
+        self.askers.retain(|asker| asker.node != node && now.since(asker.at) <= OFFER_LIFE);
+        if self.askers.len() < MOST_TOLD {
+            self.askers.push_back(Asker { node, at: now, size: Some(offer.size).filter(|_| offer.settled) });
+        }
+    }
+
+    /// The path to the peer was found to take frames of this size: gives those who asked lately and were told another; but
+    /// once in a second, as questions come that often.
+    pub fn whom_to_tell(&mut self, now: Instant, size: u16) -> Vec<PeerId> {
+        let is_new = |asker: &&mut Asker| asker.size != Some(size) && now.since(asker.at) <= OFFER_LIFE;
+        if self.told.is_some_and(|at| now.since(at) < ASK_INTERVAL) {
+            return Vec::new();
+        }
+        let askers = self.askers.iter_mut().filter(is_new).map(|asker| {
+            asker.size = Some(size);
+            asker.node
+        });
+        let askers: Vec<PeerId> = askers.collect();
+        if !askers.is_empty() {
+            self.told = Some(now);
+        }
+        askers
     }
 
     /// Whether a question of the peer may be answered; notes that it is.
@@ -264,6 +347,29 @@ mod tests {
     }
 
     #[test]
+    fn what_a_relay_lost_is_remembered_for_longer_each_time() {
+        let mut choice = RelayChoice::default();
+        choice.note_asked(&[LEFT, RIGHT]);
+        let mut changes = Vec::new();
+        for second in 0..600 {
+            let now = at(1_000 * second);
+            // Losses show only while packets go there.
+            let loss = |relay| if relay == LEFT && chosen(&choice) == Some(LEFT) { 200 } else { 0 };
+            let near = [LEFT, RIGHT].map(|relay| Near { rtt: Duration::from_millis(20), loss: loss(relay) });
+            choice.on_offer(now, LEFT, offer(20));
+            choice.on_offer(now, RIGHT, offer(80));
+            let before = chosen(&choice);
+            choice.choose(now, |relay| Some(near[usize::from(relay == RIGHT)]));
+            if chosen(&choice) == Some(LEFT) && before == Some(RIGHT) {
+                changes.push(second);
+            }
+        }
+        assert_eq!(changes.len(), 3, "{changes:?}");
+        let pauses: Vec<u64> = changes.windows(2).map(|two| two[1] - two[0]).collect();
+        assert!((120..=130).contains(&pauses[0]) && (240..=250).contains(&pauses[1]), "{pauses:?}");
+    }
+
+    #[test]
     fn offers_of_nobody_who_was_asked_and_old_ones_do_not_count() {
         let mut choice = offered(60, 80);
         choice.on_offer(at(0), PeerId(9), offer(1));
@@ -279,6 +385,30 @@ mod tests {
         let answered = (0..200).filter(|_| choice.may_answer(at(5))).count();
         assert_eq!(answered, usize::from(MOST_ANSWERS));
         assert!(choice.may_answer(at(1_005)));
+    }
+
+    #[test]
+    fn who_asked_lately_is_told_once_of_each_size_that_is_measured() {
+        let mut choice = RelayChoice::default();
+        let of = |size, settled| Offer { rtt: Duration::ZERO, loss: 0, size, settled };
+        choice.note_asker(at(0), LEFT, of(1_400, true));
+        choice.note_asker(at(3_000), RIGHT, of(700, false));
+        assert_eq!(choice.whom_to_tell(at(3_100), 1_400), [RIGHT]);
+        assert_eq!(choice.whom_to_tell(at(3_200), 1_200), [], "too soon");
+        assert_eq!(choice.whom_to_tell(at(4_100), 1_200), [RIGHT], "the other asked too long ago");
+        assert_eq!(choice.whom_to_tell(at(5_200), 1_200), []);
+    }
+
+    #[test]
+    fn a_crowd_that_asks_is_not_told_without_bound() {
+        let mut choice = RelayChoice::default();
+        let offer = Offer { rtt: Duration::ZERO, loss: 0, size: 1_400, settled: true };
+        for node in 0..1_000 {
+            choice.note_asker(at(0), PeerId(node), offer);
+        }
+        assert_eq!(choice.whom_to_tell(at(0), 1_200).len(), MOST_TOLD);
+        choice.note_asker(at(4_001), LEFT, offer);
+        assert_eq!(choice.askers.len(), 1, "old ones make room");
     }
 
     proptest! {

@@ -22,6 +22,7 @@ use crate::peer::pieces::Pieces;
 use crate::peer::pmtu::Pmtu;
 use crate::peer::relay::RelayChoice;
 use crate::peer::watch::Watch;
+use crate::punch::budget::Budget;
 use crate::punch::retries::{Calls, Retries};
 use crate::time::Instant;
 
@@ -35,6 +36,9 @@ const WAITING_PACKETS: usize = 16;
 const RECENT: Duration = Duration::from_secs(2);
 /// Probes sent in quick succession before the slow rhythm begins.
 const EAGER_PROBES: u32 = 6;
+/// Questions where a connection comes from that are looked at at once: an attempt to open one from both ends asks one, and a
+/// node makes four at a time.
+const QUESTIONS: u32 = 16;
 /// A round-trip time that was asked for is measured for so long.
 const WANTED: Duration = Duration::from_secs(5);
 /// Distance of these probes.
@@ -110,6 +114,8 @@ pub struct Tunnel {
     pub meetings: Retries,
     /// Those that the peer began.
     pub calls: Calls,
+    /// Its questions where its connections come from, that are looked at.
+    pub questions: Budget<QUESTIONS>,
     /// Which relay packets take that cannot go straight.
     pub relay: RelayChoice,
     /// Packets that go or come in two records.
@@ -212,6 +218,7 @@ impl Tunnel {
             retries: Retries::default(),
             meetings: Retries::default(),
             calls: Calls::default(),
+            questions: Budget::default(),
             relay: RelayChoice::default(),
             pieces: Pieces::default(),
             lifetime: Lifetime::default(),

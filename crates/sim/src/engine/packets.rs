@@ -171,9 +171,9 @@ impl Engine {
             return;
         }
         flow.arrivals.push(arrival);
-        if flow.echo {
+        if let Some(len) = flow.answers {
             let (from, to) = flow.addresses;
-            let answer = traffic::encode(to, from, Stamp { reply: true, ..stamp }, flow.len);
+            let answer = traffic::encode(to, from, Stamp { reply: true, ..stamp }, len);
             self.pending.push_back((host, Feedback::Device(answer)));
         }
     }

@@ -7,7 +7,7 @@ use tinmesh_core::name::ConnId;
 use tinmesh_core::node::Node;
 use tinmesh_core::node::config::Config;
 use tinmesh_core::node::io::Input;
-use tinmesh_core::wire::mapped::Mapped;
+use tinmesh_core::wire::endpoint::Endpoints;
 
 use crate::actor::{Actor, Part, Script};
 use crate::engine::Engine;
@@ -145,7 +145,7 @@ impl Engine {
     /// The router of a machine passes a port on to it; its program is told.
     pub(crate) fn map_port(&mut self, host: HostId, outside: u16) {
         let address = self.net.forward(host, PORT, outside);
-        if let Some(mapped) = address.and_then(|address| Mapped::default().with(address)) {
+        if let Some(mapped) = address.and_then(|address| Endpoints::default().with(address)) {
             self.feed(host, Input::Mapped(mapped));
             self.settle();
         }

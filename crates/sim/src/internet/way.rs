@@ -162,6 +162,9 @@ impl Internet {
         if !passes || !self.may_pass(now, receiver, parcel, false) {
             return None;
         }
+        if dice.chance(self.losses.get(&(parcel.origin, receiver)).copied().unwrap_or(0)) {
+            return None;
+        }
         Some((receiver, cross(&self.host(receiver).link, parcel, dice)))
     }
 

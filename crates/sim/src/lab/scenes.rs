@@ -102,6 +102,13 @@ pub const SCENES: &[Scene] = &[
     ),
     scene(
         "G8",
+        "the relay's path shrinks to 1,300 B under traffic of 1,400 B: until the size is known",
+        SECONDS,
+        Mark::AtMost(3.0),
+        shrunk_behind_relay,
+    ),
+    scene(
+        "G8",
         "path of 1,300 B while it is loaded: 1,350 B answered after 5 s",
         PER_CENT,
         Mark::AtLeast(95.0),
@@ -305,6 +312,20 @@ fn shrunk(seed: u64) -> (f64, f64) {
     let from = world.now().max(since + secs(3));
     world.run_for(from.since(world.now()) + secs(11));
     (known, world.answered(flow, from, from + secs(10)))
+}
+
+/// How long it takes until whoever sends by a relay knows that the path between relay and destination shrank.
+fn shrunk_behind_relay(seed: u64) -> f64 {
+    let world = World::new(seed);
+    let relay = world.node("relay");
+    let [alice, bob] = ["alice", "bob"].map(|name| world.node(name).knows(relay));
+    world.cut(alice, bob, Some(Cut::All));
+    world.settle(secs(30));
+    flowing(&world, alice, bob, 1_400, millis(20));
+    bob.set_link_mtu(1_300, false);
+    let since = world.now();
+    world.run_until(minutes(1), |_| alice.info(bob).is_some_and(|info| info.mtu.0 + AROUND <= 1_300));
+    seconds(world.now().since(since))
 }
 
 fn loaded(seed: u64) -> f64 {

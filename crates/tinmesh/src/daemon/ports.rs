@@ -4,7 +4,7 @@
 //! ```text
 //!  when `lease` says so, and in another network:
 //!   IPv4: pcp ─ fails ─► upnp ─┐
-//!   IPv6: pinhole ─────────────┴─► Standing ─ channel, waker ─► control loop ─► Mapped ─► node
+//!   IPv6: pinhole ─────────────┴─► Standing ─ channel, waker ─► control loop ─► Endpoints ─► node
 //! ```
 //!
 //! The only asynchronous part of the daemon: the libraries that do it are, and they have a thread of their own.
@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use tinmesh_core::wire::mapped::Mapped;
+use tinmesh_core::wire::endpoint::Endpoints;
 use tinmesh_os::netlink::{Link, Route};
 use tinmesh_os::poll::Waker;
 use tinmesh_os::udp;
@@ -121,12 +121,12 @@ impl Ports {
     }
 
     /// What the router passes on now, if it was asked since the last call.
-    pub fn next(&mut self) -> Option<Mapped> {
+    pub fn next(&mut self) -> Option<Endpoints> {
         let (family, standing) = self.news.try_recv().ok()?;
         let known = self.standings.iter_mut().find(|(known, _)| *known == family)?;
         known.1 = standing;
         let told = self.standings.iter().filter_map(|(_, standing)| standing.told());
-        Some(told.fold(Mapped::default(), |mapped, address| mapped.with(address).unwrap_or(mapped)))
+        Some(told.fold(Endpoints::default(), |mapped, address| mapped.with(address).unwrap_or(mapped)))
     }
 
     /// The same in lines for control clients, at this time in seconds since 1970.

@@ -107,6 +107,16 @@ fn the_emulator_blocks_and_loses_what_it_is_told_to() {
     assert!(!arrives());
 }
 
+#[test]
+fn the_emulator_counts_the_fragments_that_hosts_send() {
+    let _lab = Lab::new();
+    let pair = pair(Nat::full_cone());
+    let client = pair.socket(&pair.inner, 655);
+    client.send_to(&[7; 1_000], (pair.address(0).as_str(), 655)).expect("there is a route");
+    client.send_to(&[7; 4_000], (pair.address(0).as_str(), 655)).expect("the system cuts it");
+    wait_until(secs(5), "three fragments were sent", || pair.underlay.fragments() == 3);
+}
+
 /// Alice and carol behind NATs, bob public; the daemons keep their places.
 pub(crate) struct Story {
     pub(crate) mesh: [Daemon; 3],

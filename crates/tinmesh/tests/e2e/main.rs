@@ -13,6 +13,7 @@ mod doctor;
 mod emulated;
 mod extensions;
 mod forms;
+mod fragments;
 mod gate;
 mod harness;
 mod hostile;

@@ -267,3 +267,38 @@ fn a_path_that_shrinks_to_560_bytes_without_a_word_is_survived() {
     let whole = transfer(&alice.namespace, &bob.namespace, &v4(2), MEGABYTE);
     whole.assert_intact(MEGABYTE);
 }
+
+/// Alice sends to carol by bob; the router between bob and carol takes less from some time on.
+#[test]
+fn whoever_sends_by_a_relay_learns_that_its_way_shrank_without_a_word() {
+    let lab = Lab::alone();
+    let [left, centre, right] = ["left", "centre", "right"].map(Segment::new);
+    let router = router("narrow", (&centre, &["192.0.2.254/24"]), (&right, &["203.0.113.254/24"]));
+    let middle = left.host("node", &["198.51.100.2/24"]);
+    centre.connect(&middle, "eth1", &["192.0.2.2/24"]);
+    middle.shell("ip route add 203.0.113.0/24 via 192.0.2.254");
+    let carol = right.host_behind("node", "203.0.113.3/24", "203.0.113.254");
+    let hosts = [left.host("node", &["198.51.100.1/24"]), middle, carol];
+    let mut mesh = mesh::line_on(&lab, [Kind::Ours; 3], &hosts, ["198.51.100.2", "192.0.2.2"]);
+    mesh::start(&mut mesh);
+    let [alice, bob, carol] = &mesh;
+    wait_for_direct(alice, "bob", &v4(2));
+    wait_for_direct(carol, "bob", &v4(2));
+    let flow = Pinging::start_of(&lab, &alice.namespace, &v4(3), 1_400);
+    wait_until(secs(20), "the way's size is known", || {
+        bob.sees("carol", NodeStatus::mtu_found) && alice.sees("carol", |node| (1_401..1_450).contains(&node.mtu))
+    });
+    // A connection that ends sooner than that is not dialled again at once.
+    std::thread::sleep(secs(6));
+
+    black_hole(&router, 1_280);
+
+    let smaller = |node: &NodeStatus| !node.direct() && (1_211..=1_219).contains(&node.mtu);
+    let known = wait_until(secs(10), "the smaller size is known", || alice.sees("carol", smaller));
+    let flows = wait_until(secs(10), "packets of 1,200 bytes arrive", || ping_whole(&alice.namespace, &v4(3), 1_200));
+    std::thread::sleep(secs(6));
+    let (sent, answered) = flow.stop();
+    eprintln!("known after {:.2} s, flows {:.2} s later", known.as_secs_f64(), flows.as_secs_f64());
+    eprintln!("{answered} of {sent} answered");
+    assert!(sent - answered <= 40, "{answered} of {sent}");
+}

@@ -8,6 +8,7 @@
 //!
 //! The connection stays open until the attempt ends, so that the NAT keeps the port.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -17,10 +18,11 @@ use crate::name::{ConnId, PeerId};
 use crate::node::Node;
 use crate::node::io::Output;
 use crate::time::Instant;
+use crate::wire::endpoint::Endpoints;
 use crate::wire::hello::Feature;
 use crate::wire::meet::{Message, Token};
 
-/// Neighbours that are asked in an attempt: two show whether the port depends on whom one writes to.
+/// Neighbours of each family that are asked in an attempt: two show whether the port depends on whom one writes to.
 const ASKED: usize = 2;
 /// Connections of others that are expected at a time.
 const EXPECTED: usize = 32;
@@ -40,15 +42,43 @@ pub(super) struct Mirror {
 
 /// A connection of another node that will come.
 #[derive(Debug)]
-pub(super) struct Expected {
+struct Expected {
     token: Token,
     from: PeerId,
     until: Instant,
 }
 
+/// Connections of others that want to be told where they come from. Who asks for many takes nobody else's place.
+#[derive(Debug, Default)]
+pub(in crate::node) struct Awaited {
+    /// The oldest first.
+    list: VecDeque<Expected>,
+}
+
+impl Awaited {
+    fn add(&mut self, now: Instant, from: PeerId, token: Token) {
+        self.list.retain(|other| other.until > now);
+        self.list.push_back(Expected { token, from, until: now + ON_ITS_WAY });
+        if self.list.len() > EXPECTED {
+            let count = |other: &Expected| self.list.iter().filter(|each| each.from == other.from).count();
+            // Of several that wait for as many, the one that has waited longest.
+            let most = self.list.iter().rev().max_by_key(|other| count(other)).map(|other| other.from);
+            if let Some(at) = self.list.iter().position(|other| Some(other.from) == most) {
+                self.list.remove(at);
+            }
+        }
+    }
+
+    /// Who waits for the connection with this token, which is here.
+    pub(in crate::node) fn take(&mut self, now: Instant, token: Token) -> Option<PeerId> {
+        let at = self.list.iter().position(|expected| expected.token == token && expected.until > now)?;
+        self.list.remove(at).map(|expected| expected.from)
+    }
+}
+
 impl Node {
-    /// Neighbours that can be dialled, at different addresses of one family.
-    pub(super) fn possible_mirrors(&self, v4: Option<bool>, round: u8) -> Vec<(PeerId, SocketAddr)> {
+    /// Neighbours that can be dialled, at different addresses of each family.
+    pub(super) fn possible_mirrors(&self) -> Vec<(PeerId, SocketAddr)> {
         let usable = |conn: &&Connection| {
             conn.is_active() && conn.was_dialled() && conn.peer.is_some_and(|peer| self.uses(peer, Feature::Meet))
         };
@@ -67,9 +97,7 @@ impl Node {
             }
             found
         };
-        let first = v4.unwrap_or_else(|| round.is_multiple_of(2));
-        let found = of_family(first);
-        if found.is_empty() && v4.is_none() { of_family(!first) } else { found }
+        [of_family(true), of_family(false)].concat()
     }
 
     pub(super) fn ask_mirror(&mut self, attempt: PeerId, (at, to): (PeerId, SocketAddr), port: u16) {
@@ -124,30 +152,31 @@ impl Node {
         let measuring = self.meetings.attempts.get(&peer).is_some_and(super::Attempt::is_measuring);
         let own = self.meetings.mirrors.values().filter(|mirror| mirror.attempt == peer);
         let seen: Vec<SocketAddr> = own.filter_map(|mirror| mirror.seen).collect();
-        match seen.first() {
-            _ if !measuring => {}
-            Some(&first) if seen.iter().all(|&other| other == first) => self.on_meeting_measured(peer, first),
-            Some(_) => self.end_meeting(peer, Some(false)),
-            None => self.end_meeting(peer, Some(true)),
+        let of_family = |v4: bool| {
+            let mut places = seen.iter().filter(|place| place.is_ipv4() == v4);
+            let first = places.next()?;
+            places.all(|other| other == first).then_some(*first)
+        };
+        let known = [true, false].into_iter().filter_map(of_family);
+        let known = known.fold(Endpoints::default(), |all, place| all.with(place).unwrap_or(all));
+        match measuring {
+            true if known == Endpoints::default() => self.end_meeting(peer, Some(seen.is_empty())),
+            true => self.on_meeting_measured(peer, known),
+            false => {}
         }
     }
 
     /// A neighbour wants to know where a connection comes from, which may be here already.
     pub(super) fn expect_mirrored(&mut self, from: PeerId, token: Token) {
         let now = self.now;
-        if !self.meetings.questions.take(now) {
+        if !self.tunnel_mut(from).is_some_and(|tunnel| tunnel.questions.take(now)) {
             return;
         }
         let waits = |conn: &&Connection| matches!(conn.phase, Phase::Mirroring(waiting) if waiting == token);
         if let Some(remote) = self.connections.values().find(waits).map(|conn| conn.remote) {
             return self.send_sealed(from, &Message::Seen(token, remote).encode());
         }
-        let expected = &mut self.meetings.expected;
-        expected.retain(|other| other.until > now);
-        if expected.len() >= EXPECTED {
-            expected.pop_front();
-        }
-        expected.push_back(Expected { token, from, until: now + ON_ITS_WAY });
+        self.meetings.awaited.add(now, from, token);
     }
 
     /// A connection began with a token: whoever sent that is told where it comes from.
@@ -160,11 +189,7 @@ impl Node {
         };
         conn.phase = Phase::Mirroring(token);
         let remote = conn.remote;
-        let mut expected = self.meetings.expected.iter();
-        let Some(at) = expected.position(|expected| expected.token == token && expected.until > now) else {
-            return Ok(());
-        };
-        if let Some(Expected { from, .. }) = self.meetings.expected.remove(at) {
+        if let Some(from) = self.meetings.awaited.take(now, token) {
             self.send_sealed(from, &Message::Seen(token, remote).encode());
         }
         Ok(())
@@ -176,5 +201,27 @@ const fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.is_private() || ip.is_link_local() || ip.is_loopback(),
         IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_loopback(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_for_many_connections_takes_nobody_elses_place() {
+        let (mut awaited, now) = (Awaited::default(), Instant::from_micros(1_000_000));
+        let (quiet, loud, late) = (PeerId(1), PeerId(2), PeerId(3));
+        awaited.add(now, quiet, Token([1; 16]));
+        for number in 100..200 {
+            awaited.add(now, loud, Token([number; 16]));
+        }
+        awaited.add(now, late, Token([3; 16]));
+        assert_eq!(awaited.list.len(), EXPECTED);
+        assert_eq!(awaited.take(now, Token([1; 16])), Some(quiet));
+        assert_eq!(awaited.take(now, Token([3; 16])), Some(late));
+        assert_eq!(awaited.take(now, Token([199; 16])), Some(loud));
+        assert_eq!((awaited.take(now, Token([199; 16])), awaited.take(now, Token([100; 16]))), (None, None));
+        assert_eq!(awaited.take(now + ON_ITS_WAY, Token([198; 16])), None, "too late");
     }
 }

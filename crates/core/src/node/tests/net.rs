@@ -11,6 +11,7 @@ use crate::crypto::keys::SecretKey;
 use crate::dataplane::fib::Policy;
 use crate::dataplane::scratch::Scratch;
 use crate::dataplane::verdict::Verdict;
+use crate::meta::connection::Connection;
 use crate::name::{ConnId, NodeName, PeerId};
 use crate::node::Node;
 use crate::node::activity::Sampler;
@@ -57,6 +58,8 @@ pub(super) struct Net {
     latency: Duration,
     members: BTreeMap<String, Member>,
     queue: BTreeMap<(Instant, u64), (String, Arrival)>,
+    /// When what was last sent on a connection arrives at this end of it: nothing overtakes it.
+    last: BTreeMap<(String, ConnId), Instant>,
     serial: u64,
 }
 
@@ -69,6 +72,7 @@ impl Net {
             latency,
             members: BTreeMap::new(),
             queue: BTreeMap::new(),
+            last: BTreeMap::new(),
             serial: 0,
         }
     }
@@ -164,6 +168,30 @@ impl Net {
         node.now = now;
         node.connect(peer, name(to), remote, None);
         self.drain(from);
+    }
+
+    /// Both have just opened a connection to each other, which counts as made by `from`.
+    pub(super) fn meet(&mut self, from: &str, to: &str) {
+        let now = self.now;
+        let mut id = |own: &str, bits| {
+            let node = &mut self.node(own).node;
+            (own.to_owned(), ConnId(node.next_conn().0 | ConnId::MET | bits))
+        };
+        let ends = [id(from, 0), id(to, ConnId::ACCEPTED)];
+        for ((own, conn), (other, theirs)) in [(&ends[0], &ends[1]), (&ends[1], &ends[0])] {
+            let remote = self.members[other].addresses[0];
+            let member = self.node(own);
+            member.wires.insert(*conn, (other.clone(), *theirs));
+            member.node.connections.insert(*conn, Connection::new(*conn, remote, Some(name(other)), now));
+        }
+        for (own, conn) in ends {
+            self.tell(&own, Input::Connected { conn, local: None });
+        }
+    }
+
+    /// What is sent from now on takes so long.
+    pub(super) const fn slow_down(&mut self, latency: Duration) {
+        self.latency = latency;
     }
 
     pub(super) fn tell(&mut self, who: &str, input: Input<'_>) {
@@ -291,7 +319,12 @@ impl Net {
 
     fn send(&mut self, to: &str, arrival: Arrival) {
         self.serial += 1;
-        let at = self.now + self.latency;
+        let mut at = self.now + self.latency;
+        if let Arrival::Bytes { conn, .. } | Arrival::End { conn } = arrival {
+            let last = self.last.entry((to.to_owned(), conn)).or_insert(at);
+            at = at.max(*last);
+            *last = at;
+        }
         self.queue.insert((at, self.serial), (to.to_owned(), arrival));
     }
 

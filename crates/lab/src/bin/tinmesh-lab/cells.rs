@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tinmesh_lab::{Underlay, UnderlayPlan};
-use tinmesh_sim::{Dependence, HostId, Nat, Ports, UdpRule};
+use tinmesh_sim::{Dependence, HostId, Nat, Ports, Protocol, UdpRule};
 
 use crate::flow::Flow;
 use crate::mesh::{Mesh, inner};
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const AFTERMATH: Duration = Duration::from_secs(40);
 /// What daemons have for getting to know each other before packets flow.
 const SETTLING: Duration = Duration::from_secs(8);
-/// Payload of the flow's datagrams; only datagrams of the underlay that can hold it count as a path.
+/// Payload of the flow's datagrams; only packets of the underlay that can hold it count as a path.
 const LEN: usize = 500;
 /// So many datagrams in a second, there and back, make a path.
 const STEADY: usize = 12;
@@ -42,6 +42,11 @@ impl Stage<'_> {
         self.underlay.with(|net| net.isp_mut(host).udp = udp);
     }
 
+    /// Neither side gets datagrams through.
+    fn block_udp(&self) {
+        [self.alice, self.bob].iter().for_each(|&host| self.rule(host, UdpRule::Blocked));
+    }
+
     /// The way to bob takes packets of up to `mtu` bytes, and says nothing of longer ones.
     fn black_hole(&self, mtu: u16) {
         self.underlay.with(|net| {
@@ -63,30 +68,43 @@ pub(crate) struct Cell {
     /// What is so from the beginning.
     begins: Option<Event>,
     happens: Option<Event>,
+    /// Whether nodes make connections that nobody named (`AutoConnect`).
+    auto_connects: bool,
 }
 
 /// What came of it.
 pub(crate) struct Outcome {
     /// When the first answer was back.
     pub(crate) first: Option<Duration>,
-    /// When datagrams went straight.
+    /// When packets went straight in datagrams.
     pub(crate) direct: Option<Duration>,
+    /// When they went straight by TCP, if they did so first.
+    pub(crate) by_tcp: Option<Duration>,
     /// The longest silence after the event.
     pub(crate) silence: Option<Duration>,
     /// Per cent of the datagrams that were answered in the second half of the time after it.
     pub(crate) answered: Option<f64>,
+    /// Fragments of packets that hosts sent.
+    pub(crate) fragments: u64,
 }
 
+const PLAIN: Cell = Cell { title: "", nats: HOMES, carrier: None, begins: None, happens: None, auto_connects: false };
+
 const fn pair(title: &'static str, a: Nat, b: Nat) -> Cell {
-    Cell { title, nats: [Some(a), Some(b)], carrier: None, begins: None, happens: None }
+    Cell { title, nats: [Some(a), Some(b)], ..PLAIN }
 }
 
 const fn event(title: &'static str, nats: [Option<Nat>; 2], happens: Event) -> Cell {
-    Cell { title, nats, carrier: None, begins: None, happens: Some(happens) }
+    Cell { title, nats, happens: Some(happens), ..PLAIN }
 }
 
 const fn place(title: &'static str, begins: Event) -> Cell {
-    Cell { title, nats: [Some(CONE), Some(CONE)], carrier: None, begins: Some(begins), happens: None }
+    Cell { title, begins: Some(begins), ..PLAIN }
+}
+
+/// No datagram gets through, neither side can be dialled, and both may connect by themselves.
+const fn without_udp(title: &'static str, nats: [Option<Nat>; 2], begins: Event) -> Cell {
+    Cell { title, nats, begins: Some(begins), auto_connects: true, ..PLAIN }
 }
 
 const HOMES: [Option<Nat>; 2] = [Some(CONE), Some(CONE)];
@@ -105,21 +123,36 @@ pub(crate) const CELLS: &[Cell] = &[
     pair("symmetric random, symmetric random", Nat::symmetric(), Nat::symmetric()),
     Cell {
         title: "port-restricted cone behind a carrier's full cone, port-restricted cone",
-        nats: [Some(CONE), Some(CONE)],
         carrier: Some(Nat::full_cone()),
-        begins: None,
-        happens: None,
+        ..PLAIN
     },
     place("firewalls that let only answers in", |stage| {
         [stage.alice, stage.bob].iter().for_each(|&host| stage.rule(host, UdpRule::AnswersOnly));
         Ok(())
     }),
     place("UDP blocked", |stage| {
-        [stage.alice, stage.bob].iter().for_each(|&host| stage.rule(host, UdpRule::Blocked));
+        stage.block_udp();
+        Ok(())
+    }),
+    without_udp("UDP blocked, AutoConnect, port-restricted cones", HOMES, |stage| {
+        stage.block_udp();
+        Ok(())
+    }),
+    without_udp("UDP blocked, AutoConnect, Linux routers", [Some(Nat::linux()), Some(Nat::linux())], |stage| {
+        stage.block_udp();
+        Ok(())
+    }),
+    without_udp("UDP blocked, AutoConnect, 3 of 1,000 packets lost", HOMES, |stage| {
+        stage.block_udp();
+        stage.underlay.with(|net| net.link_mut(stage.bob).loss = 3);
         Ok(())
     }),
     place("black hole of 1,280 B", |stage| {
         stage.black_hole(1_280);
+        Ok(())
+    }),
+    place("path of 1,280 B, of which routers tell", |stage| {
+        stage.underlay.with(|net| net.link_mut(stage.bob).mtu = 1_280);
         Ok(())
     }),
     place("5 % loss, reordering, duplication", |stage| {
@@ -188,11 +221,11 @@ impl Cell {
             begins(&Stage { underlay: &underlay, alice, bob, mesh: None })?;
         }
         let [first, second] = *addresses.as_slice() else { return Err(io::Error::other("no addresses")) };
-        let mesh = Mesh::new(programs, namespaces, [first, second])?;
+        let mesh = Mesh::new(programs, namespaces, [first, second], self.auto_connects)?;
         std::thread::sleep(SETTLING);
         let [_, _, a, b] = &mesh.nodes;
         let flow = Flow::start((a.namespace.name(), inner(2)), (b.namespace.name(), inner(3)), LEN)?;
-        let direct = wait_for_direct(&underlay, &flow, [alice, bob]);
+        let [direct, by_tcp] = wait_for_straight(&underlay, &flow, [alice, bob]);
         let (mut silence, mut answered) = (None, None);
         if let Some(happens) = self.happens {
             happens(&Stage { underlay: &underlay, alice, bob, mesh: Some(&mesh) })?;
@@ -201,18 +234,22 @@ impl Cell {
             silence = Some(flow.silence(since));
             answered = Some(flow.answered(AFTERMATH / 2));
         }
-        Ok(Outcome { first: flow.first(), direct, silence, answered })
+        Ok(Outcome { first: flow.first(), direct, by_tcp, silence, answered, fragments: underlay.fragments() })
     }
 }
 
-fn wait_for_direct(underlay: &Underlay, flow: &Flow, [alice, bob]: [HostId; 2]) -> Option<Duration> {
+/// When packets went straight both ways: in datagrams, or by TCP.
+fn wait_for_straight(underlay: &Underlay, flow: &Flow, [alice, bob]: [HostId; 2]) -> [Option<Duration>; 2] {
     while flow.started.elapsed() < PATIENCE {
         let since = tinmesh_core::time::Instant::from_micros(Underlay::now().as_micros().saturating_sub(SECOND));
-        let straight = |from, to| underlay.straight(from, to, LEN, since) >= STEADY;
-        if straight(alice, bob) && straight(bob, alice) {
-            return Some(flow.started.elapsed());
+        let flows = |protocol| {
+            [[alice, bob], [bob, alice]].iter().all(|&ends| underlay.straight_by(protocol, ends, LEN, since) >= STEADY)
+        };
+        let found = [Protocol::Udp, Protocol::Tcp].map(|protocol| flows(protocol).then(|| flow.started.elapsed()));
+        if found.iter().any(Option::is_some) {
+            return found;
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    None
+    [None; 2]
 }

@@ -3,7 +3,7 @@
 //! `tinmesh-lab [--only TEXT] LABEL=DIR...`: the directories hold programs `tincd` and `tinc`. Needs root.
 //!
 //! ```text
-//! real    label  title  first(ms)  direct(ms)  silence(ms)  answered(%)
+//! real    label  title  first(ms)  direct(ms)  straight by TCP(ms)  silence(ms)  answered(%)  fragments
 //! broken  label  title  reason
 //! ```
 #![expect(clippy::print_stdout, reason = "a program for the command line")]
@@ -76,10 +76,11 @@ impl Errand<'_> {
         let Self { cell, label, programs } = self;
         let millis = |time: Option<Duration>| time.map_or_else(|| "-".to_owned(), |time| time.as_millis().to_string());
         match catch_unwind(AssertUnwindSafe(|| cell.run(programs))) {
-            Ok(Ok(Outcome { first, direct, silence, answered })) => {
-                let [first, direct, silence] = [first, direct, silence].map(millis);
+            Ok(Ok(Outcome { first, direct, by_tcp, silence, answered, fragments })) => {
+                let [first, direct, by_tcp, silence] = [first, direct, by_tcp, silence].map(millis);
                 let answered = answered.map_or_else(|| "-".to_owned(), |share| format!("{share:.0}"));
-                format!("real\t{label}\t{}\t{first}\t{direct}\t{silence}\t{answered}", cell.title)
+                let title = cell.title;
+                format!("real\t{label}\t{title}\t{first}\t{direct}\t{by_tcp}\t{silence}\t{answered}\t{fragments}")
             }
             Ok(Err(error)) => format!("broken\t{label}\t{}\t{error}", cell.title),
             Err(_) => format!("broken\t{label}\t{}\ta namespace could not be made", cell.title),

@@ -74,7 +74,12 @@ fn append(path: &Path, text: &str) -> io::Result<()> {
 
 impl Mesh {
     /// Makes the files of four nodes in these namespaces, with the programs in `programs`; carol and dave have `addresses`.
-    pub(crate) fn new(programs: &Path, namespaces: [Arc<Namespace>; 4], addresses: [Ipv4Addr; 2]) -> io::Result<Self> {
+    pub(crate) fn new(
+        programs: &Path,
+        namespaces: [Arc<Namespace>; 4],
+        addresses: [Ipv4Addr; 2],
+        auto_connects: bool,
+    ) -> io::Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("tinmesh-lab-{}-{number}", std::process::id()));
@@ -88,6 +93,8 @@ impl Mesh {
         let mut mesh = Self { nodes, dir };
         for index in 0..NAMES.len() {
             mesh.init(programs, index, addresses)?;
+            let text = if auto_connects { "AutoConnect = yes\n" } else { "AutoConnect = no\n" };
+            append(&mesh.nodes[index].dir.join("tinc.conf"), text)?;
         }
         mesh.introduce()?;
         for index in 0..NAMES.len() {
@@ -99,7 +106,7 @@ impl Mesh {
     fn init(&self, programs: &Path, index: usize, addresses: [Ipv4Addr; 2]) -> io::Result<()> {
         let node = &self.nodes[index];
         succeed(Command::new(programs.join("tinc")).arg("-c").arg(&node.dir).args(["init", node.name]))?;
-        let mut config = String::from("AutoConnect = no\nInterface = vpn0\nDeviceType = tun\n");
+        let mut config = String::from("Interface = vpn0\nDeviceType = tun\n");
         for known in NAMES.iter().take(2).take(index) {
             config.push_str(&format!("ConnectTo = {known}\n"));
         }

@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use tinmesh_core::wire::mapped::Mapped;
+use tinmesh_core::wire::endpoint::Endpoints;
 
 use crate::daemon::ports::Protocol;
 use crate::user::outside::Reach;
@@ -83,7 +83,7 @@ impl By {
 impl Lease {
     /// The address outside, if others can use it: a router that is behind another NAT tells one that they cannot.
     pub fn told(&self) -> Option<SocketAddr> {
-        let usable = Reach::of(self.outer.ip()) == Reach::Everywhere && Mapped::default().with(self.outer).is_some();
+        let usable = Reach::of(self.outer.ip()) == Reach::Everywhere && Endpoints::default().with(self.outer).is_some();
         usable.then_some(self.outer)
     }
 }

@@ -44,6 +44,14 @@ impl Segment {
         }
     }
 
+    /// Lets it carry packets of up to `mtu` bytes; the interfaces of hosts stay as they are.
+    pub(crate) fn set_mtu(&self, mtu: u32) {
+        for port in 0..self.ports.get() {
+            self.bridge.shell(&format!("ip link set p{port} mtu {mtu}"));
+        }
+        self.bridge.shell(&format!("ip link set br0 mtu {mtu}"));
+    }
+
     /// A new host with one interface `eth0`.
     pub(crate) fn host(&self, role: &str, addresses: &[&str]) -> Arc<Namespace> {
         let host = Namespace::new(role);

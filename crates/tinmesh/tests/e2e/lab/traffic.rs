@@ -30,10 +30,13 @@ pub(crate) fn answers_within(from: &Namespace, to: &str, limit: Duration) -> boo
     false
 }
 
-/// Sends `count` echo requests 20 ms apart and returns how many were answered.
+/// Sends `count` echo requests 20 ms apart and returns how many were answered; none where there is no route yet.
 pub(crate) fn ping_many(from: &Namespace, to: &str, count: u32) -> u32 {
     let args = ["-n", "-q", "-i", "0.02", "-W", "2", "-c", &count.to_string(), to];
     let output = from.command("ping").args(args).output().expect("ping is there");
+    if output.stdout.is_empty() && String::from_utf8_lossy(&output.stderr).contains("unreachable") {
+        return 0;
+    }
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let received = text.split(", ").find_map(|part| part.strip_suffix(" received"));
     received.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("ping says: {text}"))

@@ -294,7 +294,7 @@ fn whoever_sends_by_a_relay_learns_that_its_way_shrank_without_a_word() {
     black_hole(&router, 1_280);
 
     let smaller = |node: &NodeStatus| !node.direct() && (1_211..=1_219).contains(&node.mtu);
-    let known = wait_until(secs(10), "the smaller size is known", || alice.sees("carol", smaller));
+    let known = wait_until(secs(5), "the smaller size is known", || alice.sees("carol", smaller));
     let flows = wait_until(secs(10), "packets of 1,200 bytes arrive", || ping_whole(&alice.namespace, &v4(3), 1_200));
     std::thread::sleep(secs(6));
     let (sent, answered) = flow.stop();

@@ -45,6 +45,9 @@ const RACED: [Peer; 2] = [
     Peer { dir: "nebula", package: "nebula", suite: "sid", programs: &["nebula", "nebula-cert"], version: "" },
 ];
 
+/// The suite that has the libraries of all packages.
+const LIBRARIES: &str = "bookworm";
+
 /// Where the programs of `dir` are, once fetched.
 pub(crate) fn programs(dir: &str) -> PathBuf {
     target().join("peers").join(dir).join("bin")
@@ -92,9 +95,13 @@ fn fetch_all(wanted: &[&Peer]) -> Result<()> {
     let names: Vec<&str> = missing.iter().map(|peer| peer.dir).collect();
     let from: Vec<&str> = suites.iter().copied().collect();
     say(&format!("fetching {} from this machine's Debian mirror ({})", names.join(", "), from.join(", ")));
-    let apt = PrivateApt::new(&target().join("peers/apt"), &from)?;
-    for peer in missing {
-        fetch_one(&apt, peer).with_context(|| peer.dir.to_owned())?;
+    for suite in suites {
+        // A newer suite may have let go of a library that a package of another needs, or have one for a newer libc.
+        let lists = BTreeSet::from([LIBRARIES, suite]).into_iter().collect::<Vec<_>>();
+        let apt = PrivateApt::new(&target().join("peers/apt"), &lists)?;
+        for peer in missing.iter().filter(|peer| peer.suite == suite) {
+            fetch_one(&apt, peer).with_context(|| peer.dir.to_owned())?;
+        }
     }
     Ok(())
 }

@@ -85,8 +85,10 @@ impl Tally {
     }
 
     fn add(&mut self, node: &PeerEntry, more: impl FnOnce(&mut Sums)) {
-        let own = &mut self.nodes[node.peer.index() % NODES];
-        if !own.stats.as_ref().is_some_and(|stats| Arc::ptr_eq(stats, &node.stats)) {
+        let is_own = |place: &Node| place.stats.as_ref().is_some_and(|stats| Arc::ptr_eq(stats, &node.stats));
+        let place = self.nodes.iter().position(|place| is_own(place) || place.stats.is_none());
+        let own = &mut self.nodes[place.unwrap_or_else(|| node.peer.index() % NODES)];
+        if !is_own(own) {
             own.settle();
             own.stats = Some(Arc::clone(&node.stats));
         }

@@ -19,7 +19,7 @@ use crate::dataplane::fib::ChosenRelay;
 use crate::dataplane::relaying::Relaying;
 use crate::name::{NodeId, PeerId};
 use crate::node::Node;
-use crate::peer::relay::{MOST_ASKED, Near};
+use crate::peer::relay::{MOST_ASKED, Near, RelayChoice};
 use crate::wire::hello::Feature;
 use crate::wire::options::Options;
 use crate::wire::relay::{Message, Offer};
@@ -207,7 +207,7 @@ impl Node {
             self.keep_measured(peer);
             self.own_offer(peer)
         });
-        if let Some((offer, tunnel)) = offer.zip(peer.and_then(|peer| self.tunnel_mut(peer))) {
+        if let Some(tunnel) = known.and_then(|peer| self.tunnel_mut(peer)) {
             tunnel.relay.note_asker(now, origin, offer);
         }
         self.send_sealed(origin, &Message::Offer(id, offer).encode());
@@ -240,10 +240,12 @@ impl Node {
         let now = self.now;
         let Some(peer) = self.fib.by_id.get(&id).copied().filter(|&peer| peer != PeerId::ME) else { return };
         let Some(tunnel) = self.tunnel_mut(peer) else { return };
-        let before = tunnel.relay.chosen();
+        let chosen = tunnel.relay.chosen().map(|(relay, _)| relay);
+        let size = |choice: &RelayChoice| choice.offer_of(now, origin).map(|offer| (offer.size, offer.settled));
+        let before = size(&tunnel.relay);
         tunnel.relay.on_offer(now, origin, offer);
-        let used = before.map(|(relay, _)| relay).or_else(|| self.next_on_the_way(peer));
-        if used == Some(origin) {
+        let changes = size(&tunnel.relay) != before;
+        if changes && chosen.or_else(|| self.next_on_the_way(peer)) == Some(origin) {
             self.touch(peer);
         }
         self.consider_relays(peer);

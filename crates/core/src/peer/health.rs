@@ -116,8 +116,8 @@ pub struct Health {
     rest: Duration,
     rests_until: Option<Instant>,
     doubted: Option<Instant>,
-    /// Whether too much was missing the last time.
-    lossy: bool,
+    /// What was counted when too much was missing the last time, if it was.
+    lossy: Option<Sample>,
 }
 
 impl Default for Health {
@@ -132,7 +132,7 @@ impl Default for Health {
             rest: FIRST_REST,
             rests_until: None,
             doubted: None,
-            lossy: false,
+            lossy: None,
         }
     }
 }
@@ -156,7 +156,7 @@ impl Health {
     /// Whether reports come in quick succession.
     pub fn is_tense(&self, now: Instant) -> bool {
         let on_trial = matches!(self.way, Way::Datagrams { trial: Some(_) } | Way::Tcp { before: Some(_), .. });
-        on_trial || self.lossy || self.doubted.is_some_and(|at| now.since(at) <= LONGEST)
+        on_trial || self.lossy.is_some() || self.doubted.is_some_and(|at| now.since(at) <= LONGEST)
     }
 
     /// Whether datagrams, left for TCP, are on trial from now on, as nobody has looked for long how they would arrive.
@@ -178,7 +178,7 @@ impl Health {
             Way::Tcp { since, .. } => since,
         };
         let way = Way::Tcp { since, before: None };
-        let mut failed = Self { way, doubted: None, lossy: false, ..self.clone() };
+        let mut failed = Self { way, doubted: None, lossy: None, ..self.clone() };
         failed.forget();
         Some(failed)
     }
@@ -242,6 +242,7 @@ impl Health {
     fn forget(&mut self) {
         self.samples.clear();
         self.older.clear();
+        self.lossy = None;
     }
 
     fn judge_datagrams(&mut self, last: Sample, trial: Option<Instant>) -> Verdict {
@@ -261,12 +262,14 @@ impl Health {
         let hopeless = trial.is_some()
             && (nothing && self.samples.iter().any(old_enough) || sent >= ENOUGH_ON_TRIAL && lost * 2 > sent);
         if time >= shortest && (hopeless || sent >= ENOUGH && lost * LOSS > sent) {
-            // Whether all of it is lost from some time on, as on a path that has become narrower, shows the next time.
-            let again = std::mem::replace(&mut self.lossy, true);
-            let waits = !again || unheard > 0 && !silent;
+            // The next time shows whether that is over, as when a flow began, or all of it is lost from some time on, as on a
+            // path that has become narrower.
+            let before = self.lossy.replace(last);
+            let goes_on = before.map(|before| last.since(&before)).is_some_and(|(sent, lost)| lost * LOSS > sent);
+            let waits = !goes_on || unheard > 0 && !silent;
             return if trial.is_none() && waits { Verdict::Well } else { self.on_loss(last, trial.is_some()) };
         }
-        self.lossy = false;
+        self.lossy = None;
         if trial.is_some_and(|since| last.at.since(since) >= TRIAL) {
             self.way = Way::Datagrams { trial: None };
         }
@@ -279,6 +282,7 @@ impl Health {
     }
 
     fn on_loss(&mut self, last: Sample, on_trial: bool) -> Verdict {
+        self.lossy = None;
         if self.rests_until.is_some_and(|until| last.at < until) {
             return Verdict::Well;
         }
@@ -316,7 +320,7 @@ impl Health {
             return Verdict::Well;
         }
         let first = self.samples.iter().find(|sample| sample.at.since(since) >= SETTLED).copied().unwrap_or(last);
-        if 10 * rate(first, last) >= WORTH * before {
+        if rate(first, last).saturating_mul(10) >= before.saturating_mul(WORTH) {
             self.way = Way::Tcp { since, before: None };
             self.rest = FIRST_REST;
             return Verdict::Well;
@@ -329,7 +333,6 @@ impl Health {
     fn change(&mut self, way: Way) -> Verdict {
         self.way = way;
         self.forget();
-        self.lossy = false;
         Verdict::Changed
     }
 }
@@ -337,7 +340,7 @@ impl Health {
 /// Bytes of packets that came in a second.
 fn rate(first: Sample, last: Sample) -> u64 {
     let time = last.at.since(first.at).as_millis() as u64;
-    (last.bytes.saturating_sub(first.bytes) * 1_000).checked_div(time).unwrap_or(0)
+    last.bytes.saturating_sub(first.bytes).saturating_mul(1_000).checked_div(time).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -414,7 +417,8 @@ mod tests {
     /// What a flow sends first fills a queue, and the report at that time speaks of little but that.
     #[test]
     fn a_fast_flow_that_begins_with_losses_is_no_reason_to_leave_a_path() {
-        for pause in [100, 650, 2_000] {
+        let cases = [100, 650, 2_000].into_iter().flat_map(|pause| [(pause, 4_000, 4_000), (pause, 200_000, 194_000)]);
+        for (pause, sent, came) in cases {
             let mut bench = Bench::new();
             let mut tell = |ms: u64, sent: u64, came: u64| {
                 bench.ms += ms;
@@ -425,8 +429,8 @@ mod tests {
                 answer.map_or(Verdict::Well, |answer| bench.health.on_answer(answer))
             };
             let mut verdicts = vec![tell(1_000, 3, 3), tell(1_000, 3, 3), tell(pause, 9_000, 6_500)];
-            verdicts.extend((0..20).map(|_| tell(330, 200_000, 194_000)));
-            assert!(verdicts.iter().all(|verdict| *verdict == Verdict::Well), "{pause}: {verdicts:?}");
+            verdicts.extend((0..20).map(|_| tell(330, sent, came)));
+            assert!(verdicts.iter().all(|verdict| *verdict == Verdict::Well), "{pause}, {sent}: {verdicts:?}");
         }
     }
 

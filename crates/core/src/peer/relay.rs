@@ -215,10 +215,10 @@ impl RelayChoice {
         self.chosen.take().is_some()
     }
 
-    /// A node that asked how far the peer is was given this offer.
-    pub fn note_asker(&mut self, now: Instant, node: PeerId, offer: Offer) {
+    /// A node that asked how far the peer is was given this offer, or none.
+    pub fn note_asker(&mut self, now: Instant, node: PeerId, offer: Option<Offer>) {
         self.askers.retain(|asker| asker.node != node && now.since(asker.at) <= OFFER_LIFE);
-        if self.askers.len() < MOST_TOLD {
+        if let Some(offer) = offer.filter(|_| self.askers.len() < MOST_TOLD) {
             self.askers.push_back(Asker { node, at: now, size: Some(offer.size).filter(|_| offer.settled) });
         }
     }
@@ -391,8 +391,8 @@ mod tests {
     fn who_asked_lately_is_told_once_of_each_size_that_is_measured() {
         let mut choice = RelayChoice::default();
         let of = |size, settled| Offer { rtt: Duration::ZERO, loss: 0, size, settled };
-        choice.note_asker(at(0), LEFT, of(1_400, true));
-        choice.note_asker(at(3_000), RIGHT, of(700, false));
+        choice.note_asker(at(0), LEFT, Some(of(1_400, true)));
+        choice.note_asker(at(3_000), RIGHT, Some(of(700, false)));
         assert_eq!(choice.whom_to_tell(at(3_100), 1_400), [RIGHT]);
         assert_eq!(choice.whom_to_tell(at(3_200), 1_200), [], "too soon");
         assert_eq!(choice.whom_to_tell(at(4_100), 1_200), [RIGHT], "the other asked too long ago");
@@ -404,11 +404,13 @@ mod tests {
         let mut choice = RelayChoice::default();
         let offer = Offer { rtt: Duration::ZERO, loss: 0, size: 1_400, settled: true };
         for node in 0..1_000 {
-            choice.note_asker(at(0), PeerId(node), offer);
+            choice.note_asker(at(0), PeerId(node), Some(offer));
         }
         assert_eq!(choice.whom_to_tell(at(0), 1_200).len(), MOST_TOLD);
-        choice.note_asker(at(4_001), LEFT, offer);
+        choice.note_asker(at(4_001), LEFT, Some(offer));
         assert_eq!(choice.askers.len(), 1, "old ones make room");
+        choice.note_asker(at(4_002), LEFT, None);
+        assert_eq!(choice.askers.len(), 0, "who was refused is told nothing");
     }
 
     proptest! {

@@ -37,6 +37,8 @@ pub(super) struct Mirror {
     /// The neighbour.
     at: PeerId,
     token: Token,
+    /// Whether it goes there over IPv4: then it comes from an address of that kind.
+    v4: bool,
     seen: Option<SocketAddr>,
 }
 
@@ -103,7 +105,7 @@ impl Node {
     pub(super) fn ask_mirror(&mut self, attempt: PeerId, (at, to): (PeerId, SocketAddr), port: u16) {
         let (id, token) = (self.next_conn(), Token(self.rng.bytes()));
         let Some(name) = self.name_of(at) else { return };
-        self.meetings.mirrors.insert(id, Mirror { attempt, at, token, seen: None });
+        self.meetings.mirrors.insert(id, Mirror { attempt, at, token, v4: to.is_ipv4(), seen: None });
         self.send_sealed(at, &Message::Mirror(token).encode());
         self.emit(Output::Connect { conn: id, peer: name, to, from: Some(port) });
     }
@@ -134,7 +136,8 @@ impl Node {
 
     pub(super) fn on_mirror_seen(&mut self, origin: PeerId, token: Token, from: SocketAddr) {
         let mut mirrors = self.meetings.mirrors.values_mut();
-        let Some(mirror) = mirrors.find(|mirror| mirror.token == token && mirror.at == origin) else { return };
+        let is_own = |mirror: &&mut Mirror| mirror.token == token && mirror.at == origin && mirror.v4 == from.is_ipv4();
+        let Some(mirror) = mirrors.find(is_own) else { return };
         mirror.seen = Some(from);
         let peer = mirror.attempt;
         self.evaluate_if_complete(peer);

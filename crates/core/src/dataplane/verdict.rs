@@ -1,6 +1,7 @@
 //! What the packet path decided: every packet ends in exactly one [`Verdict`].
 
 use crate::dataplane::fib::UdpTarget;
+use crate::dataplane::record::{FIRST_PIECE, LAST_PIECE};
 use crate::name::PeerId;
 
 /// The end of a packet.
@@ -66,6 +67,31 @@ pub enum Punt {
         /// Where it came from, and the socket that took it.
         from: UdpTarget,
     },
+}
+
+impl Verdict {
+    /// Whether it may be that of a packet of a user, or of part of one.
+    pub const fn is_of_packet(&self) -> bool {
+        match self {
+            Self::Punt(punt) => punt.is_packet(),
+            Self::Transmit(_) | Self::Deliver | Self::Drop(_) => true,
+        }
+    }
+}
+
+impl Punt {
+    /// Whether it may be a packet of a user, or part of one; else it is about the path only, as a probe is.
+    pub const fn is_packet(&self) -> bool {
+        match *self {
+            Self::Record { kind, .. } => matches!(kind, FIRST_PIECE | LAST_PIECE),
+            Self::Plain { .. }
+            | Self::Fragment { .. }
+            | Self::Oversized { .. }
+            | Self::Broadcast { .. }
+            | Self::Relay { .. }
+            | Self::Datagram { .. } => true,
+        }
+    }
 }
 
 macro_rules! drop_reasons {

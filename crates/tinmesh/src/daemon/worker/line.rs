@@ -88,11 +88,12 @@ impl Line {
     fn finish(&mut self) {
         self.tell_captured();
         packet_log::tell(&self.batch);
-        let mut punted = false;
+        let (mut punted, mut moved) = (false, false);
         let listening = self.shared.sockets(self.number).len();
         let (mut transmits, mut extra) = (0_u64, false);
         for (at, outcome) in self.batch.outcomes().iter().enumerate() {
             let Some(outcome) = outcome else { continue };
+            moved |= outcome.verdict.is_of_packet();
             match outcome.verdict {
                 Verdict::Transmit(target) if usize::from(target.socket) >= listening => extra = true,
                 Verdict::Transmit(target) => transmits |= 1 << (target.socket & 63),
@@ -118,7 +119,8 @@ impl Line {
         if punted {
             self.shared.control.wake();
         }
-        if self.shared.movement.note() {
+        // Of probes there is nothing to tell: the node has them.
+        if moved && self.shared.movement.note() {
             self.news = Some(self.scratch.now + NEWS_DELAY);
         }
         self.batch.clear();

@@ -178,7 +178,7 @@ impl Health {
             Way::Tcp { since, .. } => since,
         };
         let way = Way::Tcp { since, before: None };
-        let mut failed = Self { way, doubted: None, lossy: None, ..self.clone() };
+        let mut failed = Self { way, doubted: None, ..self.clone() };
         failed.forget();
         Some(failed)
     }

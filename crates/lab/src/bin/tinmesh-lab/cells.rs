@@ -107,6 +107,11 @@ const fn without_udp(title: &'static str, nats: [Option<Nat>; 2], begins: Event)
     Cell { title, nats, begins: Some(begins), auto_connects: true, ..PLAIN }
 }
 
+const BLOCKED: Event = |stage| {
+    stage.block_udp();
+    Ok(())
+};
+
 const HOMES: [Option<Nat>; 2] = [Some(CONE), Some(CONE)];
 
 pub(crate) const CELLS: &[Cell] = &[
@@ -130,18 +135,9 @@ pub(crate) const CELLS: &[Cell] = &[
         [stage.alice, stage.bob].iter().for_each(|&host| stage.rule(host, UdpRule::AnswersOnly));
         Ok(())
     }),
-    place("UDP blocked", |stage| {
-        stage.block_udp();
-        Ok(())
-    }),
-    without_udp("UDP blocked, AutoConnect, port-restricted cones", HOMES, |stage| {
-        stage.block_udp();
-        Ok(())
-    }),
-    without_udp("UDP blocked, AutoConnect, Linux routers", [Some(Nat::linux()), Some(Nat::linux())], |stage| {
-        stage.block_udp();
-        Ok(())
-    }),
+    place("UDP blocked", BLOCKED),
+    without_udp("UDP blocked, AutoConnect, port-restricted cones", HOMES, BLOCKED),
+    without_udp("UDP blocked, AutoConnect, Linux routers", [Some(Nat::linux()), Some(Nat::linux())], BLOCKED),
     without_udp("UDP blocked, AutoConnect, 3 of 1,000 packets lost", HOMES, |stage| {
         stage.block_udp();
         stage.underlay.with(|net| net.link_mut(stage.bob).loss = 3);

@@ -5,7 +5,9 @@
 
 mod daemon;
 mod figures;
+pub(crate) mod flame;
 pub(crate) mod flood;
+mod folded;
 mod marks;
 mod measure;
 mod nebula;

@@ -10,6 +10,7 @@ mod check;
 mod deb;
 mod demo;
 mod fuzz;
+mod instructions;
 mod lab;
 mod peers;
 mod scoreboard;
@@ -25,6 +26,8 @@ usage: cargo xtask TASK
   deb     a Debian package, in target/deb; `deb-trial` installs and removes it where nothing is kept (root)
   bench   [--quick] [--only NAME,...] [--rounds N] [--json FILE] [--plain-card] [--debug]: tinmesh, tinc, wireguard-go,
           boringtun and nebula in turn: speed, processor time, round trips, memory, as a table and a picture (root)
+  flame   [--only NAME] [--publish] [--debug]: where the time of both daemons goes during a TCP stream, as a picture (root)
+  instructions  how many instructions the steps of a packet take, with a limit for each (callgrind)
   lab     [--quick] [--only TEXT] [--json] [--simulated] [--peer NAME]: NATs, firewalls and providers of every kind, in
           virtual time and around real daemons; docs/lab.md and docs/lab.svg (root, but with --simulated)
   peers   fetch Debian's tinc 1.1, 1.0 and miniupnpd into target/peers, for the tests
@@ -49,6 +52,9 @@ fn main() -> ExitCode {
         ["bench-inside", rest @ ..] => bench::run_inside(rest),
         ["bench-send", to, size, rate, milliseconds] => bench::flood::sender(to, size, rate, milliseconds),
         ["bench-count", port] => bench::flood::receiver(port),
+        ["flame", rest @ ..] => bench::flame::run_all(rest),
+        ["flame-inside", rest @ ..] => bench::flame::run_inside(rest),
+        ["instructions"] => instructions::run_all(),
         ["lab", rest @ ..] => scoreboard::run_all(rest),
         ["peers"] => peers::fetch().map(|_| ()),
         ["fuzz", target, rest @ ..] => fuzz::run_one(target, rest),

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::shell::{cargo, run, say};
-use crate::{apt, bench, check, deb, peers, scoreboard};
+use crate::{apt, bench, check, deb, instructions, peers, scoreboard};
 
 /// End-to-end tests mostly wait: more of them at once than there are processors.
 const E2E_THREADS: &str = "--test-threads=6";
@@ -14,18 +14,20 @@ const E2E_THREADS: &str = "--test-threads=6";
 pub(crate) fn run_all() -> Result<()> {
     let start = Instant::now();
     apt::need_root()?;
-    step("1 of 6: what the tests need from the system");
+    step("1 of 7: what the tests need from the system");
     apt::need(apt::LAB)?;
     peers::fetch()?;
-    step("2 of 6: format, lints, documentation, house rules, licences (cargo xtask check)");
+    step("2 of 7: format, lints, documentation, house rules, licences (cargo xtask check)");
     check::run_all(&[])?;
-    step("3 of 6: unit, golden and scenario tests, fuzz corpora");
+    step("3 of 7: unit, golden and scenario tests, fuzz corpora");
     run(&mut cargo(&["test", "--workspace"]))?;
-    step("4 of 6: real daemons in network namespaces, alone and with tinc 1.1");
+    step("4 of 7: real daemons in network namespaces, alone and with tinc 1.1");
     run(&mut cargo(&["test", "--package", "tinmesh", "--test", "e2e", "--", E2E_THREADS]))?;
-    step("5 of 6: the Debian package, alone, over tinc and under it");
+    step("5 of 7: the Debian package, alone, over tinc and under it");
     deb::try_out()?;
-    step("6 of 6: a quick laboratory and a quick benchmark, to see that they work");
+    step("6 of 7: instructions of the steps of a packet, within their limits");
+    instructions::run_all()?;
+    step("7 of 7: a quick laboratory and a quick benchmark, to see that they work");
     scoreboard::run_all(&["--quick", "--simulated"])?;
     bench::run_all(&["--quick", "--debug", "--only", "tinmesh"])?;
     say(&format!("everything passed, in {} s", start.elapsed().as_secs()));

@@ -97,6 +97,27 @@ fn datagrams_allocate_nothing() {
 }
 
 #[test]
+fn thousands_of_sessions_take_little_memory_each_and_what_they_carry_none() {
+    const COUNT: u64 = 2_000;
+    let mut sessions = Vec::with_capacity(COUNT as usize);
+    let made = allocation_counter::measure(|| (0..COUNT).for_each(|_| sessions.push(keys::session_pair())));
+    // Of each, both ends are here.
+    let each = made.bytes_current / (2 * COUNT as i64);
+    eprintln!("{each} bytes for each session");
+    assert!(each <= 1_024, "{each} bytes for each session");
+
+    let mut packet = Packet::from_payload(&[0; 1_400]);
+    let carried = allocations(|| {
+        for (one, other) in &sessions {
+            for _ in 0..20 {
+                assert!(one.seal(0, &mut packet) && other.open(&mut packet).is_ok());
+            }
+        }
+    });
+    assert_eq!(carried, 0);
+}
+
+#[test]
 fn packets_through_a_gate_allocate_nothing() {
     let mut lab = Lab::new().closed().rights(ALICE, |alice| {
         alice.reach = Arc::new(Reach { udp: [(2000, 2000)].into(), ..Reach::default() });

@@ -88,6 +88,54 @@ pub(super) fn table(results: &Results) -> String {
     format!("| what | compared with | mark | measured | |\n| --- | --- | --- | --- | --- |\n{lines}")
 }
 
+/// Figures of tinmesh with a part switched off, divided by those of the best other program; a cell that is worse is bold. None
+/// of the others has a part of its own for AVX-512, and none lets its offloads be switched off.
+pub(super) fn restricted(results: &Results) -> String {
+    const SHOWN: [(&str, &[&str], Good); 6] = [
+        ("TCP, one stream", &["tcp1", "tcp1-back"], Good::AtLeast),
+        ("TCP, four streams", &["tcp4", "tcp4-back"], Good::AtLeast),
+        ("CPU time", &["cpu"], Good::AtMost),
+        ("UDP, 64 bytes", &["udp64"], Good::AtLeast),
+        ("UDP, 1,300 bytes", &["udp1300"], Good::AtLeast),
+        ("relayed", &["relay"], Good::AtLeast),
+    ];
+    let lines = results.rows.iter().filter(|(row, figures)| row.variant && !figures.samples.is_empty());
+    let lines: String = lines
+        .map(|(row, figures)| {
+            let cells = SHOWN.iter().map(|(_, keys, good)| {
+                let ratio = figures.mean(keys).zip(best_other(results, keys, *good)).map(|(own, (_, best))| own / best);
+                ratio.map_or_else(|| " – |".to_owned(), |ratio| format!(" {} |", weighed(ratio, *good)))
+            });
+            format!("| {} |{}\n", row.title, cells.collect::<String>())
+        })
+        .collect();
+    if lines.is_empty() || best_other(results, SHOWN[0].1, Good::AtLeast).is_none() {
+        return String::new();
+    }
+    let titles: String = SHOWN.iter().map(|(title, ..)| format!(" {title} |")).collect();
+    format!("| tinmesh, × the best other program |{titles}\n| --- |{}\n{lines}", " ---: |".repeat(SHOWN.len()))
+}
+
+/// A ratio as it is shown: bold if it is on the wrong side of one.
+fn weighed(ratio: f64, good: Good) -> String {
+    if good.is_better(1.0, ratio) { format!("**{ratio:.2}**") } else { format!("{ratio:.2}") }
+}
+
+/// The best of the other programs, and the mean of its figures.
+fn best_other(results: &Results, keys: &[&str], good: Good) -> Option<(&'static str, f64)> {
+    let others = OTHERS.iter().filter_map(|row| Some((*row, results.figures(row)?.mean(keys)?)));
+    others.reduce(|one, other| if good.is_better(other.1, one.1) { other } else { one })
+}
+
+impl Good {
+    fn is_better(self, one: f64, other: f64) -> bool {
+        match self {
+            Self::AtLeast => one > other,
+            Self::AtMost => one < other,
+        }
+    }
+}
+
 impl Mark {
     fn line(&self, results: &Results) -> Option<String> {
         let figure = |row: &str| results.figures(row)?.mean(self.keys);
@@ -95,27 +143,19 @@ impl Mark {
         let (name, base) = match self.against {
             Against::Row(row) => (row.to_owned(), figure(row)?),
             Against::Best => {
-                let others = OTHERS.iter().filter_map(|row| Some((*row, figure(row)?)));
-                let best = others.reduce(|one, other| if self.is_better(other.1, one.1) { other } else { one })?;
+                let best = best_other(results, self.keys, self.good)?;
                 (format!("{}, the best other", best.0), best.1)
             }
             Against::Itself => (String::new(), 1.0),
         };
         let measured = own / base;
         let sign = if self.good == Good::AtLeast { "≥" } else { "≤" };
-        let verdict = if self.is_better(self.limit, measured) { "**missed**" } else { "reached" };
+        let verdict = if self.good.is_better(self.limit, measured) { "**missed**" } else { "reached" };
         let factor = if matches!(self.against, Against::Itself) { "" } else { " ×" };
         Some(format!(
             "| {} | {name} | {sign} {}{factor} | {measured:.2}{factor} | {verdict} |\n",
             self.what, self.limit
         ))
-    }
-
-    fn is_better(&self, one: f64, other: f64) -> bool {
-        match self.good {
-            Good::AtLeast => one > other,
-            Good::AtMost => one < other,
-        }
     }
 }
 
@@ -148,5 +188,18 @@ mod tests {
         assert_eq!(text.lines().count(), 3, "{text}");
         let slow = Results::of(vec![row("tinmesh", 170.0), row("boringtun", 100.0)]);
         assert!(table(&slow).contains("missed"));
+    }
+
+    #[test]
+    fn a_restricted_row_is_compared_with_the_best_other_and_bold_where_it_is_worse() {
+        let row = |name: &str, udp: f64, cpu: f64| {
+            let samples = vec![Sample::from([("udp64", udp), ("cpu", cpu), ("tcp1", udp), ("tcp1-back", udp)])];
+            (named(name).unwrap(), Figures { samples, failures: Vec::new() })
+        };
+        let rows = vec![row("tinmesh-portable", 90.0, 2.0), row("nebula", 50.0, 4.0), row("boringtun", 100.0, 8.0)];
+        let text = restricted(&Results::of(rows));
+        assert!(text.contains("portable cipher | **0.90** | – | 0.50 | **0.90** | – | – |"), "{text}");
+        let alone = Results::of(vec![row("tinmesh-portable", 90.0, 2.0)]);
+        assert_eq!(restricted(&alone), "", "there is nothing to compare it with");
     }
 }

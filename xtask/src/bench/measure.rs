@@ -17,6 +17,15 @@ use super::{Place, nebula, tinc, wireguard};
 /// Seconds between pings whose times count.
 const INTERVAL: f64 = 0.01;
 
+/// Starts the row's daemons on two machines that can talk to each other at full size.
+pub(super) fn ready(place: &Place<'_>, row: &Row, wires: &Wires) -> Result<Vec<Daemon>> {
+    prepare(place, row, wires)?;
+    let daemons = start(place, row, wires)?;
+    ping::until_first(wires.a(), &wires.b().inner())?;
+    settle(row, wires)?;
+    Ok(daemons)
+}
+
 /// Measures two machines; what is in `sample` stays if something fails.
 pub(super) fn pair(place: &Place<'_>, options: &Options, row: &Row, wires: &Wires, sample: &mut Sample) -> Result<()> {
     prepare(place, row, wires)?;
@@ -54,11 +63,8 @@ pub(super) fn relayed(
     wires: &Wires,
     sample: &mut Sample,
 ) -> Result<()> {
-    prepare(place, row, wires)?;
-    let daemons = start(place, row, wires)?;
+    let daemons = ready(place, row, wires)?;
     let (a, b) = (wires.a(), wires.b());
-    ping::until_first(a, &b.inner())?;
-    settle(row, wires)?;
     let _server = Server::start(b)?;
     let relay = &daemons[..1];
     let before = daemon::busy(relay)?;

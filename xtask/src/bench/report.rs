@@ -64,6 +64,10 @@ impl Report {
         }
         rest += &format!("Median, lowest and highest:\n\n{}\n", table(results, |_| true, |_| true, whole));
         rest += &format!("Marks:\n\n{}\n", marks::table(results));
+        let restricted = marks::restricted(results);
+        if !restricted.is_empty() {
+            rest += &format!("What is left of them with a part switched off:\n\n{restricted}\n");
+        }
         rest += &format!("Programs:\n\n{}", programs(options, results));
         Ok(Self {
             machine: format!("{}.\n\n{}\n", machine()?, conditions(options, offloads)),

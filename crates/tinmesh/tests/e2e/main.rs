@@ -4,6 +4,7 @@
 
 mod auth;
 mod blackbox;
+mod captures;
 mod compression;
 mod control_protocol;
 mod control_tools;

@@ -17,10 +17,19 @@ use tinmesh_core::dataplane::batch::BATCH;
 use tinmesh_core::dataplane::offload::train::{Joins, Trains};
 use tinmesh_os::device::{Device, DeviceOptions, Kind as Carries};
 
+use crate::captures;
 use crate::lab::mesh::{self, v4, wait_for_direct};
 use crate::lab::namespace::Namespace;
 use crate::lab::traffic::{inside, ping, transfer};
 use crate::lab::{Daemon, Kind, Lab, run, secs, wait_until};
+
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const DESTINATION_OPTIONS: u8 = 60;
+const MORE_FRAGMENTS: u16 = 0x2000;
+/// The piece that begins 800 bytes behind the start.
+const LATER_FRAGMENT: u16 = 100;
 
 const SWITCHES: [&str; 3] = ["DeviceOffload", "SendOffload", "ReceiveOffload"];
 
@@ -89,6 +98,13 @@ impl World {
         Self { mesh, near, far, _lab: lab }
     }
 
+    /// What the kernel counted at the device of alice (0) or bob (1): packets that it gave (`tx`) or took (`rx`).
+    fn written(&self, at: usize, direction: &str) -> u64 {
+        let file = format!("/sys/class/net/vpn0/statistics/{direction}_packets");
+        let text = run(self.mesh[at].namespace.command("cat").arg(file));
+        text.trim().parse().expect("a number")
+    }
+
     /// Sends packets of one batch, and returns what comes of it.
     fn carry(&self, packets: &[Vec<u8>]) -> Vec<Vec<u8>> {
         if self.near.offloads().is_some() {
@@ -144,15 +160,22 @@ struct Traffic {
     dice: Dice,
     sequences: [u32; 8],
     id: u16,
+    /// What packets of the odd flows are, for a run of them.
+    oddity: u64,
 }
 
 impl Traffic {
+    fn new() -> Self {
+        Self { dice: Dice(0x5eed_0001), sequences: [u32::MAX - 20_000; 8], id: 0, oddity: 0 }
+    }
+
     fn batch(&mut self) -> Vec<Vec<u8>> {
         let mut packets = Vec::new();
         while packets.len() < BATCH {
             let flow = self.dice.below(8) as usize;
             let run = 1 + self.dice.below(24);
             let size = [1348, 1200, 100, 1][self.dice.below(4) as usize];
+            self.oddity = (self.oddity + u64::from(flow >= 6)) % 6;
             for _ in 0..run {
                 let packet = self.packet(flow, size);
                 packets.push(packet);
@@ -193,8 +216,15 @@ impl Traffic {
         if self.dice.one_in(40) {
             tcp = tcp.ece();
         }
+        if self.dice.one_in(40) {
+            tcp = tcp.cwr();
+        }
         if flow < 2 {
-            tcp = tcp.options_raw(&[1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2]).expect("they fit");
+            let time = if self.dice.one_in(20) { 9 } else { 1 };
+            tcp = tcp.options_raw(&[1, 1, 8, 10, 0, 0, 0, time, 0, 0, 0, 2]).expect("they fit");
+        } else if self.dice.one_in(20) {
+            // What it means nobody knows.
+            tcp = tcp.options_raw(&[253, 4, 0, 7]).expect("they fit");
         }
         let mut packet = Vec::new();
         tcp.write(&mut packet, data).expect("memory does not fail");
@@ -207,24 +237,68 @@ impl Traffic {
         packet
     }
 
-    /// ICMP, and fragments.
+    /// What must not be joined, however well it would fit.
     fn odd(&mut self, v6: bool, data: &[u8]) -> Vec<u8> {
+        if v6 { self.odd_v6(data) } else { self.odd_v4(data) }
+    }
+
+    /// ICMP, both ends of a fragmented packet, options, no checksum, bytes behind the datagram.
+    fn odd_v4(&mut self, data: &[u8]) -> Vec<u8> {
         let mut packet = Vec::new();
-        if v6 {
-            network(v6).icmpv6_echo_request(7, self.id).write(&mut packet, data).expect("memory does not fail");
-            if self.dice.one_in(2) {
-                let more = Ipv6FragmentHeader::new(packet[6].into(), Default::default(), true, self.id.into());
-                packet[6] = 44;
-                packet.splice(40..40, more.to_bytes());
-                let len = (packet.len() - 40) as u16;
-                packet[4..6].copy_from_slice(&len.to_be_bytes());
+        match self.oddity {
+            0..3 => {
+                let echo = network(false).icmpv4_echo_request(7, self.id);
+                echo.write(&mut packet, data).expect("memory does not fail");
+                let fragment = [0x4000, MORE_FRAGMENTS, LATER_FRAGMENT][self.oddity as usize];
+                packet[6..8].copy_from_slice(&u16::to_be_bytes(fragment));
             }
-        } else {
-            network(v6).icmpv4_echo_request(7, self.id).write(&mut packet, data).expect("memory does not fail");
-            if self.dice.one_in(2) {
-                packet[6..8].copy_from_slice(&0x2000_u16.to_be_bytes());
+            3 => {
+                packet = self.tcp(6, false, data);
+                packet.splice(20..20, [1, 1, 1, 0]);
+                packet[0] += 1;
+                lengthen(&mut packet, 2, 4);
+            }
+            4 => {
+                packet = self.udp(6, false, data);
+                packet[26..28].fill(0);
+            }
+            _ => {
+                packet = self.udp(6, false, data);
+                packet.extend([1, 2, 3]);
+                lengthen(&mut packet, 2, 3);
             }
         }
+        packet
+    }
+
+    /// ICMP, fragments, and TCP and UDP behind each kind of header.
+    fn odd_v6(&mut self, data: &[u8]) -> Vec<u8> {
+        let mut packet = match self.oddity {
+            0..3 => {
+                let mut packet = Vec::new();
+                let echo = network(true).icmpv6_echo_request(7, self.id);
+                echo.write(&mut packet, data).expect("memory does not fail");
+                packet
+            }
+            3 | 5 => self.tcp(7, true, data),
+            _ => self.udp(7, true, data),
+        };
+        let (kind, first) = (packet[6], self.oddity == 1);
+        let offset = if first { Default::default() } else { 100.try_into().expect("it is below 8,192") };
+        let (next, header) = match self.oddity {
+            0 => return packet,
+            1 | 2 => {
+                (FRAGMENT, Ipv6FragmentHeader::new(kind.into(), offset, first, self.id.into()).to_bytes().to_vec())
+            }
+            3 => (HOP_BY_HOP, vec![kind, 0, 1, 4, 0, 0, 0, 0]),
+            4 => (DESTINATION_OPTIONS, vec![kind, 0, 1, 4, 0, 0, 0, 0]),
+            // Of a kind for experiments, and at its end.
+            _ => (ROUTING, vec![kind, 0, 253, 0, 0, 0, 0, 0]),
+        };
+        packet[6] = next;
+        let len = header.len() as u16;
+        packet.splice(40..40, header);
+        lengthen(&mut packet, 4, len);
         packet
     }
 
@@ -247,6 +321,12 @@ impl Traffic {
             packet[last] ^= 0x40;
         }
     }
+}
+
+/// Adds to the length that a header has at `at`.
+fn lengthen(packet: &mut [u8], at: usize, more: u16) {
+    let len = u16::from_be_bytes([packet[at], packet[at + 1]]) + more;
+    packet[at..at + 2].copy_from_slice(&len.to_be_bytes());
 }
 
 fn network(v6: bool) -> etherparse::PacketBuilderStep<etherparse::IpHeaders> {
@@ -288,8 +368,9 @@ fn each_flow_comes_out_as_it_went_in_where_several_workers_carry_it() {
 
 /// Sends batches of the same packets through both, and compares each flow.
 fn compare(plain: &World, other: &World, batches: usize) {
-    let mut traffic = Traffic { dice: Dice(0x5eed_0001), sequences: [u32::MAX - 20_000; 8], id: 0 };
+    let mut traffic = Traffic::new();
     let (mut sent, mut arrived) = (0, 0);
+    let before = [other.written(0, "tx"), other.written(1, "rx")];
     for _ in 0..batches {
         let packets = traffic.batch();
         let (one, other) = (plain.carry(&packets), other.carry(&packets));
@@ -298,6 +379,70 @@ fn compare(plain: &World, other: &World, batches: usize) {
         assert_eq!(by_flow(one), by_flow(other));
     }
     assert_eq!(arrived, sent, "nothing is lost on this wire");
+    // The kernel counts a large packet once.
+    let large = [other.written(0, "tx") - before[0], other.written(1, "rx") - before[1]];
+    assert!(large.iter().all(|count| count * 4 < sent as u64 * 3), "{sent} packets were {large:?} of the devices");
+}
+
+/// Whether a packet is of the kind that is named.
+fn is(kind: &str, packet: &[u8]) -> bool {
+    let v6 = packet[0] >> 4 == 6;
+    let fragment = u16::from_be_bytes([packet[6], packet[7]]);
+    let next = |protocol| v6 && packet[6] == protocol;
+    let plain_v4 = |protocol| packet[0] == 0x45 && packet[9] == protocol && fragment & !0x4000 == 0;
+    let flags = |bits| (next(6) && packet[53] & bits != 0) || (plain_v4(6) && packet[33] & bits != 0);
+    let right = |own: &[u8], addresses: &[u8]| captures::sum_is_right(6, addresses, own);
+    match kind {
+        "TCP" => plain_v4(6) || next(6),
+        "UDP" => plain_v4(17) || next(17),
+        "ICMP" => plain_v4(1) || next(58),
+        "ECN in IP" => packet[1] & if v6 { 0x30 } else { 3 } != 0,
+        "ECE" => flags(0x40),
+        "CWR" => flags(0x80),
+        "options of TCP" => (next(6) && packet[52] > 0x50) || (plain_v4(6) && packet[32] > 0x50),
+        "options of IPv4" => packet[0] == 0x46,
+        "first fragment of IPv4" => !v6 && fragment & MORE_FRAGMENTS != 0,
+        "last fragment of IPv4" => !v6 && fragment & 0x3fff == LATER_FRAGMENT,
+        "first fragment of IPv6" => next(FRAGMENT) && packet[43] & 1 != 0,
+        "last fragment of IPv6" => next(FRAGMENT) && packet[43] & 1 == 0,
+        "hop-by-hop options" => next(HOP_BY_HOP),
+        "destination options" => next(DESTINATION_OPTIONS),
+        "routing header" => next(ROUTING),
+        "no checksum" => plain_v4(17) && packet[26..28] == [0, 0],
+        "wrong checksum" => {
+            (plain_v4(6) && !right(&packet[20..], &packet[12..20]))
+                || (next(6) && !right(&packet[40..], &packet[8..40]))
+        }
+        _ => panic!("no kind is called {kind}"),
+    }
+}
+
+#[test]
+fn the_traffic_has_packets_of_every_kind() {
+    let mut traffic = Traffic::new();
+    let packets: Vec<Vec<u8>> = (0..60).flat_map(|_| traffic.batch()).collect();
+    for kind in [
+        "TCP",
+        "UDP",
+        "ICMP",
+        "ECN in IP",
+        "ECE",
+        "CWR",
+        "options of TCP",
+        "options of IPv4",
+        "first fragment of IPv4",
+        "last fragment of IPv4",
+        "first fragment of IPv6",
+        "last fragment of IPv6",
+        "hop-by-hop options",
+        "destination options",
+        "routing header",
+        "no checksum",
+        "wrong checksum",
+    ] {
+        let count = packets.iter().filter(|packet| is(kind, packet)).count();
+        assert!(count >= 10, "{kind}: {count} of {}", packets.len());
+    }
 }
 
 #[test]

@@ -158,9 +158,9 @@ fn header(line: &str) -> Option<(String, u32)> {
     Some((thread.trim().to_owned(), pid))
 }
 
-/// A function, and whether it is the kernel's: those live in the upper half of all addresses.
+/// A function, and whether it is the kernel's: those live in the upper half of all addresses. `None` without a name.
 fn frame(line: &str) -> Option<(String, bool)> {
-    let (address, name) = line.trim().split_once(' ')?;
+    let (address, name) = line.trim().split_once(' ').filter(|(_, name)| *name != "[unknown]")?;
     let address = u64::from_str_radix(address, 16).ok()?;
     let name = name.split("::h").next().filter(|_| has_hash(name)).unwrap_or(name);
     Some((name.to_owned(), address >> 63 == 1))
@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     const SEEN: &str = "worker 0 12/13 \n\tffffffff81000001 udp_sendmsg\n\t 55d0 tinmesh_os::udp::batch::send::h0123456789abcdef\n\n\
-        worker 0 12/13 \n\t 55d1 tinmesh_cipher::seal<T>\n\nother 99/99 \n\t 55d2 main\n\n";
+        worker 0 12/13 \n\t 55d1 tinmesh_cipher::seal<T>\n\t 7f00 [unknown]\n\nother 99/99 \n\t 55d2 main\n\n";
 
     #[test]
     fn stacks_of_the_named_processes_are_counted_by_what_is_on_top() {

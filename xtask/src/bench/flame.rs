@@ -68,7 +68,7 @@ pub(crate) fn run_inside(words: &[&str]) -> Result<()> {
     let mut perf = command("perf", &["record", "--quiet", "--event", "cpu-clock", "--freq", RATE]);
     perf.args(["--call-graph", "dwarf", "--pid", &pids, "--output"]).arg(&record);
     output(perf.args(["--", "sleep", &seconds.to_string()]))?;
-    let speed = stream.finish()?.gigabits_per_second;
+    stream.finish()?;
     say("reading what perf saw");
     let mut script = command("perf", &["script", "--no-inline", "--fields", "comm,pid,tid,ip,sym", "--input"]);
     let text = output(script.arg(&record))?;
@@ -77,7 +77,7 @@ pub(crate) fn run_inside(words: &[&str]) -> Result<()> {
         bail!("perf saw nothing");
     }
     println!("{}", folded.shares());
-    let title = format!("{}: one TCP stream, {speed:.1} Gbit/s, {} samples", row.title, folded.count());
+    let title = format!("{}: one TCP stream, {} samples", row.title, folded.count());
     let picture = folded.draw(&title);
     let file = target().join("bench/flame.svg");
     fs::write(&file, &picture)?;

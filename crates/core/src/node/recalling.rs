@@ -17,24 +17,25 @@ impl Node {
             self.forget_nat();
         }
         self.found.enter(Some(network));
-        let ids = self.mesh.graph.ids();
-        let known = ids.into_iter().filter(|&peer| self.recall(peer)).count();
+        for peer in self.mesh.graph.ids() {
+            self.recall(peer);
+        }
+        let known = self.found.peers();
         if known > 0 {
             self.event(Event::Note(format!("This network is known: what was found out of {known} nodes holds again")));
         }
     }
 
-    /// There is a tunnel: what was found out here of its peer where that is now holds again. False: nothing was.
-    pub(super) fn recall(&mut self, peer: PeerId) -> bool {
+    /// There is a tunnel: what was found out here of its peer where that is now holds again.
+    pub(super) fn recall(&mut self, peer: PeerId) {
         let place = self.place_of(peer);
         let found = place.and_then(|place| self.found_at(peer, place));
-        let Some(tunnel) = self.tunnel_mut(peer) else { return false };
+        let Some(tunnel) = self.tunnel_mut(peer) else { return };
         tunnel.place = place;
         if let Some(found) = found {
             (tunnel.retries, tunnel.meetings) = (found.retries, found.meetings);
         }
         self.recall_silences(peer);
-        found.is_some()
     }
 
     fn found_at(&self, peer: PeerId, place: IpAddr) -> Option<Found> {

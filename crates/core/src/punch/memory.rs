@@ -78,6 +78,12 @@ impl Memory {
         }
     }
 
+    /// Of how many peers something was found out here.
+    pub fn peers(&self) -> usize {
+        let here = self.networks.back().filter(|_| self.here.is_some());
+        here.map_or(0, |(_, known)| known.len())
+    }
+
     /// What was found out here of a peer at this address; `None`: nothing.
     pub fn of(&self, peer: &NodeName, ip: IpAddr) -> Option<Found> {
         self.here?;
@@ -163,9 +169,9 @@ mod tests {
         for number in 0..2 * PEERS {
             fail(&mut memory, &format!("node{number}"), at(1), 1);
         }
-        assert_eq!(memory.networks[0].1.len(), PEERS);
+        assert_eq!(memory.peers(), PEERS);
         fail(&mut memory, "node7", at(1), 0);
-        assert_eq!((memory.networks[0].1.len(), memory.of(&name("node7"), at(1))), (PEERS - 1, None));
+        assert_eq!((memory.peers(), memory.of(&name("node7"), at(1))), (PEERS - 1, None));
 
         (1..=5).for_each(|last| fail(&mut memory, "node8", at(last), last.into()));
         assert_eq!([1, 2, 5].map(|last| failures(&memory, "node8", at(last))), [0, 2, 5]);

@@ -38,7 +38,8 @@ fn ports_that_could_not_be_guessed_at_home_are_left_alone_when_ours_returns_ther
     mesh::start(&mut mesh);
     let [alice, _bob, _carol] = &mesh;
     let guesses = || alice.log().matches("No direct path to carol yet: guessing ports").count();
-    let talks = |seconds: u32| (0..seconds).for_each(|_| _ = ping_many(&alice.namespace, &v4(3), 4));
+    // Fifty packets take a second.
+    let talks = |seconds: u32| (0..seconds).for_each(|_| _ = ping_many(&alice.namespace, &v4(3), 50));
     wait_until(secs(60), "ports are guessed", || {
         talks(1);
         guesses() == 1

@@ -88,8 +88,8 @@ pub(super) fn table(results: &Results) -> String {
     format!("| what | compared with | mark | measured | |\n| --- | --- | --- | --- | --- |\n{lines}")
 }
 
-/// Figures of tinmesh with a part switched off, divided by those of the best other program; a cell that is worse is bold. None
-/// of the others has a part of its own for AVX-512, and none lets its offloads be switched off.
+/// Figures of tinmesh with a part switched off, divided by those of the best other program, of which nothing is switched off; a cell
+/// that is worse is bold.
 pub(super) fn restricted(results: &Results) -> String {
     const SHOWN: [(&str, &[&str], Good); 6] = [
         ("TCP, one stream", &["tcp1", "tcp1-back"], Good::AtLeast),

@@ -27,9 +27,10 @@ const SOME: u32 = 1_000;
 const MANY: u32 = 100_000;
 
 type Work = Box<dyn FnMut()>;
+type Make = fn() -> Work;
 
 /// All cases: what is counted, and how to make it.
-const CASES: [(&str, fn() -> Work); 16] = [
+const CASES: [(&str, Make); 16] = [
     ("cut-tcp-v4", || cut(Carries::TcpV4)),
     ("cut-tcp-v6", || cut(Carries::TcpV6)),
     ("cut-udp-v4", || cut(Carries::UdpV4)),

@@ -40,6 +40,7 @@ mod reloads;
 mod restarts;
 mod roaming;
 mod robust;
+mod segments;
 mod sockets;
 mod spec_configuration;
 mod spec_meta;

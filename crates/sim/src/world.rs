@@ -366,7 +366,7 @@ impl World {
         later.windows(2).filter(|pair| pair[0].carrier != pair[1].carrier).count()
     }
 
-    /// The most hops that a packet of a flow, or an answer, took from `since` on; `None`: some came on a connection, or none at all.
+    /// The most hops that a packet of a flow, or an answer, took from `since` on; `None`: not all came in datagrams.
     pub fn most_hops(&self, flow: usize, since: Instant) -> Option<usize> {
         let engine = self.engine.borrow();
         let Flow { arrivals, replies, .. } = &engine.flows[flow];

@@ -2,8 +2,8 @@
 //!
 //! Sizes are those of Ethernet frames. `min` is known to arrive, `max` is not known not to. The
 //! first probe is what the system believes of the path, and if that arrives the search is over.
-//! Otherwise what is left is halved until nothing is left: eight probes, with the first, leave less than eight bytes. Each is
-//! sent once, so two more at the end tell whether the result arrives, and not one byte more.
+//! Otherwise what is left is halved until nothing is left: eight probes, with the first, leave less than eight bytes. Each
+//! is sent once, so two more at the end tell whether the result arrives, and not one byte more.
 //!
 //! Towards tinc, twenty probes come before that, of tinc's sizes, which first fall steeply and then creep up from what
 //! arrived. All come as fast as they are answered, or when the round-trip time is over; towards tinc three a second.

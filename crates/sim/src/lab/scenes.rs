@@ -378,8 +378,8 @@ fn hole(seed: u64, mtu: u16) -> (f64, f64) {
     (probes as f64, f64::from(error(alice, bob, mtu)))
 }
 
-/// Lets time run until something is so, which is asked with the time of the look before. No answer is seen together with
-/// what follows it at once.
+/// Lets time run until something is so, which is asked with the time of the look before: what follows an answer at once
+/// does not count.
 fn look_until(world: &World, limit: Duration, mut is_so: impl FnMut(Instant) -> bool) {
     let end = world.now() + limit;
     let mut before = world.now();

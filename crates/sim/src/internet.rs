@@ -352,7 +352,7 @@ impl Internet {
     /// What a host's system believes of the way to `to`.
     pub(crate) fn path_mtu(&self, now: Instant, host: HostId, to: IpAddr) -> u16 {
         let told = self.host(host).path_mtu.get(&to).filter(|(_, at)| now.since(*at) < PATH_MTU_LIFETIME);
-        told.map_or(self.host(host).link.interface, |&(mtu, _)| mtu)
+        told.map_or_else(|| self.host(host).link.interface, |&(mtu, _)| mtu)
     }
 
     /// A host's system is told of a narrow link.

@@ -9,6 +9,7 @@ mod streams;
 use std::time::Duration;
 
 use crate::node::io::{Command, Event, Input};
+use crate::peer::pmtu::Search;
 use crate::subnet::Subnet;
 use net::Net;
 
@@ -157,7 +158,7 @@ fn no_size_that_ends_connections_is_told() {
     tunnel.pmtu.on_reply(now, 18);
     while tunnel.pmtu.is_searching() {
         now = now + Duration::from_millis(400);
-        tunnel.pmtu.on_tick(now, true, None);
+        tunnel.pmtu.on_tick(now, true, None, Search::AsTinc);
     }
 
     node.consider_mtu_info(b, c, 1518);

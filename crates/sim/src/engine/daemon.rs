@@ -17,6 +17,8 @@ use crate::queue::Event;
 const LOOK_UP: Duration = Duration::from_millis(20);
 /// A system gives up on name servers that do not answer after so long.
 const LOOK_UP_PATIENCE: Duration = Duration::from_secs(30);
+/// Requests with so many bytes, at least, ask whether a size arrives: others have less.
+const LONG: usize = 100;
 
 /// What follows from a node's wishes at once.
 #[derive(Debug)]
@@ -109,7 +111,13 @@ impl Engine {
             Output::Room { conn, bytes } => self.keep(host, conn, bytes),
             Output::Close { conn, tarpit } => self.hang_up(host, conn, tarpit),
             Output::Transmit { target, packet } => self.transmit(host, target, packet, true),
-            Output::Ask { target, packet } => self.transmit(host, target, packet, false),
+            Output::Ask { target, packet } => {
+                if packet.len() >= LONG {
+                    let asked = (self.now, target.to, packet.len());
+                    self.machine_mut(host).sizes_asked.push(asked);
+                }
+                self.transmit(host, target, packet, false);
+            }
             Output::OpenSocket { socket, .. } => {
                 let port = self.machine_mut(host).open_socket(socket);
                 self.pending.push_back((host, Feedback::Opened { socket, port }));

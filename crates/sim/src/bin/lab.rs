@@ -1,7 +1,7 @@
 //! The laboratory in virtual time; prints one line with tabs for each cell and scene. `cargo xtask lab` reads them.
 //!
-//! `lab [--quick] [--seeds N] [--only TEXT]`: fewer NATs; other seeds; cells and scenes whose title (of
-//! cells also the class) has this text.
+//! `lab [--quick] [--seeds N] [--from SEED] [--only TEXT]`: fewer NATs, one day; so many seeds of each; the first seed of
+//! days; cells, scenes and days whose title (of cells also the class) has this text.
 //!
 //! ```text
 //! cell   A  B  class  first(ms)  direct(ms)  probes  peak  mappings  entries
@@ -13,6 +13,7 @@
 use std::time::Duration;
 
 use tinmesh_sim::lab::cells::{self, Cell, label};
+use tinmesh_sim::lab::day;
 use tinmesh_sim::lab::scenes::{Mark, SCENES, Scene};
 
 /// Classes whose mark is a matter of luck in each run, and how many times as many runs of them there are: as many as tell
@@ -22,9 +23,16 @@ const LUCK: [(&str, u64); 2] = [("two ports: block 512", 20), ("one port: random
 /// As many times at most in a quick run.
 const QUICK: u64 = 20;
 
+/// Days, of one hour each.
+const DAYS: u64 = 10;
+const APART: &str =
+    "ten days of moves, sleep, restarts and misbehaving providers: pairs that could be joined and are not";
+const JOINED: &str = "the same days: from the last of three events until all pairs that can be are joined";
+
 struct Options {
     quick: bool,
     seeds: u64,
+    from: u64,
     only: Option<String>,
 }
 
@@ -33,6 +41,10 @@ fn main() {
     let wanted = |title: &str| options.only.as_ref().is_none_or(|only| title.contains(only.as_str()));
     for scene in SCENES.iter().filter(|scene| wanted(&format!("{} {}", scene.group, scene.title))) {
         play(scene, options.seeds);
+    }
+    if wanted(&format!("G3 {APART}")) {
+        let days = if options.quick { 1 } else { DAYS };
+        (options.from..options.from + days).for_each(live);
     }
     for (number, cell) in (0..).zip(cells::cells(options.quick)) {
         let title = format!("{}\t{}", label(&cell.a), label(&cell.b));
@@ -48,9 +60,11 @@ fn main() {
 fn options() -> Options {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let after = |name: &str| words.iter().position(|word| word == name).and_then(|at| words.get(at + 1));
+    let number = |name: &str| after(name).and_then(|text| text.parse().ok()).unwrap_or(1);
     Options {
         quick: words.iter().any(|word| word == "--quick"),
-        seeds: after("--seeds").and_then(|text| text.parse().ok()).unwrap_or(1),
+        seeds: number("--seeds"),
+        from: number("--from"),
         only: after("--only").cloned(),
     }
 }
@@ -74,6 +88,14 @@ fn play(scene: &Scene, seeds: u64) {
         };
         println!("scene\t{}\t{}\t{}\t{kind}\t{limit}\t{value:.3}", scene.group, scene.title, scene.unit);
     }
+}
+
+/// Lives through a day.
+fn live(seed: u64) {
+    let Some(day::Outcome { pairs, slowest, apart }) = guarded(APART, || day::play(seed)) else { return };
+    println!("scene\tG3\t{APART}\tpairs\tat-most\t0\t{}", apart.len());
+    println!("scene\tG3\t{JOINED}\ts\tat-most\t{}\t{:.3}", day::GRACE.as_secs(), slowest.as_secs_f64());
+    eprintln!("day {seed}: {pairs} pairs looked at, all joined after at most {slowest:?}; apart: {apart:?}");
 }
 
 fn run(cell: &Cell, title: &str, seed: u64) {

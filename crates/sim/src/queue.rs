@@ -62,6 +62,8 @@ pub(crate) enum Event {
     Resolved {
         /// By whom.
         host: HostId,
+        /// The number of the question.
+        question: u64,
         /// For which node.
         peer: NodeName,
         /// What for.

@@ -168,7 +168,7 @@ pub(super) fn path_mtu(status: &Status) -> Check {
     let (Some(least), Some(most)) = (known.iter().min(), known.iter().max()) else {
         return Check::new("path MTU", State::Unknown, "not known: no direct path was searched yet".to_owned());
     };
-    let says = if least == most { format!("{least} bytes") } else { format!("{least} to {most} bytes, by node") };
+    let sizes = if least == most { format!("{least} bytes") } else { format!("{least} to {most} bytes, by node,") };
     let state = if *least < 1_280 { State::Note } else { State::Good };
-    Check::new("path MTU", state, format!("{says} of IP packet in one datagram, found by probes"))
+    Check::new("path MTU", state, format!("IP packets of up to {sizes} go in one datagram, found by probes"))
 }

@@ -36,6 +36,7 @@ mod publish;
 mod punching;
 mod queueing;
 mod reach;
+mod recalling;
 mod refused;
 mod relaying;
 mod statements;
@@ -76,6 +77,7 @@ use crate::node::members::Members;
 use crate::node::punching::Punching;
 use crate::node::timers::{Timers, Wake};
 use crate::peer::Peer;
+use crate::punch::memory::Memory;
 use crate::subnet::SubnetTable;
 use crate::time::Instant;
 use crate::trust::Trust;
@@ -107,6 +109,8 @@ pub struct Node {
     members: Members,
     punching: Punching,
     meetings: Meetings,
+    /// What was found out in the networks that this machine was in.
+    found: Memory,
     /// What the own router passes on.
     mapped: Endpoints,
     timers: Timers,
@@ -217,6 +221,7 @@ impl Node {
             members: Members::default(),
             punching: Punching::default(),
             meetings: Meetings::default(),
+            found: Memory::default(),
             mapped: Endpoints::default(),
             timers: Timers::default(),
             dirty: Dirty::default(),
@@ -324,6 +329,7 @@ impl Node {
             Input::SocketOpened { socket, port } => self.on_socket_opened(socket, port),
             Input::Mapped(mapped) => self.on_own_mapped(mapped),
             Input::NetworkChanged => self.on_network_changed(),
+            Input::Network(network) => self.on_network(network),
             Input::Woke(_) => self.on_woke(),
             Input::Trace(wanted) => self.traced = wanted,
             Input::Capture(wanted) => self.scratch.capture.want(wanted),
@@ -339,7 +345,7 @@ impl Node {
             Wake::Repeat => self.on_repeat(),
             Wake::KeyExpire => self.on_key_expire(),
             Wake::Attend(peer) => self.on_attend(peer),
-            Wake::UdpSilent(peer) => self.on_udp_silent(peer),
+            Wake::UdpSilent(peer) => self.on_udp_silent_for_long(peer),
             Wake::Late(peer) => self.on_late_time(peer),
             Wake::Ageing => self.on_ageing(),
             Wake::Punch => self.on_punch_time(),

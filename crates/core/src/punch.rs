@@ -10,5 +10,6 @@ pub mod blocks;
 pub mod budget;
 pub mod law;
 pub mod mappings;
+pub mod memory;
 pub mod plan;
 pub mod retries;

@@ -13,6 +13,7 @@ use std::{fmt, io};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
 use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourMessage};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
@@ -206,6 +207,35 @@ impl Link {
         Ok(addresses.collect())
     }
 
+    /// The route that packets to `to` take, by any table.
+    pub fn route_towards(&mut self, to: IpAddr) -> io::Result<Route> {
+        let mut message = RouteMessage::default();
+        message.header.address_family = family(to);
+        message.header.destination_prefix_length = if to.is_ipv4() { 32 } else { 128 };
+        message.attributes.push(RouteAttribute::Destination(to.into()));
+        let doing = || format!("looking up the route to {to}");
+        let reply = self.requests.ask(RouteNetlinkMessage::GetRoute(message)).map_err(failed(doing))?;
+        let RouteNetlinkMessage::NewRoute(message) = reply else {
+            return Err(failed(doing)(io::ErrorKind::InvalidData.into()));
+        };
+        with_attributes(&message).ok_or_else(|| failed(doing)(io::ErrorKind::InvalidData.into()))
+    }
+
+    /// The link-layer address of a neighbour, if it was found out; `NotFound` if nobody wrote to it lately.
+    pub fn neighbour(&mut self, ip: IpAddr, interface: u32) -> io::Result<Option<Vec<u8>>> {
+        let mut message = NeighbourMessage::default();
+        message.header.family = family(ip);
+        message.header.ifindex = interface;
+        message.attributes.push(NeighbourAttribute::Destination(ip.into()));
+        let reply = self.requests.ask(RouteNetlinkMessage::GetNeighbour(message));
+        let reply = reply.map_err(failed(|| format!("looking up neighbour {ip}")))?;
+        let RouteNetlinkMessage::NewNeighbour(message) = reply else { return Ok(None) };
+        Ok(message.attributes.into_iter().find_map(|attribute| {
+            let NeighbourAttribute::LinkLayerAddress(address) = attribute else { return None };
+            Some(address)
+        }))
+    }
+
     /// All unicast routes of the main table: which ranges are in use.
     pub fn routes(&mut self) -> io::Result<Vec<Route>> {
         let replies = self
@@ -265,6 +295,11 @@ fn route_of(message: &RouteMessage) -> Option<Route> {
     if !ordinary || header.table != RouteHeader::RT_TABLE_MAIN {
         return None;
     }
+    with_attributes(message)
+}
+
+fn with_attributes(message: &RouteMessage) -> Option<Route> {
+    let header = &message.header;
     let everywhere: IpAddr = if header.address_family == AddressFamily::Inet {
         Ipv4Addr::UNSPECIFIED.into()
     } else if header.address_family == AddressFamily::Inet6 {

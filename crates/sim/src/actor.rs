@@ -95,6 +95,7 @@ impl Actor {
             | Input::Invitation { .. }
             | Input::Reconfigure(_)
             | Input::NetworkChanged
+            | Input::Network(_)
             | Input::Mapped(_)
             | Input::SocketOpened { .. }
             | Input::Statements(_)

@@ -186,6 +186,12 @@ impl<'w> Host<'w> {
         self
     }
 
+    /// Listens on this port, below 1,024, instead of 655.
+    #[must_use]
+    pub fn listens_at(self, port: u16) -> Self {
+        self.configure(|config| config.port = port)
+    }
+
     /// Does not start before it is told to.
     #[must_use]
     pub fn waits(self) -> Self {

@@ -59,6 +59,13 @@ pub struct NatId(usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RealmId(usize);
 
+impl RealmId {
+    /// What tells it from others.
+    pub(crate) const fn number(self) -> u64 {
+        self.0 as u64
+    }
+}
+
 /// The realm of public addresses.
 pub(crate) const PUBLIC: RealmId = RealmId(0);
 
@@ -205,6 +212,12 @@ impl Internet {
         let address = IpAddr::V4(Ipv4Addr::from_bits(base + place.given));
         place.owners.insert(address, owner);
         address
+    }
+
+    /// Replaces a NAT by another, which knows nothing of the mappings.
+    pub(crate) fn replace(&mut self, id: NatId, nat: Nat) {
+        let place = &mut self.nats[id.0];
+        (place.nat, place.udp, place.tcp) = (nat, NatTable::default(), NatTable::default());
     }
 
     pub(crate) fn inner_realm(&self, nat: NatId) -> RealmId {

@@ -23,7 +23,9 @@ use crate::internet::HostId;
 use crate::stream::{Side, StreamId};
 
 /// The port on which every node listens.
-pub(crate) const PORT: u16 = 655;
+const PORT: u16 = 655;
+/// Nodes listen on a port below this.
+pub(crate) const LISTENING: u16 = 1_024;
 /// Ports of sockets that nodes open later: the first, and how many.
 const EXTRA_PORTS: (u16, u16) = (32_768, 28_232);
 
@@ -176,7 +178,7 @@ impl Machine {
 
     /// The socket to which a datagram comes.
     pub(crate) fn socket_at(&self, to: SocketAddr) -> Option<u16> {
-        if to.port() != PORT {
+        if to.port() != self.config.port {
             return self.extra.iter().find(|(_, port)| **port == to.port()).map(|(socket, _)| *socket);
         }
         let at = self.config.sockets.iter().position(|socket| socket.is_ipv4() == to.is_ipv4())?;
@@ -216,9 +218,9 @@ fn config(id: HostId, name: NodeName) -> Config {
 }
 
 /// The sockets of a machine with these families.
-pub(crate) fn sockets(v4: bool, v6: bool) -> Vec<SocketAddr> {
+pub(crate) fn sockets(v4: bool, v6: bool, port: u16) -> Vec<SocketAddr> {
     let any: [(bool, IpAddr); 2] = [(v4, Ipv4Addr::UNSPECIFIED.into()), (v6, Ipv6Addr::UNSPECIFIED.into())];
-    any.iter().filter(|(has, _)| *has).map(|(_, any)| SocketAddr::new(*any, PORT)).collect()
+    any.iter().filter(|(has, _)| *has).map(|(_, any)| SocketAddr::new(*any, port)).collect()
 }
 
 /// A host file with nothing but a key.

@@ -150,6 +150,11 @@ impl World {
         self.with_engine(|engine| engine.net.put_up(nat, None))
     }
 
+    /// Puts another NAT in the place of one behind which nobody is.
+    pub fn replace_nat(&self, id: NatId, nat: Nat) {
+        self.with_engine(|engine| engine.net.replace(id, nat));
+    }
+
     /// Puts up a NAT behind another one.
     pub fn nat_behind(&self, outer: NatId, nat: Nat) -> NatId {
         self.with_engine(|engine| engine.net.put_up(nat, Some(outer)))

@@ -15,6 +15,7 @@ mod lifeline;
 pub mod log;
 mod meta_sockets;
 mod names;
+mod network;
 mod opening;
 mod outgoing;
 mod own_subnets;

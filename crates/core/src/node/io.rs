@@ -139,6 +139,8 @@ pub enum Input<'a> {
     Mapped(Endpoints),
     /// Addresses of this machine changed.
     NetworkChanged,
+    /// In which network this machine is, once that is known: at first, and after each change or sleep.
+    Network(crate::punch::memory::NetworkId),
     /// The machine slept for so long.
     Woke(Duration),
     /// Whether requests are to be told one by one, as [`Event::Request`].

@@ -43,7 +43,7 @@ impl Node {
     }
 
     /// What one of both ends wants has changed, perhaps: the peer is told, and the silence counts anew.
-    fn settle_keepalive(&mut self, peer: PeerId, before: Duration) {
+    pub(super) fn settle_keepalive(&mut self, peer: PeerId, before: Duration) {
         let (now, base, interval) = (self.now, self.keepalive_base(), self.keepalive(peer));
         let silence = self.longest_silence(peer);
         let agreed = self.uses(peer, Feature::Keepalive);
@@ -69,6 +69,7 @@ impl Node {
         if let Some(tunnel) = self.tunnel_mut(peer) {
             tunnel.lifetime.told = None;
         }
+        self.recall_silences(peer);
         self.settle_keepalive(peer, before);
     }
 
@@ -99,7 +100,9 @@ impl Node {
         if let Some(target) = target.filter(|_| self.learns_keepalive(peer))
             && let Some((tunnel, rng)) = self.tunnel_and_rng(peer)
         {
+            let known = tunnel.lifetime.silences();
             let step = tunnel.lifetime.tick(now, rng);
+            self.remember_silences(peer, known);
             self.take_step(peer, target, step);
         }
         self.settle_keepalive(peer, before);
@@ -135,7 +138,9 @@ impl Node {
         if tunnel.lifetime.socket() != Some(from.socket) {
             return;
         }
+        let known = tunnel.lifetime.silences();
         let step = tunnel.lifetime.on_answer(now, mark, from.to);
+        self.remember_silences(peer, known);
         self.take_step(peer, target, step);
         self.settle_keepalive(peer, before);
     }

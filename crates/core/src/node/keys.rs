@@ -45,7 +45,11 @@ impl Node {
         if peer == PeerId::ME || !self.is_reachable(peer) {
             return None;
         }
-        Some(self.peer_mut(peer)?.tunnel.get_or_insert_default())
+        if self.peer(peer)?.tunnel.is_none() {
+            self.peer_mut(peer)?.tunnel = Some(Box::default());
+            self.recall(peer);
+        }
+        self.tunnel_mut(peer)
     }
 
     /// Starts a session unless there is one or it is under way.

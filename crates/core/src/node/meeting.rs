@@ -357,6 +357,7 @@ impl Node {
             let not_before = now + AGAIN * (1 << before.min(LONGEST_AGAIN));
             tunnel.meetings = Retries { failures: before.saturating_add(u32::from(met)), not_before };
         }
+        self.remember_attempts(peer);
         self.end_meeting(peer, None);
     }
 
@@ -367,6 +368,7 @@ impl Node {
         if let (Some(quickly), Some(tunnel)) = (failed, self.tunnel_mut(peer)) {
             tunnel.meetings.note(false, quickly, now);
         }
+        self.remember_attempts(peer);
         self.close_mirrors(peer);
         if let Stage::Opening { conn: Some(id), .. } = attempt.stage
             && self.connections.get(&id).is_some_and(|conn| matches!(conn.phase, Phase::Connecting))
@@ -405,6 +407,7 @@ impl Node {
                 if let Some(tunnel) = self.tunnel_mut(peer) {
                     tunnel.meetings = Retries::default();
                 }
+                self.remember_attempts(peer);
                 self.terminate(id, &PeerError::Superfluous);
             } else {
                 self.meetings.quiet.insert(peer, entry);

@@ -28,7 +28,6 @@ use crate::punch::budget::{ANSWERS, Budget};
 use crate::punch::law::{Law, WIDEST_BLOCK};
 use crate::punch::mappings::{self, Mappings};
 use crate::punch::plan::{self, From, Means, Plan, Shot, Side};
-use crate::punch::retries::Retries;
 use crate::time::Instant;
 use crate::wire::hello::Feature;
 use crate::wire::probe;
@@ -391,17 +390,18 @@ impl Node {
         if let Some(tunnel) = self.tunnel_mut(attempt.peer) {
             tunnel.note_attempt(direct, narrow, now);
         }
+        self.remember_attempts(attempt.peer);
         self.close_extra_sockets();
     }
 
-    /// Another network: what failed before may work now.
+    /// Another network, perhaps: what failed before may work now.
     pub(super) fn forget_nat(&mut self) {
         self.punching.own = None;
         self.forget_meetings();
+        self.found.enter(None);
         for peer in self.mesh.graph.ids() {
             if let Some(tunnel) = self.tunnel_mut(peer) {
-                tunnel.retries = Retries::default();
-                tunnel.meetings = Retries::default();
+                tunnel.forget_attempts();
                 tunnel.lifetime.forget_network();
             }
         }

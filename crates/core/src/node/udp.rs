@@ -95,6 +95,7 @@ impl Node {
         self.forget_answered(peer);
         self.consider_hello(peer);
         self.attend(peer, used);
+        self.follow_place(peer);
         self.consider_punching(peer);
         self.consider_meeting(peer);
         let busy = used && self.tunnel(peer).is_some_and(|tunnel| !tunnel.confirmed || tunnel.pmtu.is_searching());
@@ -442,6 +443,7 @@ impl Node {
         self.emit(Output::PathMtu(target.to));
         let Some(name) = self.name_of(peer) else { return };
         self.event(Event::PathChanged { name, direct: true, address: Some(target.to) });
+        self.recall_silences(peer);
         let edge = self.mesh.graph.edge(PeerId::ME, peer).and_then(|edge| edge.address.ip());
         if let Some(address) = edge {
             self.remember_address(peer, address);

@@ -18,6 +18,7 @@ use std::time::Duration;
 use crate::crypto::rng::Rng;
 use crate::dataplane::fib::UdpTarget;
 use crate::peer::asked::Mark;
+use crate::punch::memory::Silences;
 use crate::time::Instant;
 
 /// Silences that are tried, one after the other, in seconds.
@@ -159,6 +160,18 @@ impl Lifetime {
     /// This machine may be in another network, where nothing of this holds.
     pub fn forget_network(&mut self) {
         *self = Self { told: self.told, ..Self::default() };
+    }
+
+    /// What silences did to this path.
+    pub const fn silences(&self) -> Silences {
+        Silences { stood: self.stood, fell: self.fell }
+    }
+
+    /// What they did when this machine was here before holds again, where nothing else is known; the longest is tried anew soon.
+    pub fn recall(&mut self, silences: Silences) {
+        if self.silences() == Silences::default() && silences.stood > 0 {
+            *self = Self { stood: silences.stood, fell: silences.fell, told: self.told, ..Self::default() };
+        }
     }
 
     /// Both ends leave the path silent for so long from now on.

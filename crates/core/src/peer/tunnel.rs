@@ -4,7 +4,7 @@
 //! Source: spec datagrams 4, 11 to 13.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,6 +122,8 @@ pub struct Tunnel {
     pub pieces: Pieces,
     /// How long the path may be silent.
     pub lifetime: Lifetime,
+    /// Where others saw the peer when attempts to reach it were last thought of.
+    pub place: Option<IpAddr>,
     /// What the peer wants to hear once more, later.
     pub late: Late,
     /// What time the peer said it is, and when.
@@ -222,6 +224,7 @@ impl Tunnel {
             relay: RelayChoice::default(),
             pieces: Pieces::default(),
             lifetime: Lifetime::default(),
+            place: None,
             late: Late::default(),
             clock: None,
             compression: 0,
@@ -335,6 +338,12 @@ impl Tunnel {
         } else {
             slow
         }
+    }
+
+    /// What failed says nothing of what comes.
+    pub fn forget_attempts(&mut self) {
+        self.retries = Retries::default();
+        self.meetings = Retries::default();
     }
 
     /// An attempt to guess ports ended.

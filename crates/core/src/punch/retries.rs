@@ -15,7 +15,7 @@ const CALLS: u32 = 4;
 const CALLS_IN: Duration = Duration::from_secs(60);
 
 /// How attempts with one peer went.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retries {
     /// Attempts that failed since the last success or change of network.
     pub failures: u32,

@@ -44,6 +44,30 @@ fn addresses_come_and_go() {
 }
 
 #[test]
+fn the_router_towards_an_address_and_its_address_of_the_link_are_found() {
+    in_namespace(65_536, || {
+        let _device = open("mesh0", Kind::Tap);
+        let mut link = Link::open().unwrap();
+        link.set_up("mesh0", None).unwrap();
+        link.add_address("mesh0", "10.9.0.1".parse().unwrap(), 24).unwrap();
+        let (far, gateway) = ("192.0.2.1".parse().unwrap(), "10.9.0.254".parse().unwrap());
+        assert!(link.route_towards(far).is_err());
+        link.add_route(prefix("0.0.0.0/0"), Some(gateway), "mesh0").unwrap();
+
+        let route = link.route_towards(far).unwrap();
+
+        let interface = link.index("mesh0").unwrap();
+        assert_eq!((route.gateway, route.interface), (Some(gateway), Some(interface)));
+        assert!(link.neighbour(gateway, interface).is_err(), "nobody wrote to it");
+        let told = std::process::Command::new("ip")
+            .args(["neigh", "add", "10.9.0.254", "lladdr", "02:00:00:00:00:07", "dev", "mesh0"])
+            .status();
+        assert!(told.unwrap().success());
+        assert_eq!(link.neighbour(gateway, interface).unwrap(), Some(vec![2, 0, 0, 0, 0, 7]));
+    });
+}
+
+#[test]
 fn large_packets_are_limited() {
     in_namespace(65_536, || {
         let _device = open("mesh0", Kind::Tun);

@@ -7,7 +7,7 @@ use tinmesh_core::node::io::Input;
 
 use crate::engine::Engine;
 use crate::internet::HostId;
-use crate::machine::PORT;
+use crate::machine::LISTENING;
 use crate::queue::Event;
 use crate::stream::{End, Holding, Side, Stream, StreamId};
 use crate::traffic::{self, Carrier};
@@ -20,7 +20,7 @@ const RETRANSMISSION: std::time::Duration = std::time::Duration::from_millis(200
 impl Engine {
     /// A program calls another; `from`: the port that it chose.
     pub(super) fn call(&mut self, host: HostId, conn: ConnId, to: SocketAddr, from: Option<u16>) {
-        if let Some(port) = from.filter(|_| to.port() != PORT) {
+        if let Some(port) = from.filter(|_| to.port() >= LISTENING) {
             return self.open(host, conn, port, to);
         }
         let Some(source) = self.net.source(host, to) else {
@@ -60,7 +60,7 @@ impl Engine {
             self.ring_again(id, retry);
             return;
         }
-        if to.port() != PORT || !self.machine(callee.host).is_running() {
+        if to.port() != self.machine(callee.host).config.port || !self.machine(callee.host).is_running() {
             self.drop_call(id);
             self.plan(latency, Event::Refuse { host: caller.host, conn: caller.conn });
             return;

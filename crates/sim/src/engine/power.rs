@@ -7,12 +7,13 @@ use tinmesh_core::name::ConnId;
 use tinmesh_core::node::Node;
 use tinmesh_core::node::config::Config;
 use tinmesh_core::node::io::Input;
+use tinmesh_core::punch::memory::NetworkId;
 use tinmesh_core::wire::endpoint::Endpoints;
 
 use crate::actor::{Actor, Part, Script};
 use crate::engine::Engine;
 use crate::internet::{HostId, RealmId};
-use crate::machine::{Brain, PORT, Whereabouts, sockets};
+use crate::machine::{Brain, Whereabouts, sockets};
 use crate::queue::Event;
 use crate::stream::Holding;
 
@@ -40,6 +41,7 @@ impl Engine {
         let ahead = machine.clock_ahead * 1_000;
         self.feed(host, Input::Clock { unix_ms: (EPOCH_MS + now.as_micros() / 1_000).saturating_add_signed(ahead) });
         self.feed(host, Input::Statements(&statements));
+        self.tell_network(host);
         self.feed(host, Input::Timeout);
     }
 
@@ -62,7 +64,7 @@ impl Engine {
         let machine = self.machine(host);
         let mut config = machine.config.clone();
         let place = self.net.host(host);
-        config.sockets = sockets(place.v4.is_some(), place.v6.is_some());
+        config.sockets = sockets(place.v4.is_some(), place.v6.is_some(), config.port);
         for (&other, &whereabouts) in &machine.whereabouts {
             let name = self.machine(other).config.name.clone();
             let addresses = self.addresses_in_file(other, whereabouts);
@@ -73,10 +75,11 @@ impl Engine {
 
     fn addresses_in_file(&self, of: HostId, whereabouts: Whereabouts) -> Vec<(String, u16)> {
         let place = self.net.host(of);
+        let (name, port) = (&self.machine(of).config.name, self.machine(of).config.port);
         let numeric = [place.v4.map(IpAddr::V4), place.v6.map(IpAddr::V6)];
         match whereabouts {
-            Whereabouts::Numeric => numeric.iter().flatten().map(|ip| (ip.to_string(), PORT)).collect(),
-            Whereabouts::Named => vec![(format!("{}.example", self.machine(of).config.name), PORT)],
+            Whereabouts::Numeric => numeric.iter().flatten().map(|ip| (ip.to_string(), port)).collect(),
+            Whereabouts::Named => vec![(format!("{name}.example"), port)],
             Whereabouts::Unknown => Vec::new(),
         }
     }
@@ -127,6 +130,7 @@ impl Engine {
         let now = self.now;
         if let Some(since) = self.machine_mut(host).slept_at.take() {
             self.feed(host, Input::Woke(now.since(since)));
+            self.tell_network(host);
             self.feed(host, Input::Timeout);
             self.settle();
         }
@@ -138,13 +142,20 @@ impl Engine {
         self.changed = self.now;
         if self.is_awake(host) {
             self.feed(host, Input::NetworkChanged);
+            self.tell_network(host);
             self.settle();
         }
     }
 
+    /// A machine knows its network by the router.
+    fn tell_network(&mut self, host: HostId) {
+        let network = self.net.host(host).realm.number();
+        self.feed(host, Input::Network(NetworkId(network)));
+    }
+
     /// The router of a machine passes a port on to it; its program is told.
     pub(crate) fn map_port(&mut self, host: HostId, outside: u16) {
-        let address = self.net.forward(host, PORT, outside);
+        let address = self.net.forward(host, self.machine(host).config.port, outside);
         if let Some(mapped) = address.and_then(|address| Endpoints::default().with(address)) {
             self.feed(host, Input::Mapped(mapped));
             self.settle();
@@ -155,6 +166,6 @@ impl Engine {
     pub(crate) fn address_of(&self, host: HostId) -> Option<SocketAddr> {
         let place = self.net.host(host);
         let ip = place.v4.map(IpAddr::V4).or_else(|| place.v6.map(IpAddr::V6))?;
-        Some(SocketAddr::new(ip, PORT))
+        Some(SocketAddr::new(ip, self.machine(host).config.port))
     }
 }

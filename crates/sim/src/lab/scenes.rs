@@ -6,7 +6,7 @@ use tinmesh_core::time::Instant;
 
 use crate::host::Host;
 use crate::internet::Cut;
-use crate::isp::{Narrow, UdpRule};
+use crate::isp::{Narrow, TcpRule, UdpRule};
 use crate::nat::{Nat, Ports};
 use crate::world::{World, millis, minutes, secs};
 
@@ -64,6 +64,20 @@ pub const SCENES: &[Scene] = &[
             (alice, bob)
         })
     }),
+    scene(
+        "G3",
+        "only TCP to ports 80 and 443 gets out at both ends: first answer",
+        SECONDS,
+        Mark::AtMost(1.5),
+        |seed| {
+            let web = |host: Host<'_>| host.set_isp(|isp| (isp.udp, isp.tcp) = (UdpRule::Blocked, TcpRule::WebOnly));
+            first_answer(seed, |alice, bob| {
+                web(alice);
+                web(bob);
+                (alice, bob)
+            })
+        },
+    ),
     scene("G3", "the best of three relays dies under traffic: longest silence", SECONDS, Mark::AtMost(5.0), relay_dies),
     scene("G6", "UDP cut under traffic: longest silence", SECONDS, Mark::AtMost(5.0), |seed| cut_and_back(seed).0),
     scene("G6", "UDP returns: time until the path is direct", SECONDS, Mark::AtMost(60.0), |seed| cut_and_back(seed).1),
@@ -119,6 +133,25 @@ pub const SCENES: &[Scene] = &[
         Mark::AtLeast(95.0),
         loaded,
     ),
+    scene("G2", "two homes of one carrier that leads back in: direct after", SECONDS, Mark::AtMost(2.0), |seed| {
+        behind_one_carrier(seed, true)
+    }),
+    scene("G3", "two homes of one carrier that does not: first answer", SECONDS, Mark::AtMost(1.5), |seed| {
+        behind_one_carrier(seed, false)
+    }),
+    scene("G2", "NATs that forget after 15 s: share of 20 idle minutes with a direct path", PER_CENT, ALWAYS, |seed| {
+        kept_alive(seed, 15)
+    }),
+    scene("G2", "NATs that forget after 30 s: share of 20 idle minutes with a direct path", PER_CENT, ALWAYS, |seed| {
+        kept_alive(seed, 30)
+    }),
+    scene(
+        "G14",
+        "back in a known network: until silences are as long as it bears",
+        SECONDS,
+        Mark::AtMost(10.0),
+        returns,
+    ),
     scene("G14", "NAT forgets its mappings: longest silence", SECONDS, Mark::AtMost(0.24), |seed| {
         silence(seed, Homes::ONE_NAT, |_, alice, _| alice.rebind_nat())
     }),
@@ -150,6 +183,7 @@ pub const SCENES: &[Scene] = &[
     ),
 ];
 
+const ALWAYS: Mark = Mark::AtLeast(100.0);
 const HOME: Nat = Nat::port_restricted_cone().with_ports(Ports::Random);
 
 const fn scene(
@@ -200,7 +234,7 @@ fn seconds(duration: Duration) -> f64 {
 fn first_answer(seed: u64, place: impl for<'w> Fn(Host<'w>, Host<'w>) -> (Host<'w>, Host<'w>)) -> f64 {
     let world = World::new(seed);
     world.expect_refusals();
-    let carol = world.node("carol");
+    let carol = world.node("carol").listens_at(443);
     let (alice, bob) = place(world.node("alice").knows(carol), world.node("bob").knows(carol));
     world.settle(secs(30));
     let start = world.now();
@@ -222,6 +256,55 @@ fn relay_dies(seed: u64) -> f64 {
     near.power_off();
     world.run_for(secs(60));
     seconds(world.silence_since(flow, since))
+}
+
+/// Two homes whose provider's NAT leads back in, or does not: when they talk straight, or at all.
+fn behind_one_carrier(seed: u64, hairpin: bool) -> f64 {
+    let world = World::new(seed);
+    world.expect_refusals();
+    let carol = world.node("carol");
+    let carrier = world.nat(Nat { hairpin, ..HOME });
+    let [alice, bob] = ["alice", "bob"].map(|name| {
+        let home = world.nat_behind(carrier, HOME);
+        world.node(name).behind_shared(home).knows(carol)
+    });
+    world.settle(secs(30));
+    let start = world.now();
+    let flow = world.flow(alice, bob, 200, millis(20), 1_500);
+    world.run_for(secs(30));
+    let at = if hairpin { world.direct_since(flow, start) } else { world.first_reply(flow) };
+    at.map_or(30.0, |at| seconds(at.since(start)))
+}
+
+/// Per cent of 20 minutes without packets in which both ends have a direct path, through NATs that forget so soon.
+fn kept_alive(seed: u64, lifetime: u64) -> f64 {
+    let world = World::new(seed);
+    let carol = world.node("carol");
+    let alice = world.node("alice").behind(HOME.with_lifetime(secs(lifetime))).knows(carol);
+    world.settle(secs(30));
+    let is_direct = |_: &u64| {
+        world.run_for(secs(1));
+        alice.path_info(carol).direct && carol.path_info(alice).direct
+    };
+    let count = (0..1_200).filter(is_direct).count();
+    f64::from(u32::try_from(count).unwrap_or(0)) / 12.0
+}
+
+/// How long after its return to a network whose NAT bears 300 s of silence both ends leave the path silent for two minutes.
+fn returns(seed: u64) -> f64 {
+    let world = World::new(seed);
+    let carol = world.node("carol");
+    let [home, hotel] = [300, 15].map(|lifetime| world.nat(HOME.with_lifetime(secs(lifetime))));
+    let alice = world.node("alice").behind_shared(home).knows(carol);
+    world.settle(secs(30));
+    world.run_for(minutes(20));
+    alice.move_behind(hotel);
+    world.run_for(minutes(10));
+    alice.move_behind(home);
+    let since = world.now();
+    let is_seldom = |of: Host<'_>, to| of.path_info(to).keepalive == minutes(2);
+    world.run_until(minutes(20), |_| is_seldom(alice, carol) && is_seldom(carol, alice));
+    seconds(world.now().since(since))
 }
 
 /// A flow that has run for ten seconds.

@@ -37,6 +37,7 @@ use crate::daemon::lifeline::Lifeline;
 use crate::daemon::log::{self, CONNECTIONS, Line, Log, NOTICE};
 use crate::daemon::meta_sockets::{MetaEvent, MetaSockets};
 use crate::daemon::names::Names;
+use crate::daemon::network::Looking;
 use crate::daemon::own_subnets::OwnSubnets;
 use crate::daemon::packet_log;
 use crate::daemon::ports::Ports;
@@ -117,6 +118,8 @@ impl Default for Clients {
 pub struct Times {
     sample: Option<Instant>,
     settle: Option<Instant>,
+    /// When to look in which network this machine is.
+    network: Option<Looking>,
     rest: Option<Instant>,
     /// When to look how what was sent on connections gets on.
     progress: Option<Instant>,
@@ -163,6 +166,7 @@ impl ControlLoop {
         self.trace();
         self.tell_clock(now());
         self.read_statements();
+        self.look_for_network(now());
         let mut events = Vec::new();
         self.drain(VecDeque::new());
         while !self.stopping {
@@ -184,8 +188,9 @@ impl ControlLoop {
     fn patience(&self) -> Option<Duration> {
         let names = self.names.as_ref().filter(|names| names.is_dirty()).and(self.times.names);
         let (node, watchdog) = (self.node.poll_timeout(), self.service.deadline());
-        let Times { sample, settle, rest, progress, .. } = self.times;
-        let times = [node, watchdog, sample, settle, rest, progress, names];
+        let Times { sample, settle, network, rest, progress, .. } = self.times;
+        let network = network.map(|looking| looking.at);
+        let times = [node, watchdog, sample, settle, network, rest, progress, names];
         times.into_iter().flatten().min().map(|at| at.since(now()))
     }
 
@@ -197,6 +202,7 @@ impl ControlLoop {
             info!("Awake after {} seconds of sleep: connecting anew", slept.as_secs());
             self.tell_clock(now());
             self.tell(Input::Woke(slept));
+            self.look_for_network(now());
         }
     }
 
@@ -215,6 +221,7 @@ impl ControlLoop {
         if due(self.times.settle) {
             self.on_other_network();
         }
+        self.look_again(time);
         if due(self.times.rest) {
             self.times.rest = None;
             self.meta.listen(true, &self.poller);

@@ -38,6 +38,7 @@ mod relaying;
 mod relays;
 mod reloads;
 mod restarts;
+mod returning;
 mod roaming;
 mod robust;
 mod sockets;

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tinmesh_lab::{Underlay, UnderlayPlan};
-use tinmesh_sim::{Dependence, HostId, Nat, Ports, Protocol, UdpRule};
+use tinmesh_sim::{Dependence, HostId, Isp, Narrow, Nat, Ports, Protocol, TcpRule, UdpRule};
 
 use crate::flow::Flow;
-use crate::mesh::{Mesh, inner};
+use crate::mesh::{Mesh, Settings, inner};
 use crate::namespace::Namespace;
 
 /// How long alice and bob may take to find a direct path.
@@ -65,6 +65,10 @@ pub(crate) struct Cell {
     nats: [Option<Nat>; 2],
     /// Whether alice's NAT is behind another one, of her provider.
     carrier: Option<Nat>,
+    /// Whether bob's is behind the same.
+    shared: bool,
+    /// Where carol and dave listen.
+    port: u16,
     /// What is so from the beginning.
     begins: Option<Event>,
     happens: Option<Event>,
@@ -88,7 +92,16 @@ pub(crate) struct Outcome {
     pub(crate) fragments: u64,
 }
 
-const PLAIN: Cell = Cell { title: "", nats: HOMES, carrier: None, begins: None, happens: None, auto_connects: false };
+const PLAIN: Cell = Cell {
+    title: "",
+    nats: HOMES,
+    carrier: None,
+    shared: false,
+    port: 655,
+    begins: None,
+    happens: None,
+    auto_connects: false,
+};
 
 const fn pair(title: &'static str, a: Nat, b: Nat) -> Cell {
     Cell { title, nats: [Some(a), Some(b)], ..PLAIN }
@@ -106,6 +119,19 @@ const fn place(title: &'static str, begins: Event) -> Cell {
 const fn without_udp(title: &'static str, nats: [Option<Nat>; 2], begins: Event) -> Cell {
     Cell { title, nats, begins: Some(begins), auto_connects: true, ..PLAIN }
 }
+
+/// Both homes are behind this NAT of their provider.
+const fn one_carrier(title: &'static str, carrier: Nat) -> Cell {
+    Cell { title, carrier: Some(carrier), shared: true, ..PLAIN }
+}
+
+const WEB_ONLY: Event = |stage| {
+    for host in [stage.alice, stage.bob] {
+        let rules = Isp { udp: UdpRule::Blocked, tcp: TcpRule::WebOnly, ..Isp::default() };
+        stage.underlay.with(|net| *net.isp_mut(host) = rules);
+    }
+    Ok(())
+};
 
 const BLOCKED: Event = |stage| {
     stage.block_udp();
@@ -143,6 +169,9 @@ pub(crate) const CELLS: &[Cell] = &[
         stage.underlay.with(|net| net.link_mut(stage.bob).loss = 3);
         Ok(())
     }),
+    Cell { port: 443, ..place("only TCP to ports 80 and 443", WEB_ONLY) },
+    one_carrier("two homes of one carrier that leads back in", Nat::full_cone()),
+    one_carrier("two homes of one carrier that does not lead back in", Nat::full_cone().without_hairpin()),
     place("black hole of 1,280 B", |stage| {
         stage.black_hole(1_280);
         Ok(())
@@ -191,6 +220,10 @@ pub(crate) const CELLS: &[Cell] = &[
         std::thread::sleep(Duration::from_secs(30));
         mesh.nodes[2].signal("CONT")
     }),
+    event("event: path takes 560 B while it is loaded, without a word", HOMES, |stage| {
+        stage.underlay.with(|net| net.isp_mut(stage.bob).narrow = Some(Narrow { mtu: 560, above: 5_000 }));
+        Ok(())
+    }),
     event("event: path shrinks to 560 B without a word", HOMES, |stage| {
         stage.black_hole(560);
         Ok(())
@@ -208,7 +241,7 @@ impl Cell {
             addresses.extend(plan.net().address(host));
         }
         let carrier = self.carrier.map(|nat| plan.net().put_up(nat, None));
-        let behind = [carrier, None];
+        let behind = [carrier, carrier.filter(|_| self.shared)];
         let nats = [0, 1].map(|side| self.nats[side].map(|nat| plan.net().put_up(nat, behind[side])));
         let alice = plan.plug(namespaces[2].name(), nats[0])?;
         let bob = plan.plug(namespaces[3].name(), nats[1])?;
@@ -217,7 +250,11 @@ impl Cell {
             begins(&Stage { underlay: &underlay, alice, bob, mesh: None })?;
         }
         let [first, second] = *addresses.as_slice() else { return Err(io::Error::other("no addresses")) };
-        let mesh = Mesh::new(programs, namespaces, [first, second], self.auto_connects)?;
+        let mesh = Mesh::new(
+            programs,
+            namespaces,
+            &Settings { addresses: [first, second], port: self.port, auto_connects: self.auto_connects },
+        )?;
         std::thread::sleep(SETTLING);
         let [_, _, a, b] = &mesh.nodes;
         let flow = Flow::start((a.namespace.name(), inner(2)), (b.namespace.name(), inner(3)), LEN)?;

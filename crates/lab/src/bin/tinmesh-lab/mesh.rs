@@ -48,6 +48,16 @@ pub(crate) struct Mesh {
     dir: PathBuf,
 }
 
+/// What is said of carol and dave, and of all.
+pub(crate) struct Settings {
+    /// Where the two are.
+    pub(crate) addresses: [Ipv4Addr; 2],
+    /// The port that they listen on.
+    pub(crate) port: u16,
+    /// Whether nodes make connections that nobody named (`AutoConnect`).
+    pub(crate) auto_connects: bool,
+}
+
 impl Drop for Mesh {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.dir);
@@ -73,13 +83,8 @@ fn append(path: &Path, text: &str) -> io::Result<()> {
 }
 
 impl Mesh {
-    /// Makes the files of four nodes in these namespaces, with the programs in `programs`; carol and dave have `addresses`.
-    pub(crate) fn new(
-        programs: &Path,
-        namespaces: [Arc<Namespace>; 4],
-        addresses: [Ipv4Addr; 2],
-        auto_connects: bool,
-    ) -> io::Result<Self> {
+    /// Makes the files of four nodes in these namespaces, with the programs in `programs`, and starts them.
+    pub(crate) fn new(programs: &Path, namespaces: [Arc<Namespace>; 4], settings: &Settings) -> io::Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("tinmesh-lab-{}-{number}", std::process::id()));
@@ -92,8 +97,8 @@ impl Mesh {
         });
         let mut mesh = Self { nodes, dir };
         for index in 0..NAMES.len() {
-            mesh.init(programs, index, addresses)?;
-            let text = if auto_connects { "AutoConnect = yes\n" } else { "AutoConnect = no\n" };
+            mesh.init(programs, index, settings)?;
+            let text = if settings.auto_connects { "AutoConnect = yes\n" } else { "AutoConnect = no\n" };
             append(&mesh.nodes[index].dir.join("tinc.conf"), text)?;
         }
         mesh.introduce()?;
@@ -103,7 +108,7 @@ impl Mesh {
         Ok(mesh)
     }
 
-    fn init(&self, programs: &Path, index: usize, addresses: [Ipv4Addr; 2]) -> io::Result<()> {
+    fn init(&self, programs: &Path, index: usize, settings: &Settings) -> io::Result<()> {
         let node = &self.nodes[index];
         succeed(Command::new(programs.join("tinc")).arg("-c").arg(&node.dir).args(["init", node.name]))?;
         let mut config = String::from("Interface = vpn0\nDeviceType = tun\n");
@@ -113,8 +118,9 @@ impl Mesh {
         append(&node.dir.join("tinc.conf"), &config)?;
         let host = node.dir.join("hosts").join(node.name);
         append(&host, &format!("\nSubnet = {}/32\n", inner(index)))?;
-        if let Some(address) = addresses.get(index) {
-            let text = format!("Address = {address}\n{}", fs::read_to_string(&host)?);
+        if let Some(address) = settings.addresses.get(index) {
+            let own = format!("Address = {address}\nPort = {}\n", settings.port);
+            let text = own + &fs::read_to_string(&host)?;
             fs::write(&host, text)?;
         }
         let script = node.dir.join("tinc-up");

@@ -7,10 +7,11 @@ use tinmesh_core::time::Instant;
 use tinmesh_os::clock;
 use tracing::{debug, error, info, warn};
 
-use super::{ControlLoop, Pending};
+use super::{ControlLoop, Pending, now};
 use crate::control::dump::ports::PortLine;
 use crate::control::server::greeting_reply;
 use crate::daemon::log::CONNECTIONS;
+use crate::daemon::network::{self, Looking};
 use crate::daemon::ports::Ports;
 
 /// The node is told what time it is when this has passed.
@@ -41,7 +42,26 @@ impl ControlLoop {
         self.times.settle = None;
         info!("Addresses of this machine changed");
         self.tell(Input::NetworkChanged);
+        self.look_for_network(now());
         self.ports.iter().for_each(Ports::ask_again);
+    }
+
+    /// Tells the node in which network it is, now or as soon as that is known.
+    pub(super) fn look_for_network(&mut self, time: Instant) {
+        self.times.network = Some(Looking::for_network(time));
+        self.look_again(time);
+    }
+
+    /// Looks once more, if it is time.
+    pub(super) fn look_again(&mut self, time: Instant) {
+        let Some(looking) = self.times.network.filter(|looking| looking.at <= time) else { return };
+        match network::identify(looking.is_last()) {
+            Some(id) => {
+                self.times.network = None;
+                self.tell(Input::Network(id));
+            }
+            None => self.times.network = looking.next(time),
+        }
     }
 
     /// Tells the node what the router passes on.

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use crate::shell::{command, found, is_root, run, say};
 
-/// A program and the Debian package that brings it.
+/// A program, or the path of a file, and the Debian package that brings it.
 pub(crate) type Tool = (&'static str, &'static str);
 
 /// What namespaces, NATs, pings and leases need.

@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 mod apt;
+mod arm;
 mod bench;
 mod check;
 mod deb;
@@ -22,6 +23,7 @@ usage: cargo xtask TASK
   demo    three machines, two of them behind NATs, become one private network; then all is taken away (root)
   test    everything: check, unit and scenario tests, fuzz corpora, real daemons in namespaces (root)
   check   [NAME...]: format, lints, docs, house rules, layers, licences
+  arm     the cipher's tests for 64-bit ARM, in an emulator (root, to install it)
   deb     a Debian package, in target/deb; `deb-trial` installs and removes it where nothing is kept (root)
   bench   [--quick] [--only NAME,...] [--rounds N] [--json FILE] [--plain-card] [--debug]: tinmesh, tinc, wireguard-go,
           boringtun and nebula in turn: speed, processor time, round trips, memory, as a table and a picture (root)
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         ["demo-receive", port, file] => demo::carry::receiver(port, file),
         ["test"] => suite::run_all(),
         ["check", wanted @ ..] => check::run_all(wanted),
+        ["arm"] => arm::run_all(),
         ["deb"] => deb::build(deb::Profile::Release).map(|_| ()),
         ["deb-trial"] => deb::try_out(),
         ["bench", rest @ ..] => bench::run_all(rest),

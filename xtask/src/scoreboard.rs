@@ -79,7 +79,7 @@ pub(crate) fn run_all(words: &[&str]) -> Result<()> {
 
 fn simulate(options: &Options) -> Result<String> {
     say("cells and scenes in virtual time");
-    let mut command = cargo(&["run", "--quiet", "--package", "tinmesh-sim", "--bin", "lab", "--"]);
+    let mut command = cargo(&["run", "--quiet", "--release", "--package", "tinmesh-sim", "--bin", "lab", "--"]);
     if options.quick {
         command.arg("--quick");
     } else {

@@ -2,9 +2,13 @@
 
 use std::sync::OnceLock;
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use crate::many;
+#[cfg(target_arch = "aarch64")]
+use crate::neon::Neon;
 use crate::{Record, portable};
 #[cfg(target_arch = "x86_64")]
-use crate::{avx2::Avx2, avx512::Avx512, many};
+use crate::{avx2::Avx2, avx512::Avx512};
 
 /// The variable of the environment that names the backend to use, as it is written, in upper or lower case: to measure one
 /// on a processor that has a faster one.
@@ -21,6 +25,8 @@ enum Kind {
     Avx2(Avx2),
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon),
 }
 
 impl std::fmt::Display for Backend {
@@ -31,6 +37,8 @@ impl std::fmt::Display for Backend {
             Kind::Avx2(_) => "AVX2",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512(_) => "AVX-512",
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon(_) => "NEON",
         })
     }
 }
@@ -51,6 +59,12 @@ impl Backend {
         Avx512::new().map(|vectors| Self(Kind::Avx512(vectors)))
     }
 
+    /// The one with the instructions of NEON, if this processor has them.
+    #[cfg(target_arch = "aarch64")]
+    pub fn neon() -> Option<Self> {
+        Neon::new().map(|vectors| Self(Kind::Neon(vectors)))
+    }
+
     /// None: these are instructions of x86-64.
     #[cfg(not(target_arch = "x86_64"))]
     pub fn avx2() -> Option<Self> {
@@ -60,6 +74,12 @@ impl Backend {
     /// None: these are instructions of x86-64.
     #[cfg(not(target_arch = "x86_64"))]
     pub fn avx512() -> Option<Self> {
+        None
+    }
+
+    /// None: these are instructions of 64-bit ARM.
+    #[cfg(not(target_arch = "aarch64"))]
+    pub fn neon() -> Option<Self> {
         None
     }
 
@@ -77,7 +97,7 @@ impl Backend {
 
     /// All that this processor can run, the fastest last.
     pub fn all() -> impl Iterator<Item = Self> {
-        [Some(Self::PORTABLE), Self::avx2(), Self::avx512()].into_iter().flatten()
+        [Some(Self::PORTABLE), Self::neon(), Self::avx2(), Self::avx512()].into_iter().flatten()
     }
 
     pub(crate) fn seal(self, records: &mut [Record<'_>]) {
@@ -87,6 +107,8 @@ impl Backend {
             Kind::Avx2(vectors) => many::seal(vectors, records),
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512(vectors) => many::seal(vectors, records),
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon(vectors) => many::seal(vectors, records),
         }
     }
 
@@ -97,6 +119,8 @@ impl Backend {
             Kind::Avx2(vectors) => many::open(vectors, records),
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512(vectors) => many::open(vectors, records),
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon(vectors) => many::open(vectors, records),
         }
     }
 }
@@ -105,9 +129,17 @@ impl Backend {
 mod tests {
     use super::*;
 
+    /// Without it, the tests that go through all backends would pass and have compared nothing.
+    #[test]
+    #[cfg(target_arch = "aarch64")]
+    fn a_64_bit_arm_has_neon() {
+        let names: Vec<String> = Backend::all().map(|backend| backend.to_string()).collect();
+        assert_eq!(names, ["portable", "NEON"]);
+    }
+
     #[test]
     fn the_fastest_is_used_unless_another_is_named() {
-        let fastest = Backend::avx512().or_else(Backend::avx2).unwrap_or(Backend::PORTABLE);
+        let fastest = Backend::avx512().or_else(Backend::avx2).or_else(Backend::neon).unwrap_or(Backend::PORTABLE);
         assert_eq!((Backend::limited(None), Backend::limited(Some("abacus"))), (fastest, fastest));
         for backend in Backend::all() {
             assert_eq!(Backend::limited(Some(&backend.to_string().to_lowercase())), backend);

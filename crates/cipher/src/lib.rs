@@ -7,16 +7,19 @@
 //!  seal  open                 many records, each with its own key, number and length
 //!        │
 //!     backend                  the instructions of this processor, asked for once
-//!     ┌──┴─────┐
-//!     │       many             which blocks and tags go side by side
-//!     │     ┌──┴───┐
-//!  portable avx2 avx512        the same bytes from each (tests, and the fuzz target `batches`)
-//!     └─────┼──────┘
-//!       poly1305               one record's tag with 64-bit numbers
+//!     ┌──┴────────┐
+//!     │          many          which blocks and tags go side by side
+//!     │     ┌──────┼────┐
+//!  portable avx2 avx512 neon   the same bytes from each (tests, and the fuzz target `batches`)
+//!     └─────┴──┬───┴────┘
+//!           poly1305           one record's tag with 64-bit numbers
 //! ```
 //!
 //! Nothing here allocates, keeps state between calls, or knows what a packet is.
-#![cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "vector instructions; each use says why it is sound"))]
+#![cfg_attr(
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    expect(unsafe_code, reason = "vector instructions; each use says why it is sound")
+)]
 #![deny(clippy::undocumented_unsafe_blocks)]
 
 #[cfg(target_arch = "x86_64")]
@@ -25,11 +28,13 @@ mod avx2;
 mod avx512;
 mod backend;
 pub mod gcm;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod many;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod poly1305;
 mod portable;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod runs;
 
 use subtle::ConstantTimeEq;

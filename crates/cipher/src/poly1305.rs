@@ -31,7 +31,7 @@ impl OneTimeKey {
     }
 
     /// `r` in limbs of so many bits.
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     pub(crate) fn limbs<const LIMBS: usize>(&self, bits: usize) -> [u64; LIMBS] {
         let r = number(self.r);
         std::array::from_fn(|limb| (r >> (bits * limb)) as u64 & ((1 << bits) - 1))

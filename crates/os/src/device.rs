@@ -194,7 +194,7 @@ impl Device {
         let address = unsafe { request.ifr_ifru.ifru_hwaddr };
         let mut mac = [0; 6];
         for (to, from) in mac.iter_mut().zip(address.sa_data) {
-            *to = from.cast_unsigned();
+            [*to] = from.to_ne_bytes();
         }
         Ok(mac)
     }
@@ -290,7 +290,7 @@ impl Interface<'_> {
     fn request(&self) -> libc::ifreq {
         let mut request = empty_request();
         for (to, from) in request.ifr_name.iter_mut().zip(self.name.bytes().take(NAME_LEN)) {
-            *to = from.cast_signed();
+            *to = libc::c_char::from_ne_bytes([from]);
         }
         request
     }
@@ -311,7 +311,7 @@ impl Interface<'_> {
             return Err(io::Error::last_os_error());
         }
         let given: Vec<u8> =
-            request.ifr_name.iter().map(|byte| byte.cast_unsigned()).take_while(|byte| *byte != 0).collect();
+            request.ifr_name.iter().flat_map(|byte| byte.to_ne_bytes()).take_while(|byte| *byte != 0).collect();
         Ok(String::from_utf8_lossy(&given).into_owned())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Duration;
 
 use tinmesh_core::crypto::keys::SecretKey;
@@ -9,12 +10,16 @@ use tinmesh_core::dataplane::fib::{Frames, Mode};
 use tinmesh_core::node::config::Config;
 use tinmesh_core::node::io::{Command, Input, NodeInfo, PathInfo, Reply};
 use tinmesh_core::subnet::Subnet;
+use tinmesh_core::time::Instant;
 
 use crate::internet::{HostId, Link, NatId, PUBLIC};
 use crate::isp::{Isp, Probes, UdpRule};
 use crate::machine::{Whereabouts, Work, host_file};
 use crate::nat::{Mappings, Nat};
 use crate::world::World;
+
+/// Headers around a datagram, in bytes.
+const V4_AND_UDP: usize = 28;
 
 /// One machine of a world. Settings made before time runs count from the first start, later ones from the next.
 #[derive(Clone, Copy)]
@@ -360,6 +365,15 @@ impl<'w> Host<'w> {
     /// What its program has done so far.
     pub fn work(self) -> Work {
         self.world.machine(self.id, |machine| machine.work)
+    }
+
+    /// Sizes that it asked another node's address whether they arrive, in some time, in bytes of IPv4 packet.
+    pub fn sizes_asked(self, of: Host<'_>, time: Range<Instant>) -> Vec<usize> {
+        let address = self.info(of).and_then(|info| info.address);
+        let wanted = |&&(at, to, _): &&(Instant, SocketAddr, usize)| time.contains(&at) && Some(to) == address;
+        self.world.machine(self.id, |machine| {
+            machine.sizes_asked.iter().filter(wanted).map(|&(_, _, len)| len + V4_AND_UDP).collect()
+        })
     }
 
     /// From now on datagrams that it should pass on vanish, though it says that it relays.

@@ -25,7 +25,7 @@ use crate::nat::{Mappings, Nat, NatTable};
 pub(crate) use way::Datagram;
 pub use way::{Fate, Link, Parcel};
 
-/// What the network interface of every host takes, in bytes of IP packet.
+/// What the network interface of a host takes if nothing else is said, in bytes of IP packet.
 pub(crate) const INTERFACE_MTU: u16 = 1500;
 /// A system believes in a path MTU that it was told for so long, as Linux does.
 const PATH_MTU_LIFETIME: Duration = Duration::from_secs(600);
@@ -352,7 +352,7 @@ impl Internet {
     /// What a host's system believes of the way to `to`.
     pub(crate) fn path_mtu(&self, now: Instant, host: HostId, to: IpAddr) -> u16 {
         let told = self.host(host).path_mtu.get(&to).filter(|(_, at)| now.since(*at) < PATH_MTU_LIFETIME);
-        told.map_or(INTERFACE_MTU, |&(mtu, _)| mtu)
+        told.map_or_else(|| self.host(host).link.interface, |&(mtu, _)| mtu)
     }
 
     /// A host's system is told of a narrow link.

@@ -101,6 +101,8 @@ pub(crate) struct Machine {
     pub(crate) events: Vec<(Instant, Event)>,
     pub(crate) told_too_big: Vec<u16>,
     pub(crate) work: Work,
+    /// Requests that try a size: when they went where, and so many bytes of UDP payload.
+    pub(crate) sizes_asked: Vec<(Instant, SocketAddr, usize)>,
     /// By how many seconds its clock is ahead.
     pub(crate) clock_ahead: i64,
 }
@@ -134,6 +136,7 @@ impl Machine {
             events: Vec::new(),
             told_too_big: Vec::new(),
             work: Work::default(),
+            sizes_asked: Vec::new(),
             clock_ahead: 0,
         }
     }

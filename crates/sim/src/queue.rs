@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::net::IpAddr;
 
-use tinmesh_core::name::{ConnId, NodeName};
+use tinmesh_core::name::ConnId;
 use tinmesh_core::time::Instant;
 
 use crate::engine::Syn;
@@ -64,8 +64,6 @@ pub(crate) enum Event {
         host: HostId,
         /// The number of the question.
         question: u64,
-        /// For which node.
-        peer: NodeName,
         /// What for.
         name: String,
         /// Port to put behind the addresses.

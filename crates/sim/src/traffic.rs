@@ -137,6 +137,14 @@ pub(crate) struct Arrival {
 }
 
 impl Arrival {
+    /// Hops of its datagram: one more than relays; `None`: it came on a connection.
+    pub(crate) const fn hops(&self) -> Option<usize> {
+        match &self.carrier {
+            Carrier::Udp(relays) => Some(relays.len() + 1),
+            Carrier::Tcp(_) | Carrier::Nothing => None,
+        }
+    }
+
     fn is_straight(&self) -> bool {
         matches!(&self.carrier, Carrier::Udp(relays) if relays.is_empty())
     }

@@ -371,6 +371,14 @@ impl World {
         later.windows(2).filter(|pair| pair[0].carrier != pair[1].carrier).count()
     }
 
+    /// The most hops that a packet of a flow, or an answer, took from `since` on; `None`: not all came in datagrams.
+    pub fn most_hops(&self, flow: usize, since: Instant) -> Option<usize> {
+        let engine = self.engine.borrow();
+        let Flow { arrivals, replies, .. } = &engine.flows[flow];
+        let later = arrivals.iter().chain(replies).filter(|arrival| arrival.at >= since);
+        later.map(Arrival::hops).collect::<Option<Vec<usize>>>()?.into_iter().max()
+    }
+
     /// When the first answer of a flow came back.
     pub fn first_reply(&self, flow: usize) -> Option<Instant> {
         self.engine.borrow().flows[flow].replies.first().map(|reply| reply.at)

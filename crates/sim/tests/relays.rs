@@ -2,7 +2,7 @@
 
 use tinmesh_core::dataplane::relaying::Relaying;
 use tinmesh_core::dataplane::verdict::DropReason;
-use tinmesh_sim::{Host, Link, Nat, Path, World, millis, minutes, secs};
+use tinmesh_sim::{Cut, Host, Link, Nat, Path, World, millis, minutes, secs};
 
 /// Alice and bob, whose NATs cannot be opened, know only `far`; `near` and `middle` know `far` too. Numbers are
 /// the latency of each one's line, in ms: a packet takes the relay's twice.
@@ -95,7 +95,7 @@ fn a_member_behind_a_nat_relays_too() {
     let ends = ["alice", "bob"].map(|name| world.node(name).behind(Nat::restricted_cone()).knows(far));
     let [alice, bob] = ends;
     world.settle(secs(5));
-    world.cut(alice, bob, Some(tinmesh_sim::Cut::Udp));
+    world.cut(alice, bob, Some(Cut::Udp));
 
     world.talk(alice, bob, secs(60));
 
@@ -242,4 +242,65 @@ fn between_two_equal_relays_packets_do_not_change_all_the_time() {
             assert!(changes <= most, "{loss}, {seed}: {changes} in ten minutes");
         }
     }
+}
+
+/// Six members that dial each other in a row, and alice and bob at its ends, who never hear each other.
+fn row(world: &World) -> ([Host<'_>; 2], [Host<'_>; 6]) {
+    let members = ["a", "b", "c", "d", "e", "f"].map(|name| world.node(name));
+    for pair in members.windows(2) {
+        let _ = pair[1].knows(pair[0]);
+    }
+    let [alice, bob] = [("alice", members[0]), ("bob", members[5])].map(|(name, end)| world.node(name).knows(end));
+    world.cut(alice, bob, Some(Cut::All));
+    ([alice, bob], members)
+}
+
+/// Two are enough where a member has a path to both; a relay that loses its path sends packets on by the graph's way.
+#[test]
+fn packets_take_two_hops_and_three_at_most_while_a_relay_loses_its_path() {
+    for seed in 0..4 {
+        let world = World::new(80 + seed);
+        let ([alice, bob], members) = row(&world);
+        world.settle(secs(20));
+        let flow = world.flow(alice, bob, 200, millis(20), u32::MAX);
+        world.run_for(secs(10));
+        let settled = world.now();
+        world.run_for(secs(10));
+        assert_eq!(world.most_hops(flow, settled), Some(2), "{seed}");
+
+        let since = world.now();
+        for relay in members.into_iter().filter(|&relay| world.count_by(flow, relay, settled)[0] > 0) {
+            world.cut(relay, bob, Some(Cut::Udp));
+        }
+        world.run_for(secs(10));
+        let moved = world.now();
+        world.run_for(secs(10));
+        assert!(
+            world.most_hops(flow, since).is_none_or(|hops| hops <= 3),
+            "{seed}: {:?}",
+            world.most_hops(flow, since)
+        );
+        assert_eq!(world.most_hops(flow, moved), Some(2), "{seed}");
+    }
+}
+
+/// Each hears only its neighbours in the row: the only path of members has seven hops, and is better than none.
+#[test]
+fn the_only_path_of_members_is_taken_however_long_it_is() {
+    let world = World::new(90);
+    let ([alice, bob], members) = row(&world);
+    let all: Vec<Host<'_>> = [alice].into_iter().chain(members).chain([bob]).collect();
+    for (at, &one) in all.iter().enumerate() {
+        all.iter().skip(at + 2).for_each(|&other| world.cut(one, other, Some(Cut::All)));
+    }
+    world.settle(secs(20));
+    let start = world.now();
+    let flow = world.flow(alice, bob, 200, millis(20), u32::MAX);
+    world.run_for(secs(20));
+
+    let first = world.first_reply(flow).expect("an answer").since(start);
+    assert!(first <= millis(1_500), "{first:?}");
+    // While keys are agreed on, which takes this way twice, sixteen packets wait.
+    let answered = world.answered(flow, start + secs(1), start + secs(19));
+    assert!(answered >= 100.0, "{answered}");
 }

@@ -49,10 +49,14 @@ impl Codec {
 
     /// Compresses `data`; nothing if it does not get smaller.
     pub(super) fn compress(&mut self, level: u8, data: &[u8]) -> Option<&[u8]> {
+        Method::of_level(level)?;
         self.pack(level, data).filter(|small| small.len() < data.len())
     }
 
     /// Compresses `data`, also if it gets larger; nothing if there is no such level.
+    ///
+    /// Never part of its callers: some compressors have 64 KiB on the stack, each page of which is touched at the start.
+    #[inline(never)]
     pub(super) fn pack(&mut self, level: u8, data: &[u8]) -> Option<&[u8]> {
         let len = match Method::of_level(level)? {
             Method::Zlib => self.deflate(level, data),
@@ -77,6 +81,7 @@ impl Codec {
     }
 
     /// Undoes the compression of a level; only its family matters.
+    #[inline(never)]
     pub(super) fn decompress(&mut self, level: u8, data: &[u8]) -> Option<&[u8]> {
         let (output, _) = self.space.split_at_mut(MAX_OUTPUT);
         let len = match Method::of_level(level)? {

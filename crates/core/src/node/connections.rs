@@ -263,14 +263,15 @@ impl Node {
             known.mtu = known.mtu.min(limit.unwrap_or(u16::MAX));
         }
         self.schedule_check(id);
-        if replaces {
-            self.resume_keying(peer);
-        }
         self.attend_soon(peer);
         self.on_connected_with(peer);
         self.event(Event::Activated { name, remote });
         self.greet(id);
         self.announce_own_edge(id, peer, address, weight);
+        if replaces {
+            // Behind the edge: whoever saw the end of the other connection first takes us for unreachable until then.
+            self.resume_keying(peer);
+        }
         Ok(())
     }
 

@@ -175,7 +175,7 @@ impl Node {
                     let question = self.dialling.next_question;
                     round.asked = Some(Asked { number: question, host: host.clone(), port });
                     self.dialling.next_question += 1;
-                    return self.emit(Output::Resolve { question, peer: name, host, port });
+                    return self.emit(Output::Resolve { question, host, port });
                 }
                 None => return self.back_off(peer, name),
             };
@@ -264,24 +264,27 @@ impl Node {
         self.event(Event::Retrying { name, after });
     }
 
-    pub(super) fn on_resolved(&mut self, question: u64, name: &NodeName, addresses: &[SocketAddr]) {
-        let Some(peer) = self.mesh.graph.find(name) else { return };
-        let Some(record) = self.dialling.outgoing.get_mut(&peer).filter(|record| record.conn.is_none()) else { return };
-        let Some(round) = record.round.as_mut() else { return };
+    pub(super) fn on_resolved(&mut self, question: u64, addresses: &[SocketAddr]) {
+        let mut records = self.dialling.outgoing.iter_mut().filter(|(_, record)| record.conn.is_none());
+        let answered = records.find_map(|(&peer, record)| {
+            let round = record.round.as_mut()?;
+            let asked = round.asked.take_if(|asked| asked.number == question)?;
+            Some((peer, round, asked))
+        });
         // What the name servers of another network had to say comes too late.
-        let Some(asked) = round.asked.take_if(|asked| asked.number == question) else { return };
+        let Some((peer, round, asked)) = answered else { return };
         // The last one comes first, as in tinc.
         addresses.iter().for_each(|&address| round.places.push_front(Place::At(address)));
-        if self.peer(peer).is_none_or(|known| known.conn.is_some()) {
+        let Some(name) = self.peer(peer).filter(|known| known.conn.is_none()).map(|known| known.name.clone()) else {
             return;
-        }
+        };
         match Some(&asked)
             .filter(|_| addresses.is_empty())
             .and_then(|Asked { host, port, .. }| self.leave_name(host, *port))
         {
             Some(prelude) => {
                 let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, asked.port));
-                self.connect(peer, name.clone(), nowhere, Some(prelude));
+                self.connect(peer, name, nowhere, Some(prelude));
             }
             None => self.try_next(peer),
         }

@@ -106,8 +106,6 @@ pub enum Input<'a> {
     Resolved {
         /// The number of the question.
         question: u64,
-        /// The node that was to be dialled.
-        peer: NodeName,
         /// What was found; empty: nothing.
         addresses: Vec<SocketAddr>,
     },
@@ -234,8 +232,6 @@ pub enum Output {
     Resolve {
         /// Its number, which no other question has.
         question: u64,
-        /// The node to be dialled.
-        peer: NodeName,
         /// Host name or numeric address.
         host: String,
         /// Port.

@@ -9,6 +9,7 @@ mod streams;
 use std::time::Duration;
 
 use crate::node::io::{Command, Event, Input};
+use crate::peer::pmtu::Search;
 use crate::subnet::Subnet;
 use net::Net;
 
@@ -72,9 +73,11 @@ fn neighbours_that_were_reachable_before_they_connected_get_keys_without_traffic
 
 #[test]
 fn connections_that_cross_end_in_one_connection_and_keys_at_once() {
-    for (first, second) in [("a", "b"), ("b", "a")] {
+    let orders = [("a", "b"), ("b", "a")];
+    for (hurry, (first, second)) in [0, 5, 15].into_iter().flat_map(|hurry| orders.map(|order| (hurry, order))) {
         for gap in (0..130).step_by(5) {
             let mut net = Net::new(Duration::from_millis(20));
+            net.hurry_ends(Duration::from_millis(hurry));
             net.add("a");
             net.add("b");
             net.connect(first, second);
@@ -83,8 +86,9 @@ fn connections_that_cross_end_in_one_connection_and_keys_at_once() {
 
             net.run(Duration::from_secs(2));
 
-            assert_eq!((net.connections("a"), net.connections("b")), (1, 1), "{first}, {second} after {gap} ms");
-            assert!(net.confirmed("a", "b") && net.confirmed("b", "a"), "{first}, {second} after {gap} ms");
+            let case = format!("{first}, {second} after {gap} ms, ends {hurry} ms early");
+            assert_eq!((net.connections("a"), net.connections("b")), (1, 1), "{case}");
+            assert!(net.confirmed("a", "b") && net.confirmed("b", "a"), "{case}");
         }
     }
 }
@@ -166,7 +170,7 @@ fn a_name_is_asked_for_again_in_another_network_or_after_sleep_and_earlier_answe
         net.tell("b", change);
         assert_eq!(net.questions.len(), 2, "it is asked for again");
 
-        let answer = |question, addresses| Input::Resolved { question, peer: net::name("a"), addresses };
+        let answer = |question, addresses| Input::Resolved { question, addresses };
         let [early, late] = [net.questions[0], net.questions[1]];
         net.tell("b", answer(early, Vec::new()));
         net.tell("b", answer(late, vec!["192.0.2.1:655".parse().expect("an address")]));
@@ -192,7 +196,7 @@ fn no_size_that_ends_connections_is_told() {
     tunnel.pmtu.on_reply(now, 18);
     while tunnel.pmtu.is_searching() {
         now = now + Duration::from_millis(400);
-        tunnel.pmtu.on_tick(now, true, None);
+        tunnel.pmtu.on_tick(now, true, None, Search::AsTinc);
     }
 
     node.consider_mtu_info(b, c, 1518);

@@ -15,7 +15,7 @@ use crate::node::Node;
 use crate::node::io::{Activity, Event, Output};
 use crate::node::timers::Wake;
 use crate::packet::{MAX_FRAME, Packet};
-use crate::peer::pmtu::Pmtu;
+use crate::peer::pmtu::{Pmtu, Search};
 use crate::peer::tunnel::{Pace, Tunnel};
 use crate::time::Instant;
 use crate::wire::datagram::{self, IDS};
@@ -326,10 +326,10 @@ impl Node {
                 let asked = self.tunnel_mut(peer).zip(probe::mark(data));
                 let target = asked.and_then(|(tunnel, mark)| tunnel.probing.asked.answer(mark));
                 match target {
-                    Some(target) => self.on_probe_reply(peer, len, target, from.to),
+                    Some(target) => self.on_probe_reply(peer, len, target, (from.to, true)),
                     // That datagrams come from there says nothing of those that go elsewhere.
                     None if self.peer(peer).is_some_and(|known| known.is_source(from.to)) => {}
-                    None => self.on_probe_reply(peer, len, from, from.to),
+                    None => self.on_probe_reply(peer, len, from, (from.to, false)),
                 }
             }
         }
@@ -380,8 +380,8 @@ impl Node {
         self.send_request(peer, target, probe::MIN_PROBE);
     }
 
-    /// A reply came from `source` to a request that went to `target`.
-    fn on_probe_reply(&mut self, peer: PeerId, len: u16, target: UdpTarget, source: SocketAddr) {
+    /// A reply came from `source` to a request that went to `target`, or unasked.
+    fn on_probe_reply(&mut self, peer: PeerId, len: u16, target: UdpTarget, (source, asked): (SocketAddr, bool)) {
         let (now, keepalive, patience) = (self.now, self.keepalive(peer), self.longest_silence(peer));
         let Some(known) = self.peer_mut(peer) else { return };
         let straight = known.is_source(target.to) && source == target.to;
@@ -412,7 +412,11 @@ impl Node {
         probing.unanswered = 0;
         let before = sizes(&tunnel.pmtu);
         tunnel.watch.on_reply(now, len, tunnel.pmtu.min());
-        tunnel.pmtu.on_reply(now, len);
+        if asked {
+            tunnel.pmtu.on_reply(now, len);
+        } else {
+            tunnel.pmtu.on_told(now, len);
+        }
         let changed = before != sizes(&tunnel.pmtu);
         if self.config.mesh.udp_discovery {
             self.timers.set(Wake::UdpSilent(peer), now + patience);
@@ -503,12 +507,14 @@ impl Node {
             return;
         }
         let (now, without_discovery) = (self.now, !self.config.mesh.udp_discovery);
+        let is_ours = self.options_of(peer).has(Options::TINMESH);
         let Some(known) = self.peer(peer) else { return };
         let initial = known.udp.and_then(|target| self.initial_mtu(peer, target));
         let target = known.udp;
         let Some(tunnel) = self.tunnel_mut(peer).filter(|tunnel| tunnel.has_keys()) else { return };
         let before = sizes(&tunnel.pmtu);
-        let probes = tunnel.pmtu.on_tick(now, tunnel.confirmed || without_discovery, initial);
+        let search = if is_ours { Search::Halving(tunnel.probing.rtt) } else { Search::AsTinc };
+        let probes = tunnel.pmtu.on_tick(now, tunnel.confirmed || without_discovery, initial, search);
         if before != sizes(&tunnel.pmtu) {
             self.touch(peer);
         }

@@ -2,12 +2,14 @@
 //!
 //! Sizes are those of Ethernet frames. `min` is known to arrive, `max` is not known not to. The
 //! first probe is what the system believes of the path, and if that arrives the search is over.
-//! Otherwise twenty probes follow, of sizes that first fall steeply and then creep up from what
-//! arrived: they come as fast as they are answered, or three a second. What is left between the
-//! largest size that arrived and the smallest that did not is halved until nothing is left.
+//! Otherwise what is left is halved until nothing is left: eight probes, with the first, leave less than eight bytes. Each
+//! is sent once, so two more at the end tell whether the result arrives, and not one byte more.
+//!
+//! Towards tinc, twenty probes come before that, of tinc's sizes, which first fall steeply and then creep up from what
+//! arrived. All come as fast as they are answered, or when the round-trip time is over; towards tinc three a second.
 //!
 //! ```text
-//!            confirmed            20 probes             nothing left
+//!            confirmed       1 probe (tinc: 20)         nothing left
 //!   Start ──────────────► Searching ────────► Refining ──────────────┐
 //!     ▲                       │  ▲                                    │
 //!     │                       │  └─────── a larger size arrived ◄───┐ │
@@ -17,8 +19,8 @@
 //!                          └──────────── answered ────────────────────┘
 //! ```
 //!
-//! The sizes and the verification are tinc's; the halving, and the haste, are not, but every peer
-//! answers every size. Source: spec datagrams 13.
+//! The twenty sizes and the verification are tinc's; the halving, and the haste, are not, but every peer
+//! answers every size. Source: spec datagrams 13; RFC 8899.
 
 use std::time::Duration;
 
@@ -27,8 +29,10 @@ use crate::wire::probe::{MAX_PROBE, MIN_PROBE};
 
 /// Below this UDP is not considered usable.
 const SMALLEST: u16 = 512;
-/// Probes of the first search.
+/// Probes of tinc's sizes.
 const PROBES: u8 = 20;
+/// Where halving begins while nothing is known to arrive: less than eight bytes below the smallest size.
+const FLOOR: u16 = SMALLEST - 8;
 /// A probe that is not answered for so long counts as lost.
 const PROBE_TIMEOUT: Duration = Duration::from_micros(333_333);
 /// Time that a peer may take to answer.
@@ -41,6 +45,30 @@ const VERIFY_INTERVAL: Duration = Duration::from_secs(60);
 const REPEAT_INTERVAL: Duration = Duration::from_secs(1);
 /// So many lost verifications start the search again.
 const MAX_LOST: u8 = 3;
+
+/// Which sizes a search tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Search {
+    /// Those of tinc first.
+    AsTinc,
+    /// The middle of what is left; this is the round-trip time, if one was measured.
+    Halving(Option<Duration>),
+}
+
+impl Search {
+    /// A probe of this search counts as lost after so long.
+    fn pace(self) -> Duration {
+        match self {
+            Self::AsTinc | Self::Halving(None) => PROBE_TIMEOUT,
+            Self::Halving(Some(rtt)) => patience(rtt),
+        }
+    }
+}
+
+/// How long an answer may take.
+fn patience(rtt: Duration) -> Duration {
+    (rtt + rtt / 2 + LEEWAY).min(PROBE_TIMEOUT)
+}
 
 /// How far the search has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +98,7 @@ pub struct Pmtu {
     probe: Option<u16>,
     /// The smallest size above `min` that was not answered.
     silent: Option<u16>,
-    /// A probe that halves the rest counts as lost after so long.
+    /// A probe counts as lost after so long.
     pace: Duration,
     /// When the size was found not to arrive any more.
     hole: Option<Instant>,
@@ -129,7 +157,7 @@ impl Pmtu {
     /// There is traffic: gives the sizes of the probes that are due.
     ///
     /// `confirmed` tells whether UDP works both ways, `initial` what the system says of the path.
-    pub fn on_tick(&mut self, now: Instant, confirmed: bool, initial: Option<u16>) -> Vec<u16> {
+    pub fn on_tick(&mut self, now: Instant, confirmed: bool, initial: Option<u16>, search: Search) -> Vec<u16> {
         if !confirmed {
             self.reset();
             return Vec::new();
@@ -139,6 +167,9 @@ impl Pmtu {
         }
         self.sent = Some(now);
         self.give_up_probe();
+        if search != Search::AsTinc {
+            self.halve(initial);
+        }
         self.conclude();
         match self.phase {
             Phase::Fixed => self.verify(),
@@ -149,24 +180,41 @@ impl Pmtu {
             Phase::Start | Phase::Doubtful { .. } => {
                 self.min = if self.phase == Phase::Start { self.min } else { 0 };
                 self.max = initial.unwrap_or(MAX_PROBE).min(MAX_PROBE);
-                self.search(0)
+                self.pace = search.pace();
+                self.search(0, search)
             }
-            Phase::Searching { probes } => self.search(probes),
+            Phase::Searching { probes } => self.search(probes, search),
             Phase::Refining { high } => {
-                let size = (self.min + high).div_ceil(2);
+                let size = (self.low(high) + high).div_ceil(2).max(MIN_PROBE);
                 self.probe = Some(size);
-                // Twice, because one loss would cut the range.
-                vec![size, size]
+                vec![size]
             }
         }
+    }
+
+    /// The first size did not arrive, or more than was thought to: what is left is halved.
+    fn halve(&mut self, initial: Option<u16>) {
+        let Phase::Searching { probes: 1.. } = self.phase else { return };
+        match self.silent {
+            Some(silent) => self.phase = Phase::Refining { high: (silent - 1).min(self.max) },
+            None if self.min > 0 => {
+                let believed = initial.map(|size| size.min(MAX_PROBE)).filter(|&size| size >= self.min);
+                self.max = believed.unwrap_or(self.max);
+            }
+            None => {}
+        }
+    }
+
+    /// Where halving begins below `high`. After a hole all sizes come into question, else those that UDP is of use for.
+    const fn low(&self, high: u16) -> u16 {
+        if self.hole.is_none() && self.min < FLOOR && high > FLOOR { FLOOR } else { self.min }
     }
 
     fn is_due(&self, now: Instant) -> bool {
         let waited = |interval| self.sent.is_none_or(|sent| now.since(sent) >= interval);
         match self.phase {
             Phase::Start => true,
-            Phase::Searching { .. } => self.probe.is_none() || waited(PROBE_TIMEOUT),
-            Phase::Refining { .. } => self.probe.is_none() || waited(self.pace),
+            Phase::Searching { .. } | Phase::Refining { .. } => self.probe.is_none() || waited(self.pace),
             Phase::Fixed => waited(VERIFY_INTERVAL),
             Phase::Doubtful { .. } => waited(REPEAT_INTERVAL),
         }
@@ -193,7 +241,7 @@ impl Pmtu {
                     self.fix();
                 }
             }
-            Phase::Refining { high } if self.min >= high => self.fix(),
+            Phase::Refining { high } if self.min >= high || high < MIN_PROBE => self.fix(),
             Phase::Start | Phase::Searching { .. } | Phase::Refining { .. } | Phase::Fixed | Phase::Doubtful { .. } => {
             }
         }
@@ -215,8 +263,11 @@ impl Pmtu {
         std::iter::once(self.max.max(MIN_PROBE)).chain(grown).collect()
     }
 
-    fn search(&mut self, probes: u8) -> Vec<u16> {
-        let size = probe_size(self.min, self.max, probes);
+    fn search(&mut self, probes: u8, search: Search) -> Vec<u16> {
+        let size = match search {
+            Search::AsTinc => probe_size(self.min, self.max, probes),
+            Search::Halving(_) => self.max.max(MIN_PROBE),
+        };
         self.phase = Phase::Searching { probes: probes + 1 };
         self.probe = Some(size);
         vec![size]
@@ -230,12 +281,16 @@ impl Pmtu {
         }
     }
 
-    /// A probe of `len` bytes was answered, or the peer told that it received so much.
+    /// The peer told that it received `len` bytes, perhaps a while ago.
+    pub fn on_told(&mut self, now: Instant, len: u16) {
+        if len.min(MAX_PROBE) <= self.believed() || !self.has_shrunk(now) {
+            self.on_reply(now, len);
+        }
+    }
+
+    /// A probe of `len` bytes was answered.
     pub fn on_reply(&mut self, now: Instant, len: u16) {
         let len = len.min(MAX_PROBE);
-        if len > self.believed() && self.hole.is_some_and(|at| now.since(at) < STALE) {
-            return;
-        }
         if self.probe.is_some_and(|size| size <= len) {
             self.probe = None;
         }
@@ -269,7 +324,7 @@ impl Pmtu {
     pub fn on_hole(&mut self, now: Instant, rtt: Duration) {
         let hole = Some(now);
         let high = self.min.max(SMALLEST).saturating_sub(1);
-        let pace = (rtt + rtt / 2 + LEEWAY).min(PROBE_TIMEOUT);
+        let pace = patience(rtt);
         *self = Self { max: high, mtu: self.mtu.min(high), phase: Phase::Refining { high }, pace, hole, ..Self::new() };
     }
 
@@ -281,8 +336,8 @@ impl Pmtu {
     /// How long to wait for an answer.
     pub const fn pace(&self) -> Duration {
         match self.phase {
-            Phase::Refining { .. } => self.pace,
-            Phase::Start | Phase::Searching { .. } | Phase::Fixed | Phase::Doubtful { .. } => PROBE_TIMEOUT,
+            Phase::Searching { .. } | Phase::Refining { .. } => self.pace,
+            Phase::Start | Phase::Fixed | Phase::Doubtful { .. } => PROBE_TIMEOUT,
         }
     }
 

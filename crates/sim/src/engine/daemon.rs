@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tinmesh_core::name::{ConnId, NodeName};
+use tinmesh_core::name::ConnId;
 use tinmesh_core::node::config::HostConfig;
 use tinmesh_core::node::io::{Command, Input, Output, Persist, Reply};
 use tinmesh_core::packet::Packet;
@@ -17,6 +17,8 @@ use crate::queue::Event;
 const LOOK_UP: Duration = Duration::from_millis(20);
 /// A system gives up on name servers that do not answer after so long.
 const LOOK_UP_PATIENCE: Duration = Duration::from_secs(30);
+/// Requests with so many bytes, at least, ask whether a size arrives: others have less.
+const LONG: usize = 100;
 
 /// What follows from a node's wishes at once.
 #[derive(Debug)]
@@ -109,7 +111,13 @@ impl Engine {
             Output::Room { conn, bytes } => self.keep(host, conn, bytes),
             Output::Close { conn, tarpit } => self.hang_up(host, conn, tarpit),
             Output::Transmit { target, packet } => self.transmit(host, target, packet, true),
-            Output::Ask { target, packet } => self.transmit(host, target, packet, false),
+            Output::Ask { target, packet } => {
+                if packet.len() >= LONG {
+                    let asked = (self.now, target.to, packet.len());
+                    self.machine_mut(host).sizes_asked.push(asked);
+                }
+                self.transmit(host, target, packet, false);
+            }
             Output::OpenSocket { socket, .. } => {
                 let port = self.machine_mut(host).open_socket(socket);
                 self.pending.push_back((host, Feedback::Opened { socket, port }));
@@ -123,9 +131,9 @@ impl Engine {
                 let mtu = self.net.path_mtu(self.now, host, to.ip());
                 self.pending.push_back((host, Feedback::PathMtu { to, mtu }));
             }
-            Output::Resolve { question, peer, host: name, port } => {
+            Output::Resolve { question, host: name, port } => {
                 let after = if self.net.host(host).dns_dead { LOOK_UP_PATIENCE } else { LOOK_UP };
-                self.plan(after, Event::Resolved { host, question, peer, name, port });
+                self.plan(after, Event::Resolved { host, question, name, port });
             }
             Output::Persist(persist) => self.persist(host, persist),
             Output::Redeem { conn, file_name } => {
@@ -156,14 +164,13 @@ impl Engine {
         }
     }
 
-    pub(super) fn on_resolved(&mut self, host: HostId, asked: (u64, NodeName), name: &str, port: u16) {
+    pub(super) fn on_resolved(&mut self, host: HostId, question: u64, name: &str, port: u16) {
         let found = self.names.get(name).filter(|_| !self.net.host(host).dns_dead).map(|&other| self.net.host(other));
         let v4 = found.and_then(|place| place.v4).map(std::net::IpAddr::V4);
         let v6 = found.and_then(|place| place.v6).map(std::net::IpAddr::V6);
         let addresses = v4.into_iter().chain(v6).map(|ip| SocketAddr::new(ip, port)).collect();
         if self.is_awake(host) {
-            let (question, peer) = asked;
-            self.feed(host, Input::Resolved { question, peer, addresses });
+            self.feed(host, Input::Resolved { question, addresses });
         }
     }
 

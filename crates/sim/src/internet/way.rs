@@ -25,6 +25,8 @@ pub struct Link {
     pub duplication: u16,
     /// Largest IP packet, in bytes.
     pub mtu: u16,
+    /// What the interface of a simulated host takes, which its system knows, in bytes of IP packet.
+    pub interface: u16,
     /// Whether the sender is told of larger ones.
     pub icmp: bool,
     /// Bytes that its connections carry in a second; `None`: any number. Datagrams are not held up.
@@ -38,6 +40,7 @@ impl Default for Link {
             jitter: Duration::ZERO,
             loss: 0,
             duplication: 0,
+            interface: INTERFACE_MTU,
             mtu: INTERFACE_MTU,
             icmp: true,
             pace: None,

@@ -47,9 +47,14 @@ pub struct Scene {
 const SECONDS: &str = "s";
 const PER_CENT: &str = "%";
 const BYTES: &str = "B";
+const PROBES: &str = "probes";
 /// What a frame needs around it on a path over IPv4, in bytes: headers of IP and UDP, ids, number, type, tag.
 const AROUND: u16 = 20 + 8 + 12 + 21;
+/// The longest packet that a frame of the mesh leaves room for below, in bytes: 1,518 of frame.
+const LONGEST: u16 = 1_518 + AROUND;
 const ETHERNET: u16 = 1_500;
+/// Paths that keep quiet about what is too long, in bytes of IP packet; interfaces take more.
+const HOLES: [u16; 9] = [576, 577, 800, 1_280, 1_400, 1_420, 1_492, 1_499, 9_000];
 
 /// All scenes.
 pub const SCENES: &[Scene] = &[
@@ -64,6 +69,14 @@ pub const SCENES: &[Scene] = &[
             (alice, bob)
         })
     }),
+    scene(
+        "G3",
+        "one path of members, all of which hear only their neighbours: first answer",
+        SECONDS,
+        Mark::AtMost(1.5),
+        row,
+    ),
+    scene("G3", "only a member behind a NAT hears both: first answer", SECONDS, Mark::AtMost(1.5), nat_relays),
     scene(
         "G3",
         "only TCP to ports 80 and 443 gets out at both ends: first answer",
@@ -98,26 +111,50 @@ pub const SCENES: &[Scene] = &[
         Mark::AtLeast(90.0),
         policed_tightly,
     ),
-    scene("G8", "black hole of 576 B: error of the size after 5 s", BYTES, Mark::AtMost(8.0), |seed| hole(seed, 576)),
+    scene("G8", "black hole of 576 B: error of the size after 5 s", BYTES, Mark::AtMost(8.0), |seed| hole(seed, 576).1),
     scene("G8", "black hole of 1,280 B: error of the size after 5 s", BYTES, Mark::AtMost(8.0), |seed| {
-        hole(seed, 1_280)
+        hole(seed, 1_280).1
     }),
     scene("G8", "black hole of 1,400 B: error of the size after 5 s", BYTES, Mark::AtMost(8.0), |seed| {
-        hole(seed, 1_400)
+        hole(seed, 1_400).1
     }),
+    scene("G8", "black hole of 9,000 B: error of the size after 5 s", BYTES, Mark::AtMost(8.0), |seed| {
+        hole(seed, 9_000).1
+    }),
+    scene(
+        "G8",
+        "black holes of 576 to 9,000 B: probes until the size is known within 8 B",
+        PROBES,
+        Mark::AtMost(8.0),
+        |seed| HOLES.iter().map(|&mtu| hole(seed, mtu).0).fold(0.0, f64::max),
+    ),
     scene(
         "G8",
         "path shrinks to 1,300 B under traffic of 1,400 B: until the size is known",
         SECONDS,
         Mark::AtMost(3.0),
-        |seed| shrunk(seed).0,
+        |seed| shrunk(seed).known,
+    ),
+    scene(
+        "G8",
+        "path shrinks to 1,300 B under traffic of 1,400 B: probes until the size is known within 8 B",
+        PROBES,
+        Mark::AtMost(8.0),
+        |seed| shrunk(seed).probes,
+    ),
+    scene(
+        "G8",
+        "path shrinks to 1,300 B under traffic of 1,400 B: longest silence",
+        SECONDS,
+        Mark::AtMost(3.0),
+        |seed| shrunk(seed).silence,
     ),
     scene(
         "G8",
         "packets of 1,400 B that may not be cut, on that path: answered after 3 s",
         PER_CENT,
         Mark::AtLeast(95.0),
-        |seed| shrunk(seed).1,
+        |seed| shrunk(seed).answered,
     ),
     scene(
         "G8",
@@ -237,10 +274,37 @@ fn first_answer(seed: u64, place: impl for<'w> Fn(Host<'w>, Host<'w>) -> (Host<'
     let carol = world.node("carol").listens_at(443);
     let (alice, bob) = place(world.node("alice").knows(carol), world.node("bob").knows(carol));
     world.settle(secs(30));
+    answer(&world, alice, bob)
+}
+
+/// When the first answer is back.
+fn answer(world: &World, alice: Host<'_>, bob: Host<'_>) -> f64 {
     let start = world.now();
     let flow = world.flow(alice, bob, 200, millis(20), 500);
     world.run_for(secs(10));
     world.first_reply(flow).map_or(10.0, |at| seconds(at.since(start)))
+}
+
+/// A first answer over four members in a row.
+fn row(seed: u64) -> f64 {
+    let world = World::new(seed);
+    let all = ["alice", "carol", "dave", "erin", "frank", "bob"].map(|name| world.node(name));
+    for (at, &one) in all.iter().enumerate().skip(1) {
+        let _ = one.knows(all[at - 1]);
+        all.iter().take(at - 1).for_each(|&other| world.cut(one, other, Some(Cut::All)));
+    }
+    world.settle(secs(30));
+    answer(&world, all[0], all[5])
+}
+
+/// Two public nodes whom nobody can dial but a member behind a NAT, by which everything has to go.
+fn nat_relays(seed: u64) -> f64 {
+    let world = World::new(seed);
+    let [alice, bob] = ["alice", "bob"].map(|name| world.node(name));
+    world.cut(alice, bob, Some(Cut::All));
+    let _home = world.node("home").behind(HOME).knows(alice).knows(bob);
+    world.settle(secs(30));
+    answer(&world, alice, bob)
 }
 
 /// The longest silence after the nearest relay of two symmetric NATs lost its power.
@@ -389,30 +453,84 @@ fn policed_tightly(seed: u64) -> f64 {
     world.answered(flow, since + secs(20), since + secs(40))
 }
 
-fn hole(seed: u64, mtu: u16) -> f64 {
-    let world = World::new(seed);
-    let [alice, bob] = three(&world, Homes::NATS);
-    bob.set_link_mtu(mtu, false);
-    world.flow(alice, bob, 200, millis(20), 250);
-    world.run_for(secs(5));
-    let known = alice.info(bob).map_or(0, |info| info.mtu.1);
-    f64::from(mtu.abs_diff(known + AROUND).min(ETHERNET))
+/// By how much the size that a host takes for that of the path to another is wrong.
+fn error(host: Host<'_>, other: Host<'_>, mtu: u16) -> u16 {
+    let known = host.info(other).map_or(0, |info| info.mtu.1);
+    mtu.min(LONGEST).abs_diff(known + AROUND).min(ETHERNET)
 }
 
-/// How long it takes to know that a path shrank, and what is answered later of packets that it cannot take whole, in
-/// per cent.
-fn shrunk(seed: u64) -> (f64, f64) {
+/// Probes until alice knows the size of a new path within eight bytes, and the error after five seconds.
+fn hole(seed: u64, mtu: u16) -> (f64, f64) {
+    let world = World::new(seed);
+    let homes = three(&world, Homes::NATS);
+    for host in homes.into_iter().filter(|_| mtu > ETHERNET) {
+        let _ = host.link(|link| (link.interface, link.mtu) = (16_000, 16_000));
+    }
+    let [alice, bob] = homes;
+    bob.set_link_mtu(mtu, false);
+    let since = world.now();
+    world.flow(alice, bob, 200, millis(20), 250);
+    let mut probes = 0;
+    look_until(&world, secs(5), |until| {
+        probes = alice.sizes_asked(bob, since..until).len();
+        error(alice, bob, mtu) <= 8
+    });
+    world.run_for((since + secs(5)).since(world.now()));
+    (probes as f64, f64::from(error(alice, bob, mtu)))
+}
+
+/// Lets time run until something is so, which is asked with the time of the look before: what follows an answer at once
+/// does not count.
+fn look_until(world: &World, limit: Duration, mut is_so: impl FnMut(Instant) -> bool) {
+    let end = world.now() + limit;
+    let mut before = world.now();
+    while !is_so(before) && world.now() < end {
+        before = world.now();
+        world.run_for(millis(5));
+    }
+}
+
+/// What came of a path that shrank.
+struct Shrunk {
+    /// Seconds until both know it.
+    known: f64,
+    /// What the worse-off end probed until it knew the size within eight bytes.
+    probes: f64,
+    /// Seconds.
+    silence: f64,
+    /// Per cent of the packets that the path does not take whole, from three seconds on.
+    answered: f64,
+}
+
+fn shrunk(seed: u64) -> Shrunk {
     let world = World::new(seed);
     let [alice, bob] = three(&world, Homes::NATS);
     let flow = flowing(&world, alice, bob, 1_400, millis(20));
     bob.set_link_mtu(1_300, false);
     let since = world.now();
     let knows = |host: Host<'_>, other| host.info(other).is_some_and(|info| info.mtu.0 + AROUND <= 1_300);
-    world.run_until(minutes(1), |_| knows(alice, bob) && knows(bob, alice));
-    let known = seconds(world.now().since(since));
+    // The size that was known until then is asked for too, in doubt.
+    let smaller = |host: Host<'_>, other, until| {
+        host.sizes_asked(other, since..until).iter().filter(|&&size| size < usize::from(ETHERNET)).count()
+    };
+    let (mut probes, mut known) = ([None; 2], None);
+    look_until(&world, minutes(1), |until| {
+        for (count, (host, other)) in probes.iter_mut().zip([(alice, bob), (bob, alice)]) {
+            if count.is_none() && error(host, other, 1_300) <= 8 {
+                *count = Some(smaller(host, other, until));
+            }
+        }
+        if known.is_none() && knows(alice, bob) && knows(bob, alice) {
+            known = Some(seconds(world.now().since(since)));
+        }
+        known.is_some() && probes.iter().all(Option::is_some)
+    });
+    let known = known.unwrap_or(60.0);
+    let probes = probes.iter().map(|count| count.map_or(f64::INFINITY, |count| count as f64)).fold(0.0, f64::max);
     let from = world.now().max(since + secs(3));
     world.run_for(from.since(world.now()) + secs(11));
-    (known, world.answered(flow, from, from + secs(10)))
+    let silence = seconds(world.silence_since(flow, since));
+    Shrunk { known, probes, silence, answered: world.answered(flow, from, from + secs(10)) }
 }
 
 /// How long it takes until whoever sends by a relay knows that the path between relay and destination shrank.

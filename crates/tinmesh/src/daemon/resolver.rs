@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 
-use tinmesh_core::name::{ConnId, NodeName};
+use tinmesh_core::name::ConnId;
 use tinmesh_os::poll::Waker;
 
 use crate::config::AddressFamily;
@@ -25,13 +25,8 @@ const WAITING: usize = 256;
 /// What an address is wanted for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To dial a node.
-    Node {
-        /// The number of the node's question.
-        question: u64,
-        /// Whom.
-        peer: NodeName,
-    },
+    /// To dial a node; the number of the core's question.
+    Node(u64),
     /// To make this connection through a proxy.
     Proxy(ConnId),
 }

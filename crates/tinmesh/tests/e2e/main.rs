@@ -41,6 +41,7 @@ mod restarts;
 mod returning;
 mod roaming;
 mod robust;
+mod segments;
 mod sockets;
 mod spec_configuration;
 mod spec_meta;

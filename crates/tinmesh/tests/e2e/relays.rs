@@ -7,6 +7,7 @@
 //!               bob           dave
 //! ```
 
+use std::net::UdpSocket;
 use std::time::Duration;
 
 use tinmesh_lab::{Underlay, UnderlayPlan};
@@ -14,7 +15,7 @@ use tinmesh_sim::Nat;
 
 use crate::lab::mesh::{self, v4, wait_for_ping};
 use crate::lab::namespace::Namespace;
-use crate::lab::traffic::ping;
+use crate::lab::traffic::{inside, ping};
 use crate::lab::{Daemon, Kind, Lab, secs, wait_until};
 
 /// All three know only bob.
@@ -82,4 +83,57 @@ fn a_relay_whose_operator_says_no_is_left() {
     wait_for_relay(&alice, "bob");
     wait_for_ping(&alice, &v4(3));
     wait_for_ping(&alice, &v4(4));
+}
+
+/// Bytes that arrive at carol of what alice sends her for so many seconds: a thousand bytes every 2 ms.
+fn pour(alice: &Daemon, carol: &Daemon, seconds: u64) -> u64 {
+    let sink = inside(&carol.namespace, || UdpSocket::bind((v4(3).as_str(), 7_200))).expect("the address is carol's");
+    sink.set_read_timeout(Some(secs(2))).expect("a valid time");
+    let source = inside(&alice.namespace, || UdpSocket::bind("0.0.0.0:0")).expect("a port is free");
+    std::thread::scope(|scope| {
+        let arrived = scope.spawn(|| {
+            let lengths = std::iter::repeat_with(|| sink.recv(&mut [0; 2_000])).map_while(Result::ok);
+            lengths.map(|len| len as u64).sum::<u64>()
+        });
+        for _ in 0..500 * seconds {
+            let _ = source.send_to(&[7; 1_000], (v4(3).as_str(), 7_200));
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        arrived.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// The ends have no way to each other but through bob.
+#[test]
+fn a_relay_carries_no_more_than_its_operator_says() {
+    let lab = Lab::new();
+    let mut mesh = mesh::parted_line(&lab, [Kind::Ours; 3]);
+    mesh::start(&mut mesh);
+    let [alice, bob, carol] = &mesh;
+    wait_for_ping(alice, &v4(3));
+    let free = pour(alice, carol, 2);
+    assert!(free > 400_000, "{free} bytes without a limit");
+
+    bob.tinc(&["set", "Relay", "400kbit"]);
+    bob.tinc(&["reload"]);
+    let limited = pour(alice, carol, 10);
+
+    // 50 kB a second, and what may come at once.
+    assert!((200_000..700_000).contains(&limited), "{limited} bytes");
+    wait_for_ping(alice, &v4(3));
+}
+
+#[test]
+fn a_relay_that_carries_all_that_its_operator_lets_it_is_gone_around() {
+    let lab = Lab::new();
+    let (_underlay, [alice, _bob, carol, dave]) = two_relays(&lab, Kind::Ours);
+    dave.tinc(&["set", "Relay", "400kbit"]);
+    dave.tinc(&["reload"]);
+    wait_for_ping(&alice, &v4(3));
+    wait_for_relay(&alice, "dave");
+
+    let arrived = pour(&alice, &carol, 6);
+
+    assert!(arrived > 1_200_000, "{arrived} bytes, of which dave carries 300,000");
+    assert!(alice.sees("carol", |node| node.nexthop == "bob" && !node.direct()), "packets go by way of bob");
 }

@@ -58,6 +58,8 @@ pub(super) struct Net {
     /// Numbers of the questions for addresses of names, which nobody answers.
     pub(super) questions: Vec<u64>,
     latency: Duration,
+    /// How much sooner ends of connections are noticed than what was sent on others at that time.
+    hurry: Duration,
     members: BTreeMap<String, Member>,
     queue: BTreeMap<(Instant, u64), (String, Arrival)>,
     /// When what was last sent on a connection arrives at this end of it: nothing overtakes it.
@@ -73,6 +75,7 @@ impl Net {
             calls: Vec::new(),
             questions: Vec::new(),
             latency,
+            hurry: Duration::ZERO,
             members: BTreeMap::new(),
             queue: BTreeMap::new(),
             last: BTreeMap::new(),
@@ -195,6 +198,11 @@ impl Net {
     /// What is sent from now on takes so long.
     pub(super) const fn slow_down(&mut self, latency: Duration) {
         self.latency = latency;
+    }
+
+    /// Ends of connections are noticed so much sooner than what is sent on other connections at that time.
+    pub(super) const fn hurry_ends(&mut self, by: Duration) {
+        self.hurry = by;
     }
 
     pub(super) fn tell(&mut self, who: &str, input: Input<'_>) {
@@ -322,7 +330,8 @@ impl Net {
 
     fn send(&mut self, to: &str, arrival: Arrival) {
         self.serial += 1;
-        let mut at = self.now + self.latency;
+        let ends = matches!(arrival, Arrival::End { .. });
+        let mut at = self.now + if ends { self.latency.saturating_sub(self.hurry) } else { self.latency };
         if let Arrival::Bytes { conn, .. } | Arrival::End { conn } = arrival {
             let last = self.last.entry((to.to_owned(), conn)).or_insert(at);
             at = at.max(*last);

@@ -20,16 +20,22 @@ struct Bench {
     now: Instant,
     path: u16,
     initial: Option<u16>,
+    search: Search,
 }
 
 impl Bench {
     /// A tunnel over a path that takes `path` bytes, of which the system believes `initial`.
     fn new(path: u16, initial: Option<u16>) -> Self {
-        Self { pmtu: Pmtu::new(), now: Instant::ZERO, path, initial }
+        Self { pmtu: Pmtu::new(), now: Instant::ZERO, path, initial, search: Search::AsTinc }
+    }
+
+    /// The same towards a node of tinmesh, with so long a round trip.
+    fn halving(path: u16, initial: Option<u16>, rtt: Duration) -> Self {
+        Self { search: Search::Halving(Some(rtt)), ..Self::new(path, initial) }
     }
 
     fn tick(&mut self) -> Vec<u16> {
-        self.pmtu.on_tick(self.now, true, self.initial)
+        self.pmtu.on_tick(self.now, true, self.initial, self.search)
     }
 
     fn wait(&mut self, time: Duration) {
@@ -130,7 +136,7 @@ fn the_next_probe_goes_out_with_the_answer_or_after_a_third_of_a_second() {
 #[test]
 fn nothing_is_probed_before_udp_is_confirmed() {
     let mut bench = Bench::fixed(1439);
-    assert_eq!(bench.pmtu.on_tick(bench.now, false, None), [0; 0]);
+    assert_eq!(bench.pmtu.on_tick(bench.now, false, None, Search::AsTinc), [0; 0]);
     assert_eq!((bench.pmtu.min(), bench.pmtu.max(), bench.pmtu.mtu()), (0, 1518, 1439));
     assert!(bench.pmtu.is_searching());
 }
@@ -242,7 +248,6 @@ fn closes_in(path: u16) -> (usize, Duration) {
         let probed = bench.turn();
         sizes.extend(probed.iter().map(|(size, _)| *size));
     }
-    sizes.dedup();
     (sizes.len(), bench.now.since(start))
 }
 
@@ -255,17 +260,80 @@ fn eight_probes_find_the_size_of_a_black_hole_within_eight_bytes() {
 }
 
 #[test]
+fn eight_probes_of_a_new_path_find_its_size_within_eight_bytes() {
+    for path in 512..=1_439 {
+        let mut bench = Bench::halving(path, Some(1_439), Duration::from_millis(100));
+        bench.pmtu.on_reply(bench.now, MIN_PROBE);
+        let mut probes = 0;
+        while bench.pmtu.is_searching() && probes < 8 {
+            probes += bench.turn().len();
+        }
+        let error = path.checked_sub(bench.pmtu.min());
+        assert!(error.is_some_and(|error| error < 8), "{path}: {error:?} after {probes} probes");
+        assert!(bench.now.since(Instant::ZERO) <= Duration::from_secs(3), "{path}: {:?}", bench.now);
+        bench.run_until_fixed();
+        assert_eq!((bench.pmtu.min(), bench.pmtu.max()), (path, path));
+    }
+}
+
+#[test]
+fn halving_finds_what_is_too_narrow_for_the_first_range_too() {
+    for (path, initial) in [(100, Some(1_439)), (480, None), (511, Some(511)), (1_517, None)] {
+        let mut bench = Bench::halving(path, initial, Duration::from_millis(100));
+        bench.pmtu.on_reply(bench.now, MIN_PROBE);
+        bench.run_until_fixed();
+        assert_eq!(bench.pmtu.min(), path, "{initial:?}");
+    }
+}
+
+#[test]
+fn a_lost_probe_is_made_up_for_at_once() {
+    for lost in 1..8 {
+        let mut bench = Bench::halving(1_300, Some(1_439), Duration::from_millis(20));
+        let path = bench.path;
+        for turn in 0..60 {
+            bench.path = if turn == lost { 0 } else { path };
+            bench.turn();
+        }
+        assert_eq!((bench.pmtu.min(), bench.pmtu.max()), (1_300, 1_300), "{lost}");
+    }
+}
+
+#[test]
+fn a_lost_first_probe_costs_a_few_more() {
+    let mut bench = Bench::halving(1_439, Some(1_439), Duration::from_millis(100));
+    bench.pmtu.on_reply(bench.now, MIN_PROBE);
+    assert_eq!(bench.tick(), [1_439]);
+    bench.wait(PROBE_TIMEOUT);
+    while bench.pmtu.min() < 1_439 || bench.pmtu.is_searching() {
+        bench.turn();
+    }
+    assert!(bench.now.since(Instant::ZERO) < 2 * PROBE_TIMEOUT, "{:?}", bench.now);
+}
+
+#[test]
+fn a_path_that_grew_to_what_the_system_believes_is_known_after_one_more_probe() {
+    let mut bench = Bench::halving(1_300, Some(1_439), Duration::from_millis(100));
+    bench.run_until_fixed();
+    bench.path = 1_439;
+    bench.wait(VERIFY_INTERVAL);
+    assert_eq!(bench.turn(), [(1_300, true), (1_301, true)]);
+    assert_eq!(bench.turn(), [(1_439, true)]);
+    assert_eq!((bench.pmtu.min(), bench.pmtu.max()), (1_439, 1_439));
+}
+
+#[test]
 fn what_a_peer_received_before_a_path_became_narrower_says_nothing() {
     let mut bench = Bench::new(1439, Some(1439));
     bench.run_until_fixed();
     bench.path = 1239;
     bench.pmtu.on_hole(bench.now, Duration::from_millis(100));
     bench.run_until_fixed();
-    bench.pmtu.on_reply(bench.now, 1400);
+    bench.pmtu.on_told(bench.now, 1400);
     assert_eq!((bench.pmtu.min(), bench.pmtu.max()), (1239, 1239));
 
     bench.wait(STALE);
-    bench.pmtu.on_reply(bench.now, 1400);
+    bench.pmtu.on_told(bench.now, 1400);
 
     assert_eq!(bench.pmtu.min(), 1400);
 }
@@ -277,9 +345,13 @@ proptest! {
         guess in prop::option::of(513u16..=1518),
         loss in 0u32..25,
         delay in 0u64..320_000,
+        rtt in prop::option::of(0u64..400),
         seed: u64,
     ) {
         let mut bench = Bench::new(path, guess.filter(|&guess| guess >= path));
+        if let Some(rtt) = rtt {
+            bench.search = Search::Halving(Some(rtt).filter(|&rtt| rtt > 0).map(Duration::from_millis));
+        }
         let mut random = seed | 1;
         let mut answers: Vec<(Instant, u16)> = Vec::new();
         let deadline = Instant::ZERO + Duration::from_secs(3600);
@@ -312,7 +384,11 @@ proptest! {
     }
 
     #[test]
-    fn no_order_of_events_breaks_the_bounds(events in prop::collection::vec((0u8..5, any::<u16>(), 0u64..70_000_000), 0..200)) {
+    fn no_order_of_events_breaks_the_bounds(
+        events in prop::collection::vec((0u8..7, any::<u16>(), 0u64..70_000_000), 0..200),
+        halves: bool,
+    ) {
+        let search = if halves { Search::Halving(Some(Duration::from_millis(50))) } else { Search::AsTinc };
         let mut pmtu = Pmtu::new();
         let mut now = Instant::ZERO;
         for (event, value, wait) in events {
@@ -321,8 +397,11 @@ proptest! {
                 0 => pmtu.on_reply(now, value),
                 1 => pmtu.on_reply(now, value % 1600),
                 2 => pmtu.on_too_big(value),
+                5 => pmtu.on_told(now, value % 1600),
+                6 => pmtu.on_hole(now, Duration::from_millis(u64::from(value % 500))),
                 _ => {
-                    for size in pmtu.on_tick(now, event == 3 || value % 8 != 0, Some(value % 2000).filter(|_| value % 3 != 0)) {
+                    let initial = Some(value % 2000).filter(|_| value % 3 != 0);
+                    for size in pmtu.on_tick(now, event == 3 || value % 8 != 0, initial, search) {
                         prop_assert!((MIN_PROBE..=MAX_PROBE).contains(&size) || size == pmtu.max());
                     }
                 }

@@ -321,7 +321,7 @@ impl Node {
             Input::PathMtu { to, mtu } => self.on_path_mtu(to, mtu),
             Input::Activity(peers) => self.on_activity(peers),
             Input::Command { id, command } => self.on_command(id, command),
-            Input::Resolved { peer, addresses } => self.on_resolved(&peer, &addresses),
+            Input::Resolved { question, addresses } => self.on_resolved(question, &addresses),
             Input::Invitation { conn, file } => self.on_invitation_file(conn, file),
             Input::Reconfigure(config) => self.on_reconfigure(*config),
             Input::Statements(text) => self.on_kept_statements(text),

@@ -168,7 +168,7 @@ impl Engine {
             Event::Refuse { host, conn } => self.on_refuse(host, conn),
             Event::Bytes(stream, side) => self.on_bytes(stream, side),
             Event::Reset(stream, side) => self.end(stream, side),
-            Event::Resolved { host, peer, name, port } => self.on_resolved(host, peer, &name, port),
+            Event::Resolved { host, question, name, port } => self.on_resolved(host, question, &name, port),
             Event::Flow(flow) => self.on_flow(flow),
         }
     }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::net::IpAddr;
 
-use tinmesh_core::name::{ConnId, NodeName};
+use tinmesh_core::name::ConnId;
 use tinmesh_core::time::Instant;
 
 use crate::engine::Syn;
@@ -62,8 +62,8 @@ pub(crate) enum Event {
     Resolved {
         /// By whom.
         host: HostId,
-        /// For which node.
-        peer: NodeName,
+        /// The number of the question.
+        question: u64,
         /// What for.
         name: String,
         /// Port to put behind the addresses.

@@ -13,7 +13,8 @@ Written by `cargo xtask lab` (root); change nothing by hand. `--simulated` runs 
 cells, `--quick` few, `--json` prints figures. Those of real daemons depend on the machine; simulated ones do not.
 
 One emulator of NATs, firewalls and providers (`crates/sim/src/nat*`, `isp.rs`, `internet/`) is used twice: in virtual time
-(`crates/sim/src/lab`) and, by `crates/lab`, for the packets of real daemons in namespaces.
+(`crates/sim/src/lab`) and, by `crates/lab`, for the packets of real daemons in namespaces. Days are lived through by ten nodes
+in an hour (`crates/sim/src/lab/day.rs`).
 
 ![Direct paths by behaviour of both NATs](lab.svg)
 ";

@@ -510,6 +510,7 @@ impl Node {
     /// The machine slept: every connection is suspect.
     pub(super) fn on_woke(&mut self) {
         self.forget_nat();
+        self.ask_anew();
         for id in self.connections.keys().copied().collect::<Vec<_>>() {
             self.terminate(id, &PeerError::Woke);
         }

@@ -28,6 +28,8 @@ const WANTED_CONNECTIONS: usize = 3;
 pub(super) struct Dialling {
     outgoing: BTreeMap<PeerId, Outgoing>,
     next_conn: u64,
+    /// The number of the next question for the addresses of a name.
+    next_question: u64,
     /// Asked for its key a moment ago, to be dialled next.
     introduced: Option<PeerId>,
 }
@@ -48,7 +50,15 @@ struct Round {
     places: VecDeque<Place>,
     tried: BTreeSet<SocketAddr>,
     /// The name that is being looked up.
-    asked: Option<(String, u16)>,
+    asked: Option<Asked>,
+}
+
+/// A question for the addresses of a name.
+#[derive(Debug)]
+struct Asked {
+    number: u64,
+    host: String,
+    port: u16,
 }
 
 /// Where a node may be.
@@ -162,8 +172,10 @@ impl Node {
             let address = match round.next() {
                 Some(Place::At(address)) => address,
                 Some(Place::Named(host, port)) => {
-                    round.asked = Some((host.clone(), port));
-                    return self.emit(Output::Resolve { peer: name, host, port });
+                    let question = self.dialling.next_question;
+                    round.asked = Some(Asked { number: question, host: host.clone(), port });
+                    self.dialling.next_question += 1;
+                    return self.emit(Output::Resolve { question, host, port });
                 }
                 None => return self.back_off(peer, name),
             };
@@ -233,10 +245,10 @@ impl Node {
         }
     }
 
-    /// Dials a node at once that is to be dialled, and was not let in until a moment ago.
+    /// Dials a node at once that is to be dialled, from the beginning.
     pub(super) fn redial(&mut self, peer: PeerId) {
         if let Some(record) = self.dialling.outgoing.get_mut(&peer) {
-            record.back_off = Duration::ZERO;
+            (record.back_off, record.round) = (Duration::ZERO, None);
             self.dial(peer);
         }
     }
@@ -252,23 +264,27 @@ impl Node {
         self.event(Event::Retrying { name, after });
     }
 
-    pub(super) fn on_resolved(&mut self, name: &NodeName, addresses: &[SocketAddr]) {
-        let Some(peer) = self.mesh.graph.find(name) else { return };
-        let Some(record) = self.dialling.outgoing.get_mut(&peer).filter(|record| record.conn.is_none()) else { return };
-        let Some(round) = record.round.as_mut() else { return };
-        let asked = round.asked.take();
+    pub(super) fn on_resolved(&mut self, question: u64, addresses: &[SocketAddr]) {
+        let mut records = self.dialling.outgoing.iter_mut().filter(|(_, record)| record.conn.is_none());
+        let answered = records.find_map(|(&peer, record)| {
+            let round = record.round.as_mut()?;
+            let asked = round.asked.take_if(|asked| asked.number == question)?;
+            Some((peer, round, asked))
+        });
+        // What the name servers of another network had to say comes too late.
+        let Some((peer, round, asked)) = answered else { return };
         // The last one comes first, as in tinc.
         addresses.iter().for_each(|&address| round.places.push_front(Place::At(address)));
-        if self.peer(peer).is_none_or(|known| known.conn.is_some()) {
+        let Some(name) = self.peer(peer).filter(|known| known.conn.is_none()).map(|known| known.name.clone()) else {
             return;
-        }
-        match asked
+        };
+        match Some(&asked)
             .filter(|_| addresses.is_empty())
-            .and_then(|(host, port)| Some((self.leave_name(&host, port)?, port)))
+            .and_then(|Asked { host, port, .. }| self.leave_name(host, *port))
         {
-            Some((prelude, port)) => {
-                let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-                self.connect(peer, name.clone(), nowhere, Some(prelude));
+            Some(prelude) => {
+                let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, asked.port));
+                self.connect(peer, name, nowhere, Some(prelude));
             }
             None => self.try_next(peer),
         }
@@ -328,12 +344,12 @@ impl Node {
         }
     }
 
-    /// Tries everything now.
+    /// Tries everything now, also what failed a moment ago.
     pub(super) fn retry_all(&mut self) {
         let peers: Vec<PeerId> = self.dialling.outgoing.keys().copied().collect();
         for peer in peers {
             let Some(record) = self.dialling.outgoing.get_mut(&peer) else { continue };
-            record.back_off = Duration::ZERO;
+            (record.back_off, record.round) = (Duration::ZERO, None);
             match record.conn.filter(|id| self.connections.get(id).is_some_and(|conn| !conn.is_active())) {
                 Some(conn) => self.terminate(conn, &PeerError::Operator),
                 None => self.dial(peer),
@@ -345,11 +361,15 @@ impl Node {
     pub(super) fn retry_waiting(&mut self) {
         let waiting = |peer: &PeerId| self.timers.is_set(Wake::Retry(*peer));
         let peers: Vec<PeerId> = self.dialling.outgoing.keys().copied().filter(waiting).collect();
-        for peer in peers {
-            if let Some(record) = self.dialling.outgoing.get_mut(&peer) {
-                record.back_off = Duration::ZERO;
-            }
-            self.dial(peer);
+        peers.into_iter().for_each(|peer| self.redial(peer));
+    }
+
+    /// Looks up anew what is being looked up.
+    pub(super) fn ask_anew(&mut self) {
+        let asks = |record: &Outgoing| record.round.as_ref().is_some_and(|round| round.asked.is_some());
+        let records = self.dialling.outgoing.iter().filter(|(_, record)| asks(record));
+        for peer in records.map(|(&peer, _)| peer).collect::<Vec<_>>() {
+            self.redial(peer);
         }
     }
 

@@ -104,8 +104,8 @@ pub enum Input<'a> {
     },
     /// Addresses of a name; answers [`Output::Resolve`].
     Resolved {
-        /// The node that was to be dialled.
-        peer: NodeName,
+        /// The number of the question.
+        question: u64,
         /// What was found; empty: nothing.
         addresses: Vec<SocketAddr>,
     },
@@ -228,10 +228,10 @@ pub enum Output {
     Publish(Arc<Fib>),
     /// Ask the system for the MTU of the way to an address.
     PathMtu(SocketAddr),
-    /// Look up a name; answered by [`Input::Resolved`].
+    /// Look up a name; answered by [`Input::Resolved`]. A question that takes long is to keep no other waiting.
     Resolve {
-        /// The node to be dialled.
-        peer: NodeName,
+        /// Its number, which no other question has.
+        question: u64,
         /// Host name or numeric address.
         host: String,
         /// Port.

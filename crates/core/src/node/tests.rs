@@ -143,6 +143,44 @@ fn after_sleep_everyone_wanted_is_dialled_at_once() {
 }
 
 #[test]
+fn whom_another_network_swallows_calls_to_is_dialled_at_once_in_this_one() {
+    let mut net = Net::new(Duration::from_secs(60));
+    net.add("a");
+    net.add_dialling("b", "a", 1);
+    net.run(Duration::from_secs(1));
+    assert_eq!(net.calls.len(), 1);
+
+    net.slow_down(LAN);
+    net.tell("b", Input::NetworkChanged);
+    net.run(Duration::from_secs(1));
+
+    assert!(net.reaches("b", "a"));
+}
+
+#[test]
+fn a_name_is_asked_for_again_in_another_network_or_after_sleep_and_earlier_answers_do_not_count() {
+    for change in [Input::NetworkChanged, Input::Woke(Duration::from_secs(600))] {
+        let mut net = Net::new(LAN);
+        net.add("a");
+        net.add_with("b", |config| {
+            config.connect_to.push(net::name("a"));
+            config.hosts.entry(net::name("a")).or_default().addresses.push(("a.example".to_owned(), 655));
+        });
+        assert_eq!(net.questions.len(), 1);
+        net.tell("b", change);
+        assert_eq!(net.questions.len(), 2, "it is asked for again");
+
+        let answer = |question, addresses| Input::Resolved { question, addresses };
+        let [early, late] = [net.questions[0], net.questions[1]];
+        net.tell("b", answer(early, Vec::new()));
+        net.tell("b", answer(late, vec!["192.0.2.1:655".parse().expect("an address")]));
+        net.run(Duration::from_secs(1));
+
+        assert!(net.reaches("b", "a"));
+    }
+}
+
+#[test]
 fn no_size_that_ends_connections_is_told() {
     let mut net = Net::new(LAN);
     for node in ["a", "b", "c"] {

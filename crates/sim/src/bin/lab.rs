@@ -2,8 +2,8 @@
 //!
 //! All processors work on them; the lines come at the end, in an order that is always the same.
 //!
-//! `lab [--quick] [--seeds N] [--only TEXT]`: fewer NATs; other seeds; cells and scenes whose title (of
-//! cells also the class) has this text.
+//! `lab [--quick] [--seeds N] [--from SEED] [--only TEXT]`: fewer NATs, one day; so many seeds of each; the first seed of
+//! days; cells, scenes and days whose title (of cells also the class) has this text.
 //!
 //! ```text
 //! cell   A  B  class  first(ms)  direct(ms)  probes  peak  mappings  entries
@@ -19,6 +19,7 @@ use std::thread;
 use std::time::Duration;
 
 use tinmesh_sim::lab::cells::{self, Cell, label};
+use tinmesh_sim::lab::day;
 use tinmesh_sim::lab::scenes::{Mark, SCENES, Scene};
 
 /// Classes whose mark is a matter of luck in each run, and how many times as many runs of them there are: as many as tell
@@ -28,15 +29,23 @@ const LUCK: [(&str, u64); 2] = [("two ports: block 512", 20), ("one port: random
 /// As many times at most in a quick run.
 const QUICK: u64 = 20;
 
+/// Days, of one hour each.
+const DAYS: u64 = 10;
+const APART: &str =
+    "ten days of moves, sleep, restarts and misbehaving providers: pairs that could be joined and are not";
+const JOINED: &str = "the same days: from the last of three events until all pairs that can be are joined";
+
 struct Options {
     quick: bool,
     seeds: u64,
+    from: u64,
     only: Option<String>,
 }
 
-/// One run of a scene or a cell, and its number.
+/// One run of a scene, a day or a cell, and its number.
 enum Job {
     Scene(&'static Scene, u64),
+    Day(u64),
     Cell(Cell, String, u64),
 }
 
@@ -48,6 +57,7 @@ fn main() {
         while let Some((job, line)) = jobs.iter().zip(&lines).nth(next.fetch_add(1, Relaxed)) {
             line.get_or_init(|| match job {
                 Job::Scene(scene, seed) => play(scene, *seed),
+                Job::Day(seed) => live(*seed),
                 Job::Cell(cell, title, seed) => run(cell, title, *seed),
             });
         }
@@ -68,6 +78,10 @@ fn jobs(options: &Options) -> Vec<Job> {
     let scenes = SCENES.iter().filter(|scene| wanted(&format!("{} {}", scene.group, scene.title)));
     let mut jobs: Vec<Job> =
         scenes.flat_map(|scene| (0..options.seeds).map(move |seed| Job::Scene(scene, seed))).collect();
+    if wanted(&format!("G3 {APART}")) {
+        let days = if options.quick { 1 } else { DAYS };
+        jobs.extend((options.from..options.from + days).map(Job::Day));
+    }
     for (number, cell) in (0..).zip(cells::cells(options.quick)) {
         let title = format!("{}\t{}", label(&cell.a), label(&cell.b));
         let class = cell.chance().class();
@@ -84,9 +98,11 @@ fn jobs(options: &Options) -> Vec<Job> {
 fn options() -> Options {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let after = |name: &str| words.iter().position(|word| word == name).and_then(|at| words.get(at + 1));
+    let number = |name: &str| after(name).and_then(|text| text.parse().ok()).unwrap_or(1);
     Options {
         quick: words.iter().any(|word| word == "--quick"),
-        seeds: after("--seeds").and_then(|text| text.parse().ok()).unwrap_or(1),
+        seeds: number("--seeds"),
+        from: number("--from"),
         only: after("--only").cloned(),
     }
 }
@@ -107,6 +123,18 @@ fn play(scene: &Scene, seed: u64) -> String {
         Mark::AtLeast(limit) => ("at-least", limit),
     };
     format!("scene\t{}\t{}\t{}\t{kind}\t{limit}\t{value:.3}", scene.group, scene.title, scene.unit)
+}
+
+/// Lives through a day.
+fn live(seed: u64) -> String {
+    let day::Outcome { pairs, slowest, apart } = match guarded(APART, || day::play(seed)) {
+        Ok(outcome) => outcome,
+        Err(broken) => return broken,
+    };
+    eprintln!("day {seed}: {pairs} pairs looked at, all joined after at most {slowest:?}; apart: {apart:?}");
+    let (limit, took) = (day::GRACE.as_secs(), slowest.as_secs_f64());
+    let apart = format!("scene\tG3\t{APART}\tpairs\tat-most\t0\t{}", apart.len());
+    format!("{apart}\nscene\tG3\t{JOINED}\ts\tat-most\t{limit}\t{took:.3}")
 }
 
 fn run(cell: &Cell, title: &str, seed: u64) -> String {

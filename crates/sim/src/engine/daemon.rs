@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tinmesh_core::name::{ConnId, NodeName};
+use tinmesh_core::name::ConnId;
 use tinmesh_core::node::config::HostConfig;
 use tinmesh_core::node::io::{Command, Input, Output, Persist, Reply};
 use tinmesh_core::packet::Packet;
@@ -131,9 +131,9 @@ impl Engine {
                 let mtu = self.net.path_mtu(self.now, host, to.ip());
                 self.pending.push_back((host, Feedback::PathMtu { to, mtu }));
             }
-            Output::Resolve { peer, host: name, port } => {
+            Output::Resolve { question, host: name, port } => {
                 let after = if self.net.host(host).dns_dead { LOOK_UP_PATIENCE } else { LOOK_UP };
-                self.plan(after, Event::Resolved { host, peer, name, port });
+                self.plan(after, Event::Resolved { host, question, name, port });
             }
             Output::Persist(persist) => self.persist(host, persist),
             Output::Redeem { conn, file_name } => {
@@ -164,13 +164,13 @@ impl Engine {
         }
     }
 
-    pub(super) fn on_resolved(&mut self, host: HostId, peer: NodeName, name: &str, port: u16) {
+    pub(super) fn on_resolved(&mut self, host: HostId, question: u64, name: &str, port: u16) {
         let found = self.names.get(name).filter(|_| !self.net.host(host).dns_dead).map(|&other| self.net.host(other));
         let v4 = found.and_then(|place| place.v4).map(std::net::IpAddr::V4);
         let v6 = found.and_then(|place| place.v6).map(std::net::IpAddr::V6);
         let addresses = v4.into_iter().chain(v6).map(|ip| SocketAddr::new(ip, port)).collect();
         if self.is_awake(host) {
-            self.feed(host, Input::Resolved { peer, addresses });
+            self.feed(host, Input::Resolved { question, addresses });
         }
     }
 

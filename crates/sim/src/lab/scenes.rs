@@ -98,7 +98,12 @@ pub const SCENES: &[Scene] = &[
         silence(seed, Homes::NATS, |world, alice, bob| world.cut(alice, bob, Some(Cut::Udp)))
     }),
     scene("G6", "UDP blocked, both behind NATs: straight by TCP after", SECONDS, Mark::AtMost(15.0), straight_by_tcp),
-    scene("G6", "policed to 1 Mbit/s under 2.4 Mbit/s: answered after 5 s", PER_CENT, Mark::AtLeast(80.0), policed),
+    scene("G6", "policed to 1 Mbit/s under 2.4 Mbit/s: answered after 5 s", PER_CENT, Mark::AtLeast(80.0), |seed| {
+        policed_and_back(seed).0
+    }),
+    scene("G6", "policed no more: time until the path is direct", SECONDS, Mark::AtMost(60.0), |seed| {
+        policed_and_back(seed).1
+    }),
     scene(
         "G6",
         "policed to 16 kbit/s under 85 kbit/s: answered between 20 and 40 s after that",
@@ -206,6 +211,13 @@ pub const SCENES: &[Scene] = &[
     scene("G14", "ten minutes of sleep, woken elsewhere: silence after waking", SECONDS, Mark::AtMost(3.0), |seed| {
         slept(seed, true)
     }),
+    scene(
+        "G14",
+        "ten minutes of sleep, half a minute without network, another one whose name servers are dead: silence in it",
+        SECONDS,
+        Mark::AtMost(3.0),
+        carried_away,
+    ),
 ];
 
 const ALWAYS: Mark = Mark::AtLeast(100.0);
@@ -415,13 +427,19 @@ fn answered(world: &World, flow: usize, since: Instant, after: Duration) -> f64 
     world.answered(flow, from, until)
 }
 
-fn policed(seed: u64) -> f64 {
+/// What is answered while UDP is policed, and how long it takes to go straight again when it is not.
+fn policed_and_back(seed: u64) -> (f64, f64) {
     let world = World::new(seed);
     let [alice, bob] = three(&world, Homes::NATS);
     let flow = flowing(&world, alice, bob, 1_200, millis(4));
     alice.set_isp(|isp| isp.udp = UdpRule::Policed { rate: 125_000, burst: 16_000 });
     let since = world.now();
-    answered(&world, flow, since, secs(5))
+    let answered = answered(&world, flow, since, secs(5));
+    world.run_for(secs(20));
+    alice.set_isp(|isp| isp.udp = UdpRule::Passes);
+    let since = world.now();
+    world.run_for(minutes(2));
+    (answered, world.direct_since(flow, since).map_or(120.0, |at| seconds(at.since(since))))
 }
 
 /// What passes is tried again meanwhile, at both ends.
@@ -548,6 +566,24 @@ fn slept(seed: u64, moves: bool) -> f64 {
         alice.move_behind(world.nat(HOME));
     }
     alice.resume();
+    let since = world.now();
+    world.run_for(secs(60));
+    seconds(world.silence_since(flow, since))
+}
+
+/// A laptop that is closed here and opened where it has to find a network first.
+fn carried_away(seed: u64) -> f64 {
+    let world = World::new(seed);
+    let [alice, bob] = three(&world, Homes::NAMED);
+    let flow = flowing(&world, alice, bob, 200, millis(100));
+    alice.suspend();
+    world.run_for(minutes(10));
+    world.partition(&[alice]);
+    alice.resume();
+    world.run_for(secs(30));
+    alice.break_dns(true);
+    world.heal();
+    alice.move_behind(world.nat(HOME));
     let since = world.now();
     world.run_for(secs(60));
     seconds(world.silence_since(flow, since))

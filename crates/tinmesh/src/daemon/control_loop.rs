@@ -504,7 +504,7 @@ impl ControlLoop {
             }
             Output::Publish(fib) => self.shared.fib.store(fib),
             Output::PathMtu(to) => pending.push_back(Pending::PathMtu(to)),
-            Output::Resolve { peer, host, port } => self.resolver.ask(Purpose::Node(peer), host, port),
+            Output::Resolve { question, host, port } => self.resolver.ask(Purpose::Node(question), host, port),
             Output::Persist(persist) => {
                 let outside = self.errands.as_ref().and_then(|errands| errands.keep(&persist));
                 if let Err(cause) = outside.unwrap_or_else(|| self.store.keep(&persist)) {

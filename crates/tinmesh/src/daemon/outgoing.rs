@@ -60,7 +60,7 @@ impl ControlLoop {
             debug!(target: CONNECTIONS, "{failure}");
         }
         match answer.purpose {
-            Purpose::Node(peer) => self.tell(Input::Resolved { peer, addresses: answer.addresses }),
+            Purpose::Node(question) => self.tell(Input::Resolved { question, addresses: answer.addresses }),
             Purpose::Proxy(conn) => {
                 if self.proxying.is_wanted(conn) {
                     self.connect_to_proxy(conn, answer.addresses);

@@ -21,7 +21,7 @@ use tinmesh_os::{clock, udp};
 
 use super::mapping::PortMapping;
 use super::place::Place;
-use super::reasons::reason;
+use super::reasons::{Reason, reason};
 use super::status::{Path, Status};
 use crate::cli::tinmesh::commands::Form;
 use crate::control::client::Client;
@@ -87,7 +87,7 @@ pub(super) struct Peer {
     pub path_found: Option<u16>,
     /// By how many seconds its clock is ahead of this machine's; `null`: it has not said.
     pub clock_ahead_s: Option<i64>,
-    /// Why the path is not better; `null` if it is direct, or not known.
+    /// Why the path is not better, or why there is none; `null` if it is direct, or not known.
     pub reason: Option<String>,
     /// What the user could do; `null`: nothing.
     pub advice: Option<String>,
@@ -142,7 +142,7 @@ fn examine(place: &Place) -> Result<Report> {
             let paths = client.paths()?;
             checks.push(members::clock(clock::unix_millis(), &paths));
             checks.push(daemon(&status));
-            checks.extend(examine_network(&mut client, &status, &paths)?);
+            checks.extend(examine_network(&mut client, (&status, &hindrances), &paths)?);
             peers = peers_of(&status, &hindrances, &paths);
             (node, port_mappings) = (Some(status.node), status.port_mappings);
         }
@@ -193,14 +193,18 @@ fn daemon(status: &Status) -> Check {
     }
 }
 
-fn examine_network(client: &mut Client, status: &Status, paths: &[PathLine]) -> Result<Vec<Check>> {
+fn examine_network(
+    client: &mut Client,
+    (status, hindrances): (&Status, &[HindranceLine]),
+    paths: &[PathLine],
+) -> Result<Vec<Check>> {
     let seen = network::Seen::of(&client.examine()?);
     let mut link = Link::open().ok();
     let addresses = link.as_mut().and_then(|link| link.addresses().ok()).unwrap_or_default();
     let own: Vec<IpAddr> = addresses.iter().map(|address| address.prefix.address).collect();
     let asked = client.ports()?.map(|_| status.port_mappings.as_slice());
     Ok(vec![
-        network::datagrams(status),
+        network::datagrams(status, hindrances),
         network::nat(&seen, &own, &status.port),
         network::filter(&seen),
         network::lifetime(paths),
@@ -221,11 +225,18 @@ fn links_of(status: &Status, addresses: &[Address], mut link: Link) -> BTreeMap<
     status.peers.iter().filter_map(&mut taken).collect()
 }
 
+/// What an unreachable node lacks. Whether that is to be changed only its owner knows: it may be off.
+fn absence(peer: &super::status::Peer) -> Option<Reason> {
+    let when = if peer.since.is_some() { "any more" } else { "since this daemon started" };
+    let says = format!("no node that can be reached is connected with it {when}: it may be off, or off-line");
+    matches!(peer.path, Path::Unreachable).then_some(Reason { says, advice: None })
+}
+
 fn peers_of(status: &Status, hindrances: &[HindranceLine], paths: &[PathLine]) -> Vec<Peer> {
     let peer = |peer: &super::status::Peer| {
         let straight = matches!(peer.path, Path::Udp { .. } | Path::Unreachable);
         let line = hindrances.iter().find(|line| line.node == peer.name && !straight);
-        let why = line.and_then(reason);
+        let why = line.and_then(reason).or_else(|| absence(peer));
         let known = paths.iter().find(|path| path.node == peer.name && path.direct);
         let lifetime = known.and_then(|path| path.lifetime);
         Peer {

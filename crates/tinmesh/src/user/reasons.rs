@@ -3,6 +3,9 @@
 use super::units;
 use crate::control::dump::HindranceLine;
 
+/// The daemon's word for [`Hindrance::TcpOnlyHere`](tinmesh_core::node::io::Hindrance).
+pub(super) const TCP_ONLY_HERE: &str = "tcp-only-here";
+
 /// A reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reason {
@@ -17,7 +20,7 @@ pub(super) fn reason(line: &HindranceLine) -> Option<Reason> {
     let [count, seconds] = line.numbers;
     let pass_on = "pass the UDP port of one of the two on in its router, or open it in its firewall";
     let (says, advice) = match line.word.as_str() {
-        "tcp-only-here" => ("TCPOnly is set on this machine".to_owned(), Some("sudo tinmesh del TCPOnly")),
+        TCP_ONLY_HERE => ("TCPOnly is set on this machine".to_owned(), Some("sudo tinmesh del TCPOnly")),
         "tcp-only-there" => ("TCPOnly is set there".to_owned(), Some("take TCPOnly out of its configuration")),
         "indirect" => (
             "IndirectData is set there or on the way: only its neighbours may write to it".to_owned(),

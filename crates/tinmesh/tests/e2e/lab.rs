@@ -10,6 +10,7 @@
 //! logs of its daemons are shown. It needs root and says so.
 
 pub(crate) mod daemon;
+pub(crate) mod etc;
 pub(crate) mod machine;
 pub(crate) mod mesh;
 pub(crate) mod namespace;

@@ -10,8 +10,9 @@ use crate::lab::mesh::{self, v4, wait_for_direct};
 use crate::lab::namespace::Namespace;
 use crate::lab::status::NodeStatus;
 use crate::lab::topology::{Segment, black_hole, block_udp, block_udp_and_lose, router};
-use crate::lab::traffic::{Pinging, Transfer, inside, ping_times, ping_whole, transfer};
+use crate::lab::traffic::{Pinging, Transfer, count_udp, inside, ping_times, ping_whole, transfer, udp_packets};
 use crate::lab::{Daemon, Kind, Lab, secs, wait_until};
+use crate::streams::Flows;
 
 /// Two of ours with a direct path.
 fn pair(lab: &Lab) -> [Daemon; 2] {
@@ -86,11 +87,42 @@ fn a_transfer_whose_udp_is_throttled_goes_on_over_tcp() {
     );
 }
 
+/// Makes everything that a host sends share a way of so many Mbit/s.
+fn narrow(host: &Namespace, mbit: u32) {
+    host.shell(&format!("tc qdisc add dev eth0 root tbf rate {mbit}mbit burst 32k latency 50ms"));
+}
+
+/// UDP is tried again after half a minute, which costs the stream some seconds: that is in the second figure.
+#[test]
+fn a_stream_whose_udp_is_throttled_is_nearly_as_fast_as_plain_tcp_until_it_may_go_by_udp_again() {
+    let lab = Lab::alone();
+    let mesh = pair(&lab);
+    let [alice, bob] = &mesh;
+    mesh.iter().for_each(|daemon| narrow(&daemon.namespace, 100));
+    let plain = rate(&transfer(&alice.namespace, &bob.namespace, "192.0.2.2", 40 * MEGABYTE));
+    let flow = Flows::start(&mesh, 1);
+    let before = flow.rate(secs(3));
+
+    police(&bob.namespace);
+    std::thread::sleep(secs(5));
+    let throttled = flow.rate(secs(20));
+    let tried = flow.rate(secs(15));
+    count_udp(&bob.namespace);
+    let back = wait_until(secs(60), "packets go by UDP again", || udp_packets(&bob.namespace) > 5_000);
+
+    eprintln!(
+        "Mbit/s: {plain:.1} without a tunnel, {before:.1} by UDP, {throttled:.1} while it is throttled, {tried:.1} with a trial; \
+         back after {back:?}"
+    );
+    assert!(throttled >= 0.8 * plain, "{throttled} and {plain} Mbit/s");
+    assert!(tried >= 0.4 * plain, "{tried} and {plain} Mbit/s");
+}
+
 /// Two of ours without UDP, on a way of so many Mbit/s that loses so many of 1,000 packets.
 fn pair_without_udp(lab: &Lab, mbit: u32, lost: u32) -> [Daemon; 2] {
     let mut mesh = mesh::pair(lab, [Kind::Ours, Kind::Ours]);
     for daemon in &mesh {
-        daemon.namespace.shell(&format!("tc qdisc add dev eth0 root tbf rate {mbit}mbit burst 32k latency 50ms"));
+        narrow(&daemon.namespace, mbit);
         block_udp_and_lose(&daemon.namespace, lost);
     }
     mesh::start(&mut mesh);

@@ -3,11 +3,11 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::lab::etc::Etc;
 use crate::lab::mesh::{self, v4, wait_for_direct, wait_for_ping};
 use crate::lab::namespace::Namespace;
 use crate::lab::topology::{Segment, router};
@@ -37,26 +37,6 @@ fn relay(lab: &Lab, host: &Arc<Namespace>) -> Daemon {
     let daemon = Daemon::init(lab, "alice", OURS, host);
     daemon.config("DeviceType = dummy").config("AutoConnect = no");
     daemon
-}
-
-/// Names that only programs in one namespace know.
-struct HostsFile(PathBuf);
-
-impl HostsFile {
-    fn new(namespace: &Namespace, text: &str) -> Self {
-        let dir = PathBuf::from("/etc/netns").join(namespace.name());
-        fs::create_dir_all(&dir).expect("we are root");
-        fs::write(dir.join("hosts"), text).expect("the directory is ours");
-        Self(dir)
-    }
-}
-
-impl Drop for HostsFile {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-        // Only if nobody else uses it.
-        let _ = fs::remove_dir("/etc/netns");
-    }
 }
 
 #[test]
@@ -218,7 +198,7 @@ fn one_family_is_neither_listened_on_nor_dialled() {
     let lab = Lab::new();
     let wan = Segment::new("wan");
     let [inner, outer] = [1, 2].map(|n| wan.host("node", &[&format!("192.0.2.{n}/24"), &format!("2001:db8::{n}/64")]));
-    let _names = HostsFile::new(&inner, "192.0.2.2 bob.example\n2001:db8::2 bob.example\n");
+    let _names = Etc::with_hosts(&inner, "192.0.2.2 bob.example\n2001:db8::2 bob.example\n");
     let [alice, bob] = [mesh::node(&lab, 1, OURS, &inner), mesh::node(&lab, 2, OURS, &outer)];
     bob.host("Address = 192.0.2.2").host("Address = bob.example");
     alice.config("ConnectTo = bob").config("AddressFamily = ipv6").knows(&bob);
@@ -239,7 +219,7 @@ fn one_family_is_neither_listened_on_nor_dialled() {
 fn addresses_are_tried_in_the_order_of_the_file_and_the_last_of_a_name_first() {
     let lab = Lab::new();
     let host = Namespace::new("node");
-    let _names = HostsFile::new(&host, "127.0.0.21 two.example\n127.0.0.22 two.example\n");
+    let _names = Etc::with_hosts(&host, "127.0.0.21 two.example\n127.0.0.22 two.example\n");
     let mut alice = relay(&lab, &host);
     alice.config("ConnectTo = bob").config("MaxTimeout = 1").config("AddressFamily = ipv4");
     let bob = "Address = 127.0.0.31\nAddress = two.example 7000\nAddress = 127.0.0.32\nPort = 7001\n";
@@ -260,7 +240,7 @@ fn addresses_are_tried_in_the_order_of_the_file_and_the_last_of_a_name_first() {
 fn names_are_shown_instead_of_addresses() {
     let lab = Lab::new();
     let mut mesh = mesh::pair(&lab, [OURS, THEIRS]);
-    let _names = HostsFile::new(&mesh[0].namespace, "192.0.2.2 bob.example\n");
+    let _names = Etc::with_hosts(&mesh[0].namespace, "192.0.2.2 bob.example\n");
     mesh[0].config("Hostnames = yes");
     mesh::start(&mut mesh);
     let [alice, _] = &mesh;

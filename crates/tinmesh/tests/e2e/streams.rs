@@ -90,7 +90,7 @@ impl Flows {
     }
 
     /// Mbit/s of all together, over so long.
-    fn rate(&self, time: Duration) -> f64 {
+    pub(crate) fn rate(&self, time: Duration) -> f64 {
         let (before, start): (u64, _) = (self.arrived().iter().sum(), Instant::now());
         std::thread::sleep(time);
         (self.arrived().iter().sum::<u64>() - before) as f64 * 8.0 / start.elapsed().as_secs_f64() / 1e6

@@ -55,6 +55,8 @@ pub(super) struct Net {
     pub(super) datagrams: u64,
     /// Where connections were begun to.
     pub(super) calls: Vec<SocketAddr>,
+    /// Numbers of the questions for addresses of names, which nobody answers.
+    pub(super) questions: Vec<u64>,
     latency: Duration,
     /// How much sooner ends of connections are noticed than what was sent on others at that time.
     hurry: Duration,
@@ -71,6 +73,7 @@ impl Net {
             now: Instant::from_micros(1_000_000),
             datagrams: 0,
             calls: Vec::new(),
+            questions: Vec::new(),
             latency,
             hurry: Duration::ZERO,
             members: BTreeMap::new(),
@@ -353,9 +356,9 @@ impl Net {
                 Output::Deliver(_) => self.node(who).delivered += 1,
                 Output::PathMtu(to) => self.tell(who, Input::PathMtu { to, mtu: Some(1500) }),
                 Output::Event(event) => self.node(who).events.push(event),
+                Output::Resolve { question, .. } => self.questions.push(question),
                 Output::Publish(_)
                 | Output::Room { .. }
-                | Output::Resolve { .. }
                 | Output::Persist(_)
                 | Output::Redeem { .. }
                 | Output::OpenSocket { .. }

@@ -42,7 +42,10 @@ pub(super) fn clock(unix_ms: u64, paths: &[PathLine]) -> Check {
         .filter(|(ahead, _)| ahead.abs_diff(median) > TOLERANCE)
         .map(|(ahead, node)| format!("that of {node} is {} it", difference(*ahead)))
         .collect();
-    let says = format!("as those of {} other nodes, within {TOLERANCE} s", told.len() - wrong.len());
+    let says = match told.len() - wrong.len() {
+        1 => format!("as that of one other node, within {TOLERANCE} s"),
+        count => format!("as those of {count} other nodes, within {TOLERANCE} s"),
+    };
     if wrong.is_empty() {
         Check::new(topic, State::Good, says)
     } else {
@@ -125,7 +128,7 @@ mod tests {
         };
         let good = |says: &str| (State::Good, says.to_owned(), false);
         assert_eq!(check(&[]), good("it was set; no other node has said yet what time it is"));
-        assert_eq!(check(&[-30]), good("as those of 1 other nodes, within 30 s"));
+        assert_eq!(check(&[-30]), good("as that of one other node, within 30 s"));
         assert_eq!(check(&[1, 0, -1]), good("as those of 3 other nodes, within 30 s"));
         assert_eq!(
             check(&[95]),
@@ -138,7 +141,7 @@ mod tests {
         );
         assert_eq!(
             check(&[0, -90_000]),
-            (State::Note, "as those of 1 other nodes, within 30 s; that of carol is 25 h behind it".to_owned(), true)
+            (State::Note, "as that of one other node, within 30 s; that of carol is 25 h behind it".to_owned(), true)
         );
         assert_eq!(clock(0, &[]).state, State::Bad);
     }

@@ -3,9 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Check, State};
-use crate::control::dump::ExaminationLine;
 use crate::control::dump::paths::PathLine;
+use crate::control::dump::{ExaminationLine, HindranceLine};
 use crate::user::mapping::PortMapping;
+use crate::user::reasons::TCP_ONLY_HERE;
 use crate::user::status::{Path, Status};
 
 /// NATs that forget a path after so many seconds are worth a remark: conforming ones take two minutes.
@@ -46,7 +47,11 @@ impl Seen {
 }
 
 /// Whether UDP gets anywhere.
-pub(super) fn datagrams(status: &Status) -> Check {
+pub(super) fn datagrams(status: &Status, hindrances: &[HindranceLine]) -> Check {
+    if hindrances.iter().any(|line| line.word == TCP_ONLY_HERE) {
+        let says = "not used: TCPOnly is set on this machine".to_owned();
+        return Check::new("UDP", State::Note, says).advise("sudo tinmesh del TCPOnly, then down and up");
+    }
     let used = |peer: &&crate::user::status::Peer| peer.reachable && !matches!(peer.path, Path::Idle { .. });
     let used: Vec<_> = status.peers.iter().filter(used).collect();
     let straight = used.iter().filter(|peer| matches!(peer.path, Path::Udp { .. })).count();
@@ -163,7 +168,7 @@ pub(super) fn path_mtu(status: &Status) -> Check {
     let (Some(least), Some(most)) = (known.iter().min(), known.iter().max()) else {
         return Check::new("path MTU", State::Unknown, "not known: no direct path was searched yet".to_owned());
     };
-    let says = if least == most { format!("{least} bytes") } else { format!("{least} to {most} bytes, by node") };
+    let sizes = if least == most { format!("{least} bytes") } else { format!("{least} to {most} bytes, by node,") };
     let state = if *least < 1_280 { State::Note } else { State::Good };
-    Check::new("path MTU", state, format!("{says} of IP packet in one datagram, found by probes"))
+    Check::new("path MTU", state, format!("IP packets of up to {sizes} go in one datagram, found by probes"))
 }

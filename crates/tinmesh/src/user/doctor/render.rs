@@ -27,10 +27,11 @@ pub(super) fn render(report: &Report, colour: bool) -> String {
             text.push_str(&format!("  {:width$}  → {advice}\n", ""));
         }
     }
-    text.push_str(if report.healthy {
-        "\nNothing to change.\n"
-    } else {
-        "\nLines with ✗ and → say what to change.\n"
+    let advised = report.checks.iter().any(|check| check.advice.is_some());
+    text.push_str(match (report.healthy, advised) {
+        (true, false) => "\nNothing to change.\n",
+        (true, true) => "\nNothing has to change; lines with → say what could.\n",
+        (false, _) => "\nLines with ✗ and → say what to change.\n",
     });
     text
 }

@@ -106,6 +106,33 @@ fn the_shortest_silence_that_did_harm_counts() {
     }
 }
 
+#[test]
+fn who_lets_no_udp_out_is_told_so_instead_of_a_guess_that_it_is_blocked() {
+    let bob =
+        "18 3 bob 000000000001 unknown port unknown 0 0 0 0 7000001 5a bob bob 1 1518 0 1518 0 -1 0 0 0 0\n18 3\n";
+    let ada = "18 3 ada 000000000002 unknown port unknown 0 0 0 0 0 0 - - -1 0 0 0 5 -1 0 0 0 0\n";
+    let nodes = format!("{ada}{bob}");
+    let replies = [
+        &nodes,
+        "18 5\n",
+        "18 6\n",
+        "18 67 ada tcp-only-here 0 0\n18 67 bob tcp-only-here 0 0\n18 67\n",
+        "18 68\n",
+        "18 69\n",
+        "18 66 asked 0 0\n18 66\n",
+        "18 68\n",
+    ];
+    let daemon = FakeDaemon::answering(&replies);
+    let text = render::render(&examine(&place(&daemon)).unwrap(), false);
+    for line in [
+        "• UDP               not used: TCPOnly is set on this machine",
+        "✗ bob  direct by TCP\n       because TCPOnly is set on this machine",
+        "✗ ada  not reachable\n       because no node that can be reached is connected with it any more",
+    ] {
+        assert!(text.contains(line), "{line}\n\n{text}");
+    }
+}
+
 fn place(daemon: &FakeDaemon) -> Place {
     let paths = daemon.paths();
     let network = Network { config: Some(paths.confbase.clone()), ..Network::default() };

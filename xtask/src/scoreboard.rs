@@ -74,6 +74,9 @@ pub(crate) fn run_all(words: &[&str]) -> Result<()> {
         fs::write(root().join(PICTURE), picture::draw(&figures))?;
         say(&format!("{PAGE} and {PICTURE} have the new figures"));
     }
+    if !figures.broken.is_empty() {
+        bail!("the simulator's promises were broken in {}", figures.broken.join(", "));
+    }
     Ok(())
 }
 

@@ -379,6 +379,13 @@ impl World {
         later.map(Arrival::hops).collect::<Option<Vec<usize>>>()?.into_iter().max()
     }
 
+    /// The most hops of those packets and answers that came in datagrams; `None`: none did.
+    pub fn most_hops_of_datagrams(&self, flow: usize, since: Instant) -> Option<usize> {
+        let engine = self.engine.borrow();
+        let Flow { arrivals, replies, .. } = &engine.flows[flow];
+        arrivals.iter().chain(replies).filter(|arrival| arrival.at >= since).filter_map(Arrival::hops).max()
+    }
+
     /// When the first answer of a flow came back.
     pub fn first_reply(&self, flow: usize) -> Option<Instant> {
         self.engine.borrow().flows[flow].replies.first().map(|reply| reply.at)

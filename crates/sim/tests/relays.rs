@@ -269,17 +269,14 @@ fn packets_take_two_hops_and_three_at_most_while_a_relay_loses_its_path() {
         assert_eq!(world.most_hops(flow, settled), Some(2), "{seed}");
 
         let since = world.now();
-        for relay in members.into_iter().filter(|&relay| world.count_by(flow, relay, settled)[0] > 0) {
-            world.cut(relay, bob, Some(Cut::Udp));
-        }
+        let used: Vec<_> = members.into_iter().filter(|&relay| world.count_by(flow, relay, settled)[0] > 0).collect();
+        assert!(!used.is_empty(), "{seed}: some member relays");
+        used.iter().for_each(|&relay| world.cut(relay, bob, Some(Cut::Udp)));
         world.run_for(secs(10));
         let moved = world.now();
         world.run_for(secs(10));
-        assert!(
-            world.most_hops(flow, since).is_none_or(|hops| hops <= 3),
-            "{seed}: {:?}",
-            world.most_hops(flow, since)
-        );
+        let most = world.most_hops_of_datagrams(flow, since);
+        assert!(matches!(most, Some(2 | 3)), "{seed}: {most:?}");
         assert_eq!(world.most_hops(flow, moved), Some(2), "{seed}");
     }
 }

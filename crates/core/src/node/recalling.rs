@@ -6,6 +6,7 @@ use crate::name::PeerId;
 use crate::node::Node;
 use crate::node::io::Event;
 use crate::punch::memory::{Found, NetworkId, Silences};
+use crate::punch::retries::Retries;
 
 impl Node {
     /// It is known in which network this machine is.
@@ -77,6 +78,9 @@ impl Node {
         let Some(tunnel) = self.tunnel(peer) else { return };
         let (place, retries, meetings) = (tunnel.place, tunnel.retries, tunnel.meetings);
         let Some((place, name)) = place.zip(self.name_of(peer)) else { return };
+        // Of what went well nothing need be known.
+        let [retries, meetings] =
+            [retries, meetings].map(|tried| if tried.failures > 0 { tried } else { Retries::default() });
         self.found.change(&name, place, |found| (found.retries, found.meetings) = (retries, meetings));
     }
 

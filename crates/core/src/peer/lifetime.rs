@@ -168,9 +168,11 @@ impl Lifetime {
     }
 
     /// What they did when this machine was here before holds again, where nothing else is known; the longest is tried anew soon.
+    /// That a path was lost in a long one still counts.
     pub fn recall(&mut self, silences: Silences) {
         if self.silences() == Silences::default() && silences.stood > 0 {
-            *self = Self { stood: silences.stood, fell: silences.fell, told: self.told, ..Self::default() };
+            let Self { told, cap, risk, .. } = *self;
+            *self = Self { stood: silences.stood, fell: silences.fell, told, cap, risk, ..Self::default() };
         }
     }
 
@@ -477,6 +479,20 @@ mod tests {
         assert_eq!(path.interval(5_601), 120, "for an hour");
         path.lifetime.forget_network();
         assert_eq!(path.interval(5_601), 10);
+    }
+
+    #[test]
+    fn what_is_recalled_does_not_undo_that_a_path_was_lost_in_a_silence() {
+        let mut path = Path::new(300, u64::MAX);
+        path.run(0..2_000);
+        let silences = path.lifetime.silences();
+        path.lifetime.note_interval(at(2_000), Duration::from_secs(120), BASE);
+        path.lifetime.forget();
+        path.lifetime.recall(silences);
+        assert_eq!(path.interval(2_001), 60);
+        path.lifetime.forget_network();
+        path.lifetime.recall(silences);
+        assert_eq!(path.interval(2_001), 120, "in another network that is no reason");
     }
 
     #[test]

@@ -183,7 +183,10 @@ impl Pmtu {
                 self.pace = search.pace();
                 self.search(0, search)
             }
-            Phase::Searching { probes } => self.search(probes, search),
+            Phase::Searching { probes } => {
+                self.pace = search.pace();
+                self.search(probes, search)
+            }
             Phase::Refining { high } => {
                 let size = (self.low(high) + high).div_ceil(2).max(MIN_PROBE);
                 self.probe = Some(size);
@@ -197,7 +200,8 @@ impl Pmtu {
         let Phase::Searching { probes: 1.. } = self.phase else { return };
         match self.silent {
             Some(silent) => self.phase = Phase::Refining { high: (silent - 1).min(self.max) },
-            None if self.min > 0 => {
+            // A larger size than was thought possible has just been answered.
+            None if self.min > 0 && self.max == MAX_PROBE => {
                 let believed = initial.map(|size| size.min(MAX_PROBE)).filter(|&size| size >= self.min);
                 self.max = believed.unwrap_or(self.max);
             }

@@ -117,16 +117,18 @@ impl Resolver {
         let lifeline = lifeline.clone();
         let resolver = Self { desk: Arc::default(), answers, found, waker, lifeline, family, look_up };
         let mut state = resolver.desk.lock();
-        resolver.start_thread(&mut state)?;
+        resolver.start_thread(Builder::new(), &mut state)?;
         drop(state);
         Ok(resolver)
     }
 
-    fn start_thread(&self, state: &mut State) -> io::Result<()> {
+    fn start_thread(&self, builder: Builder, state: &mut State) -> io::Result<()> {
         let (desk, found, waker, look_up) =
             (Arc::clone(&self.desk), self.found.clone(), self.waker.clone(), self.look_up);
-        let hold = self.lifeline.hold();
+        let lifeline = self.lifeline.clone();
         let answer_all = move || {
+            // Only here: a thread that the system refuses has not ended.
+            let hold = lifeline.hold();
             while let Some(question) = desk.next() {
                 let answer = look_up(question);
                 desk.rest();
@@ -137,7 +139,7 @@ impl Resolver {
             }
             hold.release();
         };
-        Builder::new().name("resolver".to_owned()).spawn(answer_all)?;
+        builder.name("resolver".to_owned()).spawn(answer_all)?;
         (state.threads, state.idle) = (state.threads + 1, state.idle + 1);
         Ok(())
     }
@@ -160,7 +162,7 @@ impl Resolver {
         state.questions.push_back(Question { purpose, host, port, family: self.family });
         if state.questions.len() > state.idle && state.threads < MOST {
             // Without another thread the question waits for one of those that there are.
-            self.start_thread(&mut state).ok();
+            self.start_thread(Builder::new(), &mut state).ok();
         }
         self.desk.bell.notify_one();
     }
@@ -199,6 +201,11 @@ mod tests {
     /// Names of `dead` are never answered; all others have no address.
     fn resolver() -> Resolver {
         let waker = Waker::new().unwrap();
+        let lifeline = Lifeline::new(waker.clone());
+        resolver_on(waker, &lifeline)
+    }
+
+    fn resolver_on(waker: Waker, lifeline: &Lifeline) -> Resolver {
         let look_up = |question: Question| {
             if question.host == "dead" {
                 loop {
@@ -207,8 +214,7 @@ mod tests {
             }
             Answer { purpose: question.purpose, addresses: Vec::new(), failure: None }
         };
-        let lifeline = Lifeline::new(waker.clone());
-        Resolver::start_with(look_up, waker, AddressFamily::Any, &lifeline).unwrap()
+        Resolver::start_with(look_up, waker, AddressFamily::Any, lifeline).unwrap()
     }
 
     fn ask(resolver: &Resolver, number: u64, host: &str) {
@@ -248,6 +254,18 @@ mod tests {
         assert!(refused.failure.is_some_and(|failure| failure.contains("too many names")));
         let state = resolver.desk.lock();
         assert!(state.threads == MOST && state.questions.len() <= WAITING, "{}", state.questions.len());
+    }
+
+    #[test]
+    fn a_thread_that_the_system_refuses_cuts_no_line() {
+        let waker = Waker::new().unwrap();
+        let lifeline = Lifeline::new(waker.clone());
+        let resolver = resolver_on(waker, &lifeline);
+        let mut state = resolver.desk.lock();
+        let more_than_there_is = Builder::new().stack_size(1 << 60);
+        resolver.start_thread(more_than_there_is, &mut state).unwrap_err();
+        assert_eq!(state.threads, 1);
+        assert!(!lifeline.is_cut());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tinmesh_core::dataplane::offload::{VNET_HEADER, VnetHeader};
-use tinmesh_os::device::Device;
+use tinmesh_os::device::{self, Device, DeviceOptions};
 use tinmesh_os::udp::{self, UdpOptions};
 
 use crate::lab::mesh::{self, v4, wait_for_direct};
@@ -188,7 +188,20 @@ fn captures_show_nothing_longer_than_the_path_takes_and_no_wrong_checksum() {
         assert!(packets.len() > 1_000, "bulk data went by, and {} packets were seen", packets.len());
         packets.iter().for_each(|packet| assert_sound(packet, PATH));
     }
-    assert!(large < (BURST.0 * BURSTS / 4) as u64, "{large} packets for {} datagrams", BURST.0 * BURSTS);
+    if gives_large_udp(&world.site) {
+        assert!(large < (BURST.0 * BURSTS / 4) as u64, "{large} packets for {} datagrams", BURST.0 * BURSTS);
+    } else {
+        eprintln!(
+            "NOT SHOWN: that large UDP packets reach the daemon whole; this kernel cuts them before (Linux 6.2 does not)"
+        );
+    }
+}
+
+/// Whether this kernel leaves UDP packets large for a device that takes them.
+fn gives_large_udp(host: &Namespace) -> bool {
+    let options = DeviceOptions { path: None, name: None, kind: device::Kind::Tun, offloads: true, queues: false };
+    let device = inside(host, || Device::open(&options)).expect("a device can be made");
+    device.offloads().is_some_and(|offloads| offloads.udp)
 }
 
 /// Packets that the kernel gave to the daemon: large ones count once.

@@ -207,6 +207,31 @@ fn a_size_that_the_system_refuses_is_replaced_at_once() {
     assert_eq!(bench.pmtu.min(), 1200);
 }
 
+/// The system believes more than it sends, as with IPsec.
+#[test]
+fn what_the_system_refused_is_not_tried_again_though_it_still_believes_in_it() {
+    let mut bench = Bench::halving(1000, Some(1439), Duration::from_millis(20));
+    bench.run_until_fixed();
+    bench.pmtu.on_reply(bench.now, 1100);
+    let mut refused = Vec::new();
+    while bench.pmtu.is_searching() {
+        let sizes = bench.tick();
+        if sizes.is_empty() {
+            bench.wait(PROBE_TIMEOUT);
+        }
+        for size in sizes {
+            if size <= 1300 {
+                bench.pmtu.on_reply(bench.now, size);
+            } else {
+                assert!(!refused.contains(&size), "{size} again");
+                refused.push(size);
+                bench.pmtu.on_too_big(size);
+            }
+        }
+    }
+    assert_eq!(bench.pmtu.min(), 1300);
+}
+
 #[test]
 fn a_refused_verification_of_more_changes_nothing() {
     let mut bench = Bench::fixed(1439);

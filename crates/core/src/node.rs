@@ -56,7 +56,7 @@ use std::time::Duration;
 use crate::crypto::keys::SecretKey;
 use crate::crypto::rng::Rng;
 use crate::dataplane::ethernet::{Mac, Station};
-use crate::dataplane::fib::{Fib, Frames};
+use crate::dataplane::fib::{Fib, Frames, Places};
 use crate::dataplane::gate::Pace;
 use crate::dataplane::scratch::Scratch;
 use crate::dataplane::stats::Counters;
@@ -187,8 +187,8 @@ impl Node {
             policy: Arc::new(config.policy.clone()),
             subnets: Arc::clone(&subnets),
             peers: Vec::new(),
-            by_id: Arc::default(),
-            by_addr: Arc::default(),
+            by_id: Arc::new(Places::with_hasher(publish::own_hash(seed))),
+            by_addr: Arc::new(Places::with_hasher(publish::own_hash(seed))),
             tree: Arc::from([]),
             branches: Arc::from([]),
             legacy: Arc::from([]),

@@ -1,9 +1,11 @@
 //! Makes the forwarding snapshot of what the node knows.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::dataplane::fib::{Fib, PeerEntry};
+use foldhash::fast::FixedState;
+
+use crate::crypto::rng::Rng;
+use crate::dataplane::fib::{Fib, PeerEntry, Places};
 use crate::name::{NodeId, PeerId};
 use crate::node::Node;
 use crate::node::io::Output;
@@ -46,18 +48,20 @@ impl Node {
     }
 
     /// Ids change only when nodes come or go.
-    fn ids(&mut self, peers: &[Option<Arc<PeerEntry>>]) -> Arc<BTreeMap<NodeId, PeerId>> {
+    fn ids(&mut self, peers: &[Option<Arc<PeerEntry>>]) -> Arc<Places<NodeId>> {
         if std::mem::take(&mut self.dirty.names) {
-            Arc::new(peers.iter().flatten().map(|entry| (entry.node_id, entry.peer)).collect())
+            let mut ids = Places::with_hasher(self.fib.by_id.hasher().clone());
+            ids.extend(peers.iter().flatten().map(|entry| (entry.node_id, entry.peer)));
+            Arc::new(ids)
         } else {
             Arc::clone(&self.fib.by_id)
         }
     }
 
-    fn addresses(&self, peers: &[Option<Arc<PeerEntry>>]) -> Arc<BTreeMap<std::net::SocketAddr, PeerId>> {
+    fn addresses(&self, peers: &[Option<Arc<PeerEntry>>]) -> Arc<Places<std::net::SocketAddr>> {
         let confirmed = peers.iter().flatten().filter(|entry| entry.udp_confirmed);
-        let addresses: BTreeMap<_, _> =
-            confirmed.flat_map(|entry| sources(entry).map(|address| (address, entry.peer))).collect();
+        let mut addresses = Places::with_hasher(self.fib.by_addr.hasher().clone());
+        addresses.extend(confirmed.flat_map(|entry| sources(entry).map(|address| (address, entry.peer))));
         if *self.fib.by_addr == addresses { Arc::clone(&self.fib.by_addr) } else { Arc::new(addresses) }
     }
 
@@ -111,6 +115,13 @@ impl Node {
         let bits = flags.iter().filter(|(set, _)| *set).fold(Options::TINMESH, |bits, (_, flag)| bits | flag);
         Options(bits).with_minor(self.own_minor())
     }
+}
+
+/// The hash of a node's tables. Its seed is drawn from another sequence than all that the node draws, and tells nothing of it.
+pub(super) fn own_hash(mut seed: [u8; 32]) -> FixedState {
+    seed[0] ^= 0x80;
+    let mut rng = Rng::from_seed(seed);
+    FixedState::with_seed(u64::from(rng.next_u32()) << 32 | u64::from(rng.next_u32()))
 }
 
 /// Where datagrams of a node come from.

@@ -10,7 +10,9 @@ const NO_RSA: &str = "Unable to read RSA public key";
 macro_rules! asked {
     ($command:literal, $answers:literal) => {
         concat!(
-            "(for i in $(seq 60); do grep -aq '[]:?>] $' /run/screen 2>/dev/null && break; sleep 0.05; done; ",
+            "asks() { grep -aq '[]:?>] $' /run/screen 2>/dev/null; }; ",
+            // What is there twice is a question, and not the beginning of a line.
+            "(for i in $(seq 60); do asks && sleep 0.1 && asks && break; sleep 0.05; done; ",
             "printf '",
             $answers,
             "'; sleep 0.3) | script -qefc '",

@@ -10,7 +10,7 @@ use tinmesh_core::crypto::signed_file::{self, SignedFile};
 use tinmesh_core::crypto::sptps::datagram::Datagram;
 use tinmesh_core::crypto::sptps::stream::{Stream, StreamEvent};
 use tinmesh_core::crypto::sptps::{self, Params, Role};
-use tinmesh_core::dataplane::fib::{Fib, Forwarding, Mode, PeerEntry, Places, Policy, UdpTarget};
+use tinmesh_core::dataplane::fib::{Fib, Forwarding, Mode, NodesBy, PeerEntry, Policy, UdpTarget};
 use tinmesh_core::dataplane::offload::segment::Segments;
 use tinmesh_core::dataplane::offload::{VNET_HEADER, VnetHeader};
 use tinmesh_core::dataplane::scratch::Scratch;
@@ -513,7 +513,7 @@ pub(crate) fn fib() -> (Fib, Arc<Session>) {
     let (ours, theirs) = sessions();
     let members = [("alice", "10.0.0.1/32"), ("bob", "10.0.0.0/24"), ("carol", "fd00::/8")];
     let mut subnets = SubnetTable::default();
-    let (mut by_id, mut by_addr, mut peers) = (Places::default(), Places::default(), Vec::new());
+    let (mut by_id, mut by_addr, mut peers) = (NodesBy::default(), NodesBy::default(), Vec::new());
     for (at, (text, subnet)) in members.into_iter().enumerate() {
         let (peer, name) = (PeerId(at as u32), name(text));
         subnets.insert(Subnet::parse(subnet).expect("a subnet"), Some(peer), &name);

@@ -94,6 +94,17 @@ fn last(message: &[u8], tail: &[u8]) -> u128 {
     }
 }
 
+/// The number of five limbs of 26 bits, each of which may be a little longer: what [`OneTimeKey::limbs`] takes apart, as
+/// [`OneTimeKey::finish`] wants it.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[inline]
+pub(crate) fn whole(limbs: [u64; 5]) -> [u64; 3] {
+    let [h0, h1, h2, h3, h4] = limbs.map(u128::from);
+    let low = h0 + (h1 << 26) + (h2 << 52);
+    let high = (low >> 64) + (h3 << 14) + (h4 << 40);
+    [low as u64, high as u64, (high >> 64) as u64]
+}
+
 fn number([low, high]: [u64; 2]) -> u128 {
     u128::from(low) | u128::from(high) << 64
 }

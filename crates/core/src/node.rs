@@ -56,7 +56,7 @@ use std::time::Duration;
 use crate::crypto::keys::SecretKey;
 use crate::crypto::rng::Rng;
 use crate::dataplane::ethernet::{Mac, Station};
-use crate::dataplane::fib::{Fib, Frames, Places};
+use crate::dataplane::fib::{Fib, Frames, NodesBy};
 use crate::dataplane::gate::Pace;
 use crate::dataplane::scratch::Scratch;
 use crate::dataplane::stats::Counters;
@@ -183,12 +183,13 @@ impl Node {
             Frames::Ethernet { rewrite: None } | Frames::Ip => Mac::default(),
         };
         let relay_pace = config.policy.relaying.pace();
+        let hash = publish::own_hash(seed);
         let fib = Arc::new(Fib {
             policy: Arc::new(config.policy.clone()),
             subnets: Arc::clone(&subnets),
             peers: Vec::new(),
-            by_id: Arc::new(Places::with_hasher(publish::own_hash(seed))),
-            by_addr: Arc::new(Places::with_hasher(publish::own_hash(seed))),
+            by_id: Arc::new(NodesBy::with_hasher(hash.clone())),
+            by_addr: Arc::new(NodesBy::with_hasher(hash)),
             tree: Arc::from([]),
             branches: Arc::from([]),
             legacy: Arc::from([]),

@@ -373,17 +373,19 @@ impl World {
 
     /// The most hops that a packet of a flow, or an answer, took from `since` on; `None`: not all came in datagrams.
     pub fn most_hops(&self, flow: usize, since: Instant) -> Option<usize> {
-        let engine = self.engine.borrow();
-        let Flow { arrivals, replies, .. } = &engine.flows[flow];
-        let later = arrivals.iter().chain(replies).filter(|arrival| arrival.at >= since);
-        later.map(Arrival::hops).collect::<Option<Vec<usize>>>()?.into_iter().max()
+        self.hops(flow, since).into_iter().collect::<Option<Vec<usize>>>()?.into_iter().max()
     }
 
     /// The most hops of those packets and answers that came in datagrams; `None`: none did.
     pub fn most_hops_of_datagrams(&self, flow: usize, since: Instant) -> Option<usize> {
+        self.hops(flow, since).into_iter().flatten().max()
+    }
+
+    /// The hops of each packet and answer of a flow from `since` on; `None`: it did not come in a datagram.
+    fn hops(&self, flow: usize, since: Instant) -> Vec<Option<usize>> {
         let engine = self.engine.borrow();
         let Flow { arrivals, replies, .. } = &engine.flows[flow];
-        arrivals.iter().chain(replies).filter(|arrival| arrival.at >= since).filter_map(Arrival::hops).max()
+        arrivals.iter().chain(replies).filter(|arrival| arrival.at >= since).map(Arrival::hops).collect()
     }
 
     /// When the first answer of a flow came back.

@@ -13,7 +13,7 @@ use std::arch::aarch64::{
 use super::TOGETHER;
 use super::lanes::{four, load, transposed, words};
 use crate::TAG;
-use crate::poly1305::{BLOCK, OneTimeKey};
+use crate::poly1305::{BLOCK, OneTimeKey, whole};
 use crate::runs;
 
 /// A limb's bits.
@@ -81,12 +81,7 @@ impl Lanes {
     fn sums(&self) -> [[u64; 3]; TOGETHER] {
         let [h0, h1, h2, h3, h4] = self.h;
         let limbs = [words(h0), words(h1), words(h2), words(h3), words(h4)];
-        std::array::from_fn(|lane| {
-            let limb = |at: usize| u128::from(limbs[at][lane]);
-            let low = limb(0) + (limb(1) << 26) + (limb(2) << 52);
-            let high = (low >> 64) + (limb(3) << 14) + (limb(4) << 40);
-            [low as u64, high as u64, (high >> 64) as u64]
-        })
+        std::array::from_fn(|lane| whole(limbs.map(|limb| u64::from(limb[lane]))))
     }
 }
 

@@ -183,7 +183,7 @@ pub enum Forwarding {
 
 /// Nodes by something of theirs. To find one takes as long among 50,000 as among ten; the seed of the hash is the node's own, so
 /// that nobody can choose ids or addresses that meet in it. Never iterated: the order would depend on the seed.
-pub type Places<K> = HashMap<K, PeerId, FixedState>;
+pub type NodesBy<K> = HashMap<K, PeerId, FixedState>;
 
 /// A snapshot of everything the packet path reads.
 #[derive(Clone, Debug)]
@@ -195,9 +195,9 @@ pub struct Fib {
     /// Every known node by [`PeerId`]; freed places are empty.
     pub peers: Vec<Option<Arc<PeerEntry>>>,
     /// Node id → node.
-    pub by_id: Arc<Places<NodeId>>,
+    pub by_id: Arc<NodesBy<NodeId>>,
     /// Confirmed UDP address → node.
-    pub by_addr: Arc<Places<SocketAddr>>,
+    pub by_addr: Arc<NodesBy<SocketAddr>>,
     /// Neighbours that are in the spanning tree, for broadcasts.
     pub tree: Arc<[PeerId]>,
     /// For each node, the one of them behind which it is.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 
 use crate::crypto::rng::Rng;
-use crate::dataplane::fib::{Fib, PeerEntry, Places};
+use crate::dataplane::fib::{Fib, NodesBy, PeerEntry};
 use crate::name::{NodeId, PeerId};
 use crate::node::Node;
 use crate::node::io::Output;
@@ -48,9 +48,9 @@ impl Node {
     }
 
     /// Ids change only when nodes come or go.
-    fn ids(&mut self, peers: &[Option<Arc<PeerEntry>>]) -> Arc<Places<NodeId>> {
+    fn ids(&mut self, peers: &[Option<Arc<PeerEntry>>]) -> Arc<NodesBy<NodeId>> {
         if std::mem::take(&mut self.dirty.names) {
-            let mut ids = Places::with_hasher(self.fib.by_id.hasher().clone());
+            let mut ids = NodesBy::with_hasher(self.fib.by_id.hasher().clone());
             ids.extend(peers.iter().flatten().map(|entry| (entry.node_id, entry.peer)));
             Arc::new(ids)
         } else {
@@ -58,9 +58,9 @@ impl Node {
         }
     }
 
-    fn addresses(&self, peers: &[Option<Arc<PeerEntry>>]) -> Arc<Places<std::net::SocketAddr>> {
+    fn addresses(&self, peers: &[Option<Arc<PeerEntry>>]) -> Arc<NodesBy<std::net::SocketAddr>> {
         let confirmed = peers.iter().flatten().filter(|entry| entry.udp_confirmed);
-        let mut addresses = Places::with_hasher(self.fib.by_addr.hasher().clone());
+        let mut addresses = NodesBy::with_hasher(self.fib.by_addr.hasher().clone());
         addresses.extend(confirmed.flat_map(|entry| sources(entry).map(|address| (address, entry.peer))));
         if *self.fib.by_addr == addresses { Arc::clone(&self.fib.by_addr) } else { Arc::new(addresses) }
     }

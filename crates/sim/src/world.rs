@@ -97,6 +97,11 @@ impl World {
         Self { engine: RefCell::new(Engine::new(seed, settings)), seed }
     }
 
+    /// What all that is random here comes from.
+    pub const fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// Adds a node at a public IPv4 address; it starts when time next runs.
     ///
     /// # Panics

@@ -383,6 +383,7 @@ impl Node {
     /// A reply came from `source` to a request that went to `target`, or unasked.
     fn on_probe_reply(&mut self, peer: PeerId, len: u16, target: UdpTarget, (source, asked): (SocketAddr, bool)) {
         let (now, keepalive, patience) = (self.now, self.keepalive(peer), self.longest_silence(peer));
+        let answers = asked || !self.options_of(peer).has(Options::TINMESH);
         let Some(known) = self.peer_mut(peer) else { return };
         let straight = known.is_source(target.to) && source == target.to;
         if straight {
@@ -411,7 +412,10 @@ impl Node {
         probing.heard = Some(now);
         probing.unanswered = 0;
         let before = sizes(&tunnel.pmtu);
-        tunnel.watch.on_reply(now, len, tunnel.pmtu.min());
+        // What has come unasked may be told of now and have come before the doubts.
+        if answers {
+            tunnel.watch.on_reply(now, len, tunnel.pmtu.min());
+        }
         if asked {
             tunnel.pmtu.on_reply(now, len);
         } else {

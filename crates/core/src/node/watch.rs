@@ -21,10 +21,12 @@ impl Node {
     pub(super) fn watch(&mut self, peer: PeerId) {
         let now = self.now;
         let Some(known) = self.peer_mut(peer) else { return };
-        let (went, came) = (known.stats.straight_out.load(Relaxed), known.stats.straight_in.load(Relaxed));
+        let stats = &known.stats;
+        let counts =
+            (stats.straight_out.load(Relaxed), stats.straight_in.load(Relaxed), stats.in_packets.load(Relaxed));
         let Some(tunnel) = known.tunnel.as_deref_mut().filter(|tunnel| tunnel.confirmed) else { return };
         let rtt = tunnel.probing.rtt.unwrap_or(UNKNOWN_RTT);
-        if tunnel.watch.look(now, went, came, rtt) {
+        if tunnel.watch.look(now, counts, rtt) {
             self.attend_soon(peer);
         }
     }
@@ -58,15 +60,18 @@ impl Node {
             Finding::Silent => self.on_silence(peer),
             // A path that is throttled loses the long ones first.
             Finding::Hole if tunnel.health.shuns_datagrams() => {}
-            Finding::Hole => {
-                tunnel.pmtu.on_hole(now, rtt);
-                match tunnel.health.failed(now) {
-                    Some(failed) => tunnel.health = failed,
-                    None => tunnel.health.reset(),
+            Finding::Hole => match tunnel.health.failed(now) {
+                Some(failed) => {
+                    tunnel.health = failed;
+                    self.touch(peer);
                 }
-                self.touch(peer);
-                self.tell_doubt(peer);
-            }
+                None if tunnel.pmtu.on_hole(now, rtt) => {
+                    tunnel.health.reset();
+                    self.touch(peer);
+                    self.tell_doubt(peer);
+                }
+                None => {}
+            },
         }
     }
 

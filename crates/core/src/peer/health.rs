@@ -48,10 +48,10 @@ const FEW: u64 = 3;
 /// If none of so many arrives, it does not matter how soon that was seen.
 const MANY: u64 = 10;
 /// What TCP carries is counted from then on, and judged at that time.
-const SETTLED: Duration = Duration::from_millis(1_500);
+const SETTLED: Duration = Duration::from_millis(2_500);
 const JUDGED: Duration = Duration::from_secs(5);
 /// TCP must carry so many tenths of what datagrams did.
-const WORTH: u64 = 12;
+const WORTH: u64 = 11;
 /// Bytes a second that datagrams carry above which losses are those of a machine or a network that is full: a limit for UDP
 /// alone is lower, and TCP, which is sealed and copied by one thread, hardly carries more.
 const PLENTY: u64 = 25_000_000;
@@ -286,12 +286,13 @@ impl Health {
         if self.rests_until.is_some_and(|until| last.at < until) {
             return Verdict::Well;
         }
-        // What came before the losses began must not count.
+        // What came before the losses began must not count, nor more than others lose when they come in bursts.
         let latest = self.samples.iter().rev().nth(1).copied().unwrap_or(last);
         let carried = rate(latest, last);
         if carried >= PLENTY {
             return Verdict::Well;
         }
+        let carried = self.samples.front().map_or(carried, |first| carried.min(rate(*first, last)));
         let before = if on_trial { None } else { Some(carried) };
         self.change(Way::Tcp { since: last.at, before })
     }

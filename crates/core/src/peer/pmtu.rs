@@ -21,9 +21,15 @@
 //!
 //! The twenty sizes and the verification are tinc's; the halving, and the haste, are not, but every peer
 //! answers every size. Source: spec datagrams 13; RFC 8899.
+//!
+//! A path may be narrow only while it is loaded: then probes find sizes that data does not arrive with. So what did not arrive
+//! once is not believed for a while, whatever probes say ([`Ceiling`]).
+
+mod ceiling;
 
 use std::time::Duration;
 
+use crate::peer::pmtu::ceiling::Ceiling;
 use crate::time::Instant;
 use crate::wire::probe::{MAX_PROBE, MIN_PROBE};
 
@@ -100,8 +106,8 @@ pub struct Pmtu {
     silent: Option<u16>,
     /// A probe counts as lost after so long.
     pace: Duration,
-    /// When the size was found not to arrive any more.
-    hole: Option<Instant>,
+    /// What is not believed since the size was found not to arrive any more.
+    ceiling: Option<Ceiling>,
 }
 
 impl Default for Pmtu {
@@ -122,7 +128,7 @@ impl Pmtu {
             probe: None,
             silent: None,
             pace: PROBE_TIMEOUT,
-            hole: None,
+            ceiling: None,
         }
     }
 
@@ -168,18 +174,18 @@ impl Pmtu {
         self.sent = Some(now);
         self.give_up_probe();
         if search != Search::AsTinc {
-            self.halve(initial);
+            self.halve(now, initial);
         }
         self.conclude();
         match self.phase {
-            Phase::Fixed => self.verify(),
+            Phase::Fixed => self.verify(now),
             Phase::Doubtful { lost } if lost < MAX_LOST => {
                 self.phase = Phase::Doubtful { lost: lost + 1 };
                 vec![self.max.max(MIN_PROBE)]
             }
             Phase::Start | Phase::Doubtful { .. } => {
                 self.min = if self.phase == Phase::Start { self.min } else { 0 };
-                self.max = initial.unwrap_or(MAX_PROBE).min(MAX_PROBE);
+                self.max = initial.unwrap_or(MAX_PROBE).min(self.most(now));
                 self.pace = search.pace();
                 self.search(0, search)
             }
@@ -196,13 +202,13 @@ impl Pmtu {
     }
 
     /// The first size did not arrive, or more than was thought to: what is left is halved.
-    fn halve(&mut self, initial: Option<u16>) {
+    fn halve(&mut self, now: Instant, initial: Option<u16>) {
         let Phase::Searching { probes: 1.. } = self.phase else { return };
         match self.silent {
             Some(silent) => self.phase = Phase::Refining { high: (silent - 1).min(self.max) },
             // A larger size than was thought possible has just been answered.
             None if self.min > 0 && self.max == MAX_PROBE => {
-                let believed = initial.map(|size| size.min(MAX_PROBE)).filter(|&size| size >= self.min);
+                let believed = initial.map(|size| size.min(self.most(now))).filter(|&size| size >= self.min);
                 self.max = believed.unwrap_or(self.max);
             }
             None => {}
@@ -211,7 +217,7 @@ impl Pmtu {
 
     /// Where halving begins below `high`. After a hole all sizes come into question, else those that UDP is of use for.
     const fn low(&self, high: u16) -> u16 {
-        if self.hole.is_none() && self.min < FLOOR && high > FLOOR { FLOOR } else { self.min }
+        if self.ceiling.is_none() && self.min < FLOOR && high > FLOOR { FLOOR } else { self.min }
     }
 
     fn is_due(&self, now: Instant) -> bool {
@@ -219,9 +225,14 @@ impl Pmtu {
         match self.phase {
             Phase::Start => true,
             Phase::Searching { .. } | Phase::Refining { .. } => self.probe.is_none() || waited(self.pace),
-            Phase::Fixed => waited(VERIFY_INTERVAL),
+            Phase::Fixed => waited(VERIFY_INTERVAL) || self.was_freed(now),
             Phase::Doubtful { .. } => waited(REPEAT_INTERVAL),
         }
+    }
+
+    /// Whether larger sizes are believed again and were not tried since.
+    fn was_freed(&self, now: Instant) -> bool {
+        self.ceiling.zip(self.sent).is_some_and(|(ceiling, sent)| ceiling.was_lifted_since(sent, now))
     }
 
     /// The last size was not answered in time.
@@ -261,9 +272,9 @@ impl Pmtu {
     }
 
     /// Asks for the size that is fixed, and for one that would mean that the path has grown.
-    fn verify(&mut self) -> Vec<u16> {
+    fn verify(&mut self, now: Instant) -> Vec<u16> {
         self.phase = Phase::Doubtful { lost: 1 };
-        let grown = Some(self.max.max(SMALLEST) + 1).filter(|&size| size < MAX_PROBE);
+        let grown = Some(self.max.max(SMALLEST) + 1).filter(|&size| size < MAX_PROBE && size <= self.most(now));
         std::iter::once(self.max.max(MIN_PROBE)).chain(grown).collect()
     }
 
@@ -275,6 +286,11 @@ impl Pmtu {
         self.phase = Phase::Searching { probes: probes + 1 };
         self.probe = Some(size);
         vec![size]
+    }
+
+    /// Largest size that an answer is believed of.
+    fn most(&self, now: Instant) -> u16 {
+        self.ceiling.and_then(|ceiling| ceiling.limit(now)).unwrap_or(MAX_PROBE)
     }
 
     /// Largest size that the search still takes for possible.
@@ -294,14 +310,17 @@ impl Pmtu {
 
     /// A probe of `len` bytes was answered.
     pub fn on_reply(&mut self, now: Instant, len: u16) {
-        let len = len.min(MAX_PROBE);
+        let (len, most) = (len.min(MAX_PROBE), self.most(now));
+        if len > most {
+            return;
+        }
         if self.probe.is_some_and(|size| size <= len) {
             self.probe = None;
         }
         self.silent = self.silent.filter(|&silent| silent > len);
         if len > self.max {
             self.min = len;
-            self.max = MAX_PROBE;
+            self.max = most;
             self.phase = Phase::Searching { probes: 1 };
             return;
         }
@@ -325,16 +344,23 @@ impl Pmtu {
 
     /// Datagrams of the size that was known to arrive do not, and nothing says so: what is below it is halved, so that eight
     /// probes leave less than eight bytes. They are given little more than the round-trip time.
-    pub fn on_hole(&mut self, now: Instant, rtt: Duration) {
-        let hole = Some(now);
-        let high = self.min.max(SMALLEST).saturating_sub(1);
-        let pace = patience(rtt);
-        *self = Self { max: high, mtu: self.mtu.min(high), phase: Phase::Refining { high }, pace, hole, ..Self::new() };
+    ///
+    /// Tells whether that is so: if smaller and smaller sizes do not arrive, it is not for their size.
+    pub fn on_hole(&mut self, now: Instant, rtt: Duration) -> bool {
+        let lost = if self.min > MIN_PROBE { self.min } else { SMALLEST };
+        if lost <= SMALLEST && self.ceiling.is_some_and(|ceiling| ceiling.limit(now).is_some()) {
+            return false;
+        }
+        let ceiling = Ceiling::lower(self.ceiling, now, lost);
+        let high = ceiling.limit(now).unwrap_or(lost);
+        let (mtu, phase) = (self.mtu.min(high), Phase::Refining { high });
+        *self = Self { max: high, mtu, phase, pace: patience(rtt), ceiling: Some(ceiling), ..Self::new() };
+        true
     }
 
     /// Whether the path was found to be narrower than before a short time ago.
     pub fn has_shrunk(&self, now: Instant) -> bool {
-        self.hole.is_some_and(|at| now.since(at) < STALE)
+        self.ceiling.is_some_and(|ceiling| ceiling.age(now) < STALE)
     }
 
     /// How long to wait for an answer.

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | both | datagrams arrive |
 //! | the short one | the path has become narrower and does not say so: a black hole |
+//! | the short one, twice within some doubts, before both | the same, while the path is loaded |
 //! | none | UDP is blocked, or the peer has moved |
 
 use std::time::Duration;
@@ -21,6 +22,10 @@ const CALM: Duration = Duration::from_secs(2);
 const ENOUGH: u64 = 2;
 /// Pairs of requests in doubt.
 const ROUNDS: u8 = 3;
+/// When of so many pairs only the short request was answered, that is no chance.
+const UNEVEN: u8 = 2;
+/// If the last such pair is not older than this.
+const REMEMBERED: Duration = Duration::from_secs(5);
 /// Shortest distance between them.
 const PACE: Duration = Duration::from_millis(150);
 
@@ -40,37 +45,48 @@ pub enum Finding {
 /// What is watched of the datagrams to and from one peer.
 #[derive(Clone, Debug, Default)]
 pub struct Watch {
-    /// Datagrams that had come in, and gone out when the last of them came.
+    /// Datagrams that had come in, and gone out when the last of them came, and packets that had come by whatever way then.
     came: u64,
     went: u64,
+    packets: u64,
+    /// Whether packets have come since, so by another way.
+    elsewhere: bool,
     /// Since when they go out and none comes in.
     since: Option<Instant>,
     /// When doubts were last dispelled.
     calm: Option<Instant>,
     doubt: Option<Doubt>,
+    /// Pairs of doubts that were dispelled of which only the short request was answered, and when the last of these doubts was.
+    uneven: u8,
+    unevenly: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Doubt {
     left: u8,
     next: Option<Instant>,
-    short: bool,
-    long: bool,
+    /// Short requests that were answered.
+    short: u8,
+    /// Whether the peer has left datagrams, so that their absence says nothing of ours.
+    left_alone: bool,
 }
 
 impl Watch {
-    /// Takes the counters of datagrams straight to the peer and from it; tells whether that makes doubts.
-    pub fn look(&mut self, now: Instant, went: u64, came: u64, rtt: Duration) -> bool {
+    /// Takes the counters of datagrams straight to the peer and from it, and of packets that came by whatever way; tells
+    /// whether that makes doubts.
+    pub fn look(&mut self, now: Instant, (went, came, packets): (u64, u64, u64), rtt: Duration) -> bool {
         if came != self.came || went < self.went {
-            (self.came, self.went, self.since) = (came, went, None);
+            (self.came, self.went, self.packets, self.since) = (came, went, packets, None);
+            self.elsewhere = false;
             return false;
         }
+        self.elsewhere |= packets > self.packets;
         if went == self.went {
             return false;
         }
         let since = *self.since.get_or_insert(now);
         let long_enough = now.since(since) >= SILENCE.max(2 * rtt);
-        let calm = self.calm.is_some_and(|calm| now.since(calm) < CALM);
+        let calm = !self.is_suspicious(now) && self.calm.is_some_and(|calm| now.since(calm) < CALM);
         let doubts = long_enough && !calm && went - self.went >= ENOUGH;
         doubts && self.doubt()
     }
@@ -80,7 +96,7 @@ impl Watch {
         if self.doubt.is_some() {
             return false;
         }
-        self.doubt = Some(Doubt { left: ROUNDS, next: None, short: false, long: false });
+        self.doubt = Some(Doubt { left: ROUNDS, next: None, short: 0, left_alone: self.elsewhere });
         true
     }
 
@@ -100,25 +116,47 @@ impl Watch {
             doubt.next = Some(now + PACE.max(rtt + rtt / 2));
             return Finding::Ask;
         }
-        let finding = if doubt.short { Finding::Hole } else { Finding::Silent };
-        self.doubt = None;
-        self.since = None;
-        self.calm = Some(now);
-        finding
+        let short = doubt.short;
+        self.dispel(now);
+        if short == 0 {
+            return Finding::Silent;
+        }
+        // The size that is found now may not be the right one either.
+        (self.calm, self.uneven) = (None, 0);
+        Finding::Hole
     }
 
     /// A request of `len` bytes was answered; `largest` is the size that should arrive. Tells whether that ended doubts.
     pub fn on_reply(&mut self, now: Instant, len: u16, largest: u16) -> bool {
         let Some(doubt) = &mut self.doubt else { return false };
-        doubt.short = true;
-        doubt.long |= len >= largest;
-        let ended = doubt.long;
-        if ended {
-            self.doubt = None;
-            self.since = None;
-            self.calm = Some(now);
+        if len < largest {
+            doubt.short += 1;
+            return false;
         }
-        ended
+        // The short one of the same pair came first, most often.
+        let alone = if doubt.left_alone || self.elsewhere { 0 } else { doubt.short.saturating_sub(1) };
+        let before = if self.is_suspicious(now) { self.uneven } else { 0 };
+        if alone > 0 {
+            self.uneven = before.saturating_add(alone);
+            self.unevenly = Some(now);
+        }
+        if self.uneven >= UNEVEN && alone > 0 {
+            self.doubt = Some(Doubt { left: 0, next: Some(now), short: alone, left_alone: false });
+            return false;
+        }
+        self.dispel(now);
+        true
+    }
+
+    /// Whether long requests were lost a short time ago where short ones were not.
+    pub fn is_suspicious(&self, now: Instant) -> bool {
+        self.uneven > 0 && self.unevenly.is_some_and(|at| now.since(at) < REMEMBERED)
+    }
+
+    const fn dispel(&mut self, now: Instant) {
+        self.doubt = None;
+        self.since = None;
+        self.calm = Some(now);
     }
 }
 
@@ -135,10 +173,10 @@ mod tests {
     /// A watch that has begun to doubt at 700 ms.
     fn doubting() -> Watch {
         let mut watch = Watch::default();
-        assert!(!watch.look(at(0), 10, 10, RTT));
-        assert!(!watch.look(at(100), 11, 10, RTT));
-        assert!(!watch.look(at(590), 13, 10, RTT));
-        assert!(watch.look(at(700), 14, 10, RTT));
+        assert!(!watch.look(at(0), (10, 10, 10), RTT));
+        assert!(!watch.look(at(100), (11, 10, 10), RTT));
+        assert!(!watch.look(at(590), (13, 10, 10), RTT));
+        assert!(watch.look(at(700), (14, 10, 10), RTT));
         watch
     }
 
@@ -171,18 +209,67 @@ mod tests {
     fn one_answer_of_the_largest_size_ends_the_doubts_for_a_while() {
         let mut watch = doubting();
         assert_eq!(find(&mut watch, |watch, now| assert!(watch.on_reply(now, 1_400, 1_400))), (Finding::Nothing, 700));
-        assert!(!watch.look(at(1_500), 20, 10, RTT) && !watch.look(at(2_600), 30, 10, RTT));
-        assert!(watch.look(at(2_800), 40, 10, RTT));
+        assert!(!watch.look(at(1_500), (20, 10, 10), RTT) && !watch.look(at(2_600), (30, 10, 10), RTT));
+        assert!(watch.look(at(2_800), (40, 10, 10), RTT));
+    }
+
+    /// A path that long packets pass for a moment every now and then.
+    #[test]
+    fn long_ones_that_arrive_only_now_and_then_are_a_black_hole_at_the_second_time() {
+        let mut watch = doubting();
+        let unevenly = |watch: &mut Watch, now: u64| {
+            assert_eq!(watch.tick(at(now), RTT), Finding::Ask);
+            assert!(!watch.on_reply(at(now + 40), 64, 1_400));
+            assert_eq!(watch.tick(at(now + 150), RTT), Finding::Ask);
+            assert!(!watch.on_reply(at(now + 190), 64, 1_400));
+            watch.on_reply(at(now + 191), 1_400, 1_400)
+        };
+        assert!(unevenly(&mut watch, 700));
+        assert!(!watch.look(at(1_000), (20, 10, 10), RTT));
+        assert!(watch.look(at(1_600), (30, 10, 10), RTT), "it does not wait to be calm again");
+
+        assert!(!unevenly(&mut watch, 1_600));
+
+        assert_eq!(watch.tick(at(1_800), RTT), Finding::Hole);
+    }
+
+    #[test]
+    fn long_ones_that_are_lost_seldom_are_no_black_hole() {
+        let mut watch = doubting();
+        for second in (1..40).step_by(6) {
+            let now = 1_000 * second;
+            watch.doubt();
+            for ms in [0, 150] {
+                assert_eq!(watch.tick(at(now + ms), RTT), Finding::Ask);
+                assert!(!watch.on_reply(at(now + ms + 40), 64, 1_400));
+            }
+            assert!(watch.on_reply(at(now + 191), 1_400, 1_400), "{second}");
+        }
+    }
+
+    /// A peer that has left datagrams is silent for that reason.
+    #[test]
+    fn losses_towards_a_peer_whose_packets_come_by_another_way_are_no_black_hole() {
+        let mut watch = Watch::default();
+        for (ms, packets) in [(0, 10), (100, 20), (700, 80)] {
+            watch.look(at(ms), (ms, 10, packets), RTT);
+        }
+        for ms in [700, 850] {
+            assert_eq!(watch.tick(at(ms), RTT), Finding::Ask);
+            assert!(!watch.on_reply(at(ms + 20), 64, 1_400));
+        }
+        assert!(watch.on_reply(at(871), 1_400, 1_400));
+        assert!(!watch.is_suspicious(at(900)));
     }
 
     #[test]
     fn traffic_both_ways_and_idleness_make_no_doubts() {
         let mut watch = Watch::default();
         for tenth in 0..100 {
-            assert!(!watch.look(at(100 * tenth), 3 * tenth, tenth, RTT), "{tenth}");
+            assert!(!watch.look(at(100 * tenth), (3 * tenth, tenth, tenth), RTT), "{tenth}");
         }
         for tenth in 100..200 {
-            assert!(!watch.look(at(100 * tenth), 298, 99, RTT), "{tenth}");
+            assert!(!watch.look(at(100 * tenth), (298, 99, 99), RTT), "{tenth}");
         }
     }
 
@@ -191,7 +278,7 @@ mod tests {
         let mut watch = Watch::default();
         let satellite = Duration::from_millis(700);
         for tenth in 0..15 {
-            assert!(!watch.look(at(100 * tenth), tenth, 0, satellite));
+            assert!(!watch.look(at(100 * tenth), (tenth, 0, 0), satellite));
         }
     }
 }

@@ -363,6 +363,38 @@ fn what_a_peer_received_before_a_path_became_narrower_says_nothing() {
     assert_eq!(bench.pmtu.min(), 1400);
 }
 
+/// Probes find what they found before, as the path is narrow only while data loads it.
+#[test]
+fn what_data_does_not_arrive_with_is_not_believed_whatever_probes_say() {
+    let mut bench = Bench::halving(1_439, Some(1_439), Duration::from_millis(20));
+    bench.run_until_fixed();
+    let mut found = Vec::new();
+    for _ in 0..3 {
+        assert!(bench.pmtu.on_hole(bench.now, Duration::from_millis(20)));
+        bench.run_until_fixed();
+        bench.pmtu.on_reply(bench.now, 1_439);
+        found.push(bench.pmtu.min());
+    }
+    assert_eq!(found, [1_438, 1_006, 508]);
+    assert!(!bench.pmtu.on_hole(bench.now, Duration::from_millis(20)), "it is not for the size");
+    assert_eq!(bench.pmtu.min(), 508);
+
+    bench.wait(Duration::from_secs(30));
+    assert_eq!(bench.turn(), [(508, true), (513, true)]);
+    bench.run_until_fixed();
+    assert_eq!(bench.pmtu.min(), 1_439, "half a minute later");
+
+    assert!(bench.pmtu.on_hole(bench.now, Duration::from_millis(20)));
+    bench.run_until_fixed();
+    assert_eq!(bench.pmtu.min(), 508, "at once");
+    bench.wait(Duration::from_secs(59));
+    assert_eq!(bench.turn(), [], "for twice as long");
+    bench.wait(Duration::from_secs(1));
+    bench.turn();
+    bench.run_until_fixed();
+    assert_eq!(bench.pmtu.min(), 1_439);
+}
+
 proptest! {
     #[test]
     fn the_mtu_of_the_path_is_found_even_if_probes_get_lost_or_late(
@@ -423,7 +455,7 @@ proptest! {
                 1 => pmtu.on_reply(now, value % 1600),
                 2 => pmtu.on_too_big(value),
                 5 => pmtu.on_told(now, value % 1600),
-                6 => pmtu.on_hole(now, Duration::from_millis(u64::from(value % 500))),
+                6 => _ = pmtu.on_hole(now, Duration::from_millis(u64::from(value % 500))),
                 _ => {
                     let initial = Some(value % 2000).filter(|_| value % 3 != 0);
                     for size in pmtu.on_tick(now, event == 3 || value % 8 != 0, initial, search) {

@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | both | datagrams arrive |
 //! | the short one | the path has become narrower and does not say so: a black hole |
-//! | the short one, twice within some doubts, before both | the same, while the path is loaded |
+//! | the short one, of two pairs at least, before both | the same, while the path is loaded |
 //! | none | UDP is blocked, or the peer has moved |
 
 use std::time::Duration;

@@ -2,7 +2,7 @@
 //!
 //! The first time that is the size that was in use and all above it. If what a search finds below that does not arrive either,
 //! within the time that the ceiling holds, probes tell nothing of data: it falls to the next of the plateaus of RFC 1191.
-//! A ceiling holds for ten seconds, as losses of other kinds can look alike; one that is needed again soon after it was lifted
+//! A ceiling holds for half a minute, as losses of other kinds can look alike; one that is needed again soon after it was lifted
 //! comes down at once, for twice as long.
 
 use std::time::Duration;

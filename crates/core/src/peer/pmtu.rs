@@ -23,7 +23,7 @@
 //! answers every size. Source: spec datagrams 13; RFC 8899.
 //!
 //! A path may be narrow only while it is loaded: then probes find sizes that data does not arrive with. So what did not arrive
-//! once is not believed for a while, whatever probes say ([`Ceiling`]).
+//! once is not believed for a while, whatever probes say (`ceiling.rs`).
 
 mod ceiling;
 

@@ -286,7 +286,7 @@ impl Health {
         if self.rests_until.is_some_and(|until| last.at < until) {
             return Verdict::Well;
         }
-        // What came before the losses began must not count, nor more than others lose when they come in bursts.
+        // What came before the losses began must not count, nor a moment without any if they come in bursts.
         let latest = self.samples.iter().rev().nth(1).copied().unwrap_or(last);
         let carried = rate(latest, last);
         if carried >= PLENTY {

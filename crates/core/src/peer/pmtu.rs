@@ -352,7 +352,7 @@ impl Pmtu {
             return false;
         }
         let ceiling = Ceiling::lower(self.ceiling, now, lost);
-        let high = ceiling.limit(now).unwrap_or(lost);
+        let high = ceiling.size;
         let (mtu, phase) = (self.mtu.min(high), Phase::Refining { high });
         *self = Self { max: high, mtu, phase, pace: patience(rtt), ceiling: Some(ceiling), ..Self::new() };
         true

@@ -57,8 +57,7 @@ pub struct Watch {
     calm: Option<Instant>,
     doubt: Option<Doubt>,
     /// Pairs of doubts that were dispelled of which only the short request was answered, and when the last of these doubts was.
-    uneven: u8,
-    unevenly: Option<Instant>,
+    uneven: Option<(u8, Instant)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -122,7 +121,7 @@ impl Watch {
             return Finding::Silent;
         }
         // The size that is found now may not be the right one either.
-        (self.calm, self.uneven) = (None, 0);
+        (self.calm, self.uneven) = (None, None);
         Finding::Hole
     }
 
@@ -137,22 +136,19 @@ impl Watch {
         let asked = ROUNDS.saturating_sub(doubt.left);
         let counts = !doubt.left_alone && !self.elsewhere;
         let alone = if counts { doubt.short.min(asked).saturating_sub(1) } else { 0 };
-        let before = if self.is_suspicious(now) { self.uneven } else { 0 };
-        if alone > 0 {
-            self.uneven = before.saturating_add(alone);
-            self.unevenly = Some(now);
+        if alone == 0 {
+            self.dispel(now);
+            return true;
         }
-        if self.uneven >= UNEVEN && alone > 0 {
+        let recent = self.uneven.filter(|(_, at)| now.since(*at) < REMEMBERED);
+        let uneven = recent.map_or(0, |(before, _)| before).saturating_add(alone);
+        self.uneven = Some((uneven, now));
+        if uneven >= UNEVEN {
             self.doubt = Some(Doubt { left: 0, next: Some(now), short: alone, left_alone: false });
             return false;
         }
         self.dispel(now);
         true
-    }
-
-    /// Whether long requests were lost a short time ago where short ones were not.
-    fn is_suspicious(&self, now: Instant) -> bool {
-        self.uneven > 0 && self.unevenly.is_some_and(|at| now.since(at) < REMEMBERED)
     }
 
     const fn dispel(&mut self, now: Instant) {
@@ -271,7 +267,7 @@ mod tests {
             assert!(!watch.on_reply(at(ms + 20), 64, 1_400));
         }
         assert!(watch.on_reply(at(871), 1_400, 1_400));
-        assert!(!watch.is_suspicious(at(900)));
+        assert_eq!(watch.uneven, None);
     }
 
     #[test]

@@ -21,7 +21,7 @@ const PLATEAUS: [u16; 2] = [1_006, 508];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ceiling {
     /// The largest frame that is believed, in bytes.
-    size: u16,
+    pub(super) size: u16,
     since: Instant,
     rest: Duration,
 }

@@ -103,6 +103,7 @@ fn copy_talk(reader: PipeReader, talk: &mut dyn Write) -> io::Result<bool> {
 mod tests {
     use super::*;
 
+    /// Runs a script as the daemon. It writes to `/dev/fd`, as some shells only know descriptors of one digit.
     fn launch(script: &str) -> (Result<()>, String) {
         let words = vec!["-c".to_owned(), script.to_owned()];
         let mut talk = Vec::new();
@@ -112,21 +113,21 @@ mod tests {
 
     #[test]
     fn a_daemon_is_ready_when_it_sends_the_zero_byte() {
-        let (outcome, talk) = launch("set -- $TINC_UMBILICAL; printf 'starting\\nReady\\n\\0' >&$1");
+        let (outcome, talk) = launch("set -- $TINC_UMBILICAL; printf 'starting\\nReady\\n\\0' >/dev/fd/$1");
         outcome.unwrap();
         assert_eq!(talk, "starting\nReady\n");
     }
 
     #[test]
     fn a_daemon_that_ends_before_it_is_ready_is_an_error() {
-        let (outcome, talk) = launch("set -- $TINC_UMBILICAL; printf 'Terminating\\n' >&$1");
+        let (outcome, talk) = launch("set -- $TINC_UMBILICAL; printf 'Terminating\\n' >/dev/fd/$1");
         assert_eq!(outcome.unwrap_err().to_string(), "Error starting /bin/sh");
         assert_eq!(talk, "Terminating\n");
     }
 
     #[test]
     fn a_daemon_that_fails_after_it_was_ready_is_an_error() {
-        assert!(launch("set -- $TINC_UMBILICAL; printf '\\0' >&$1; exit 1").0.is_err());
+        assert!(launch("set -- $TINC_UMBILICAL; printf '\\0' >/dev/fd/$1; exit 1").0.is_err());
     }
 
     #[test]

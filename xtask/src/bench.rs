@@ -14,7 +14,9 @@ mod nebula;
 mod options;
 mod picture;
 mod ping;
+mod pipe;
 mod publish;
+pub(crate) mod refused;
 mod report;
 mod rows;
 mod stream;
@@ -74,6 +76,9 @@ pub(crate) fn run_all(words: &[&str]) -> Result<()> {
     }
     let release: &[&str] = if options.is_debug { &[] } else { &["--release"] };
     run(cargo(&["build", "--quiet", "--package", "tinmesh"]).args(release))?;
+    if wanted.contains(&Program::Pipe) {
+        run(cargo(&["build", "--quiet", "--package", "tinmesh-os", "--example", "pipe"]).args(release))?;
+    }
     fs::create_dir_all(scratch())?;
     run_isolated(&[&["bench-inside"], words].concat(), "the benchmark")
 }

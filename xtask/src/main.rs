@@ -55,6 +55,7 @@ fn main() -> ExitCode {
         ["bench-inside", rest @ ..] => bench::run_inside(rest),
         ["bench-send", to, size, rate, milliseconds] => bench::flood::sender(to, size, rate, milliseconds),
         ["bench-count", port] => bench::flood::receiver(port),
+        [bench::refused::WITHOUT_UDP, program, words @ ..] => bench::refused::without_udp(program, words),
         ["flame", rest @ ..] => bench::flame::run_all(rest),
         ["flame-inside", rest @ ..] => bench::flame::run_inside(rest),
         ["instructions"] => instructions::run_all(),

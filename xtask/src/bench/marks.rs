@@ -1,9 +1,12 @@
 //! The marks that tinmesh is to reach, as ratios to other programs of the same run.
 
+use super::figures::Figures;
+use super::refused::Refused;
 use super::report::Results;
+use super::rows::{Program, Row};
 
-/// The other programs that a mark may be compared with when it names none.
-const OTHERS: [&str; 5] = ["tinc-1.1", "tinc-1.0", "wireguard-go", "boringtun", "nebula"];
+/// The row whose ends are tinmesh and another program.
+const MIXED: &str = "tinmesh-tinc-1.1";
 
 /// What a figure is compared with.
 #[derive(Clone, Copy, Debug)]
@@ -85,11 +88,13 @@ pub(super) fn table(results: &Results) -> String {
     if lines.is_empty() {
         return lines;
     }
-    format!("| what | compared with | mark | measured | |\n| --- | --- | --- | --- | --- |\n{lines}")
+    format!(
+        "| what | compared with | mark | measured | | a mere pipe |\n| --- | --- | --- | --- | --- | --- |\n{lines}"
+    )
 }
 
-/// Figures of tinmesh with a part switched off, divided by those of the best other program, of which nothing is switched off; a cell
-/// that is worse is bold.
+/// Figures of tinmesh with a part switched off or refused, divided by those of the best other program, which is refused the same if
+/// that was measured, and of which nothing is switched off; a cell that is worse is bold.
 pub(super) fn restricted(results: &Results) -> String {
     const SHOWN: [(&str, &[&str], Good); 6] = [
         ("TCP, one stream", &["tcp1", "tcp1-back"], Good::AtLeast),
@@ -99,17 +104,21 @@ pub(super) fn restricted(results: &Results) -> String {
         ("UDP, 1,300 bytes", &["udp1300"], Good::AtLeast),
         ("relayed", &["relay"], Good::AtLeast),
     ];
-    let lines = results.rows.iter().filter(|(row, figures)| row.variant && !figures.samples.is_empty());
+    let is_shown = |row: &Row, figures: &Figures| {
+        row.variant && row.ends.contains(&Program::Tinmesh) && !figures.samples.is_empty()
+    };
+    let lines = results.rows.iter().filter(|(row, figures)| is_shown(row, figures));
     let lines: String = lines
         .map(|(row, figures)| {
             let cells = SHOWN.iter().map(|(_, keys, good)| {
-                let ratio = figures.mean(keys).zip(best_other(results, keys, *good)).map(|(own, (_, best))| own / best);
+                let best = best_other(results, row.refused, keys, *good);
+                let ratio = figures.mean(keys).zip(best).map(|(own, (_, best))| own / best);
                 ratio.map_or_else(|| " – |".to_owned(), |ratio| format!(" {} |", weighed(ratio, *good)))
             });
             format!("| {} |{}\n", row.title, cells.collect::<String>())
         })
         .collect();
-    if lines.is_empty() || best_other(results, SHOWN[0].1, Good::AtLeast).is_none() {
+    if lines.is_empty() || best_other(results, None, SHOWN[0].1, Good::AtLeast).is_none() {
         return String::new();
     }
     let titles: String = SHOWN.iter().map(|(title, ..)| format!(" {title} |")).collect();
@@ -121,9 +130,16 @@ fn weighed(ratio: f64, good: Good) -> String {
     if good.is_better(1.0, ratio) { format!("**{ratio:.2}**") } else { format!("{ratio:.2}") }
 }
 
-/// The best of the other programs, and the mean of its figures.
-fn best_other(results: &Results, keys: &[&str], good: Good) -> Option<(&'static str, f64)> {
-    let others = OTHERS.iter().filter_map(|row| Some((*row, results.figures(row)?.mean(keys)?)));
+/// The best of the other programs, and the mean of its figures. One that was not measured without what is refused counts with it.
+fn best_other(results: &Results, refused: Option<Refused>, keys: &[&str], good: Good) -> Option<(&'static str, f64)> {
+    let of_others = || results.rows.iter().filter(|(row, _)| row.is_of_others());
+    let is_same = |row: &Row, other: &Row, figures: &Figures| {
+        other.ends == row.ends && other.refused == refused && !figures.samples.is_empty()
+    };
+    let lacks = |row: &Row| of_others().any(|(other, figures)| is_same(row, other, figures));
+    let counts = |row: &Row| row.refused == refused || row.refused.is_none() && !lacks(row);
+    let others = of_others().filter(|(row, _)| counts(row));
+    let others = others.filter_map(|(row, figures)| Some((row.name, figures.mean(keys)?)));
     others.reduce(|one, other| if good.is_better(other.1, one.1) { other } else { one })
 }
 
@@ -143,7 +159,7 @@ impl Mark {
         let (name, base) = match self.against {
             Against::Row(row) => (row.to_owned(), figure(row)?),
             Against::Best => {
-                let best = best_other(results, self.keys, self.good)?;
+                let best = best_other(results, None, self.keys, self.good)?;
                 (format!("{}, the best other", best.0), best.1)
             }
             Against::Itself => (String::new(), 1.0),
@@ -152,8 +168,11 @@ impl Mark {
         let sign = if self.good == Good::AtLeast { "≥" } else { "≤" };
         let verdict = if self.good.is_better(self.limit, measured) { "**missed**" } else { "reached" };
         let factor = if matches!(self.against, Against::Itself) { "" } else { " ×" };
+        // Between two programs of different makes there is no pipe.
+        let pipe = figure("pipe").filter(|_| self.row != MIXED);
+        let limit = pipe.map_or_else(|| "–".to_owned(), |pipe| format!("{:.2}{factor}", pipe / base));
         Some(format!(
-            "| {} | {name} | {sign} {}{factor} | {measured:.2}{factor} | {verdict} |\n",
+            "| {} | {name} | {sign} {}{factor} | {measured:.2}{factor} | {verdict} | {limit} |\n",
             self.what, self.limit
         ))
     }
@@ -173,7 +192,7 @@ mod tests {
                 assert!(named(row).is_some(), "{row}");
             }
         }
-        assert!(OTHERS.iter().all(|row| named(row).is_some()));
+        assert!(named(MIXED).is_some());
     }
 
     #[test]
@@ -186,8 +205,8 @@ mod tests {
         let text = table(&results);
         assert!(text.contains("| UDP, 64 bytes | boringtun, the best other | ≥ 1.8 × | 2.00 × | reached |"), "{text}");
         assert_eq!(text.lines().count(), 3, "{text}");
-        let slow = Results::of(vec![row("tinmesh", 170.0), row("boringtun", 100.0)]);
-        assert!(table(&slow).contains("missed"));
+        let slow = Results::of(vec![row("tinmesh", 170.0), row("boringtun", 100.0), row("pipe", 210.0)]);
+        assert!(table(&slow).contains("| **missed** | 2.10 × |"), "the pipe is no other program: {}", table(&slow));
     }
 
     #[test]
@@ -199,6 +218,17 @@ mod tests {
         let rows = vec![row("tinmesh-portable", 90.0, 2.0), row("nebula", 50.0, 4.0), row("boringtun", 100.0, 8.0)];
         let text = restricted(&Results::of(rows));
         assert!(text.contains("portable cipher | **0.90** | – | 0.50 | **0.90** | – | – |"), "{text}");
+        let rows = [
+            "tinmesh-refused-udp",
+            "wireguard-go",
+            "wireguard-go-refused-udp",
+            "wireguard-go-refused-both",
+            "boringtun",
+        ];
+        let rows = rows.into_iter().zip([60.0, 90.0, 30.0, 80.0, 40.0]);
+        let text = restricted(&Results::of(rows.map(|(name, udp)| row(name, udp, 1.0)).collect()));
+        assert!(text.contains("UDP offloads refused | 1.50 |"), "boringtun is the best that lacks the same: {text}");
+        assert_eq!(text.lines().count(), 3, "{text}");
         let alone = Results::of(vec![row("tinmesh-portable", 90.0, 2.0)]);
         assert_eq!(restricted(&alone), "", "there is nothing to compare it with");
     }

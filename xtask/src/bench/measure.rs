@@ -12,7 +12,7 @@ use super::ping::{self, Pings};
 use super::rows::{Program, Row};
 use super::stream::{Server, Stream};
 use super::wires::Wires;
-use super::{Place, nebula, tinc, wireguard};
+use super::{Place, nebula, pipe, tinc, wireguard};
 
 /// Seconds between pings whose times count.
 const INTERVAL: f64 = 0.01;
@@ -78,7 +78,7 @@ pub(super) fn relayed(
 pub(super) fn can_relay(row: &Row) -> bool {
     row.ends.iter().all(|program| match program {
         Program::Tinmesh | Program::Tinc11 | Program::Tinc10 => true,
-        Program::WireguardGo | Program::Boringtun | Program::Nebula => false,
+        Program::WireguardGo | Program::Boringtun | Program::Nebula | Program::Pipe => false,
     })
 }
 
@@ -90,7 +90,7 @@ fn prepare(place: &Place<'_>, row: &Row, wires: &Wires) -> Result<()> {
     fs::create_dir_all(place.dir)?;
     match row.ends[0] {
         Program::Tinmesh | Program::Tinc11 | Program::Tinc10 => tinc::prepare(place, row, wires),
-        Program::WireguardGo | Program::Boringtun => Ok(()),
+        Program::WireguardGo | Program::Boringtun | Program::Pipe => Ok(()),
         Program::Nebula => nebula::prepare(place, wires),
     }
 }
@@ -101,6 +101,7 @@ fn start(place: &Place<'_>, row: &Row, wires: &Wires) -> Result<Vec<Daemon>> {
         Program::Tinmesh | Program::Tinc11 | Program::Tinc10 => tinc::start(place, row, wires),
         Program::WireguardGo | Program::Boringtun => wireguard::start(place, row, wires),
         Program::Nebula => nebula::start(place, wires),
+        Program::Pipe => pipe::start(place, row, wires),
     }
 }
 
@@ -109,7 +110,7 @@ fn settle(row: &Row, wires: &Wires) -> Result<()> {
     let pings = row.ends.map(|program| match program {
         Program::Tinc10 => 120,
         Program::Tinmesh | Program::Tinc11 => 20,
-        Program::WireguardGo | Program::Boringtun | Program::Nebula => 3,
+        Program::WireguardGo | Program::Boringtun | Program::Nebula | Program::Pipe => 3,
     });
     let most = pings.into_iter().max().unwrap_or_default();
     Pings::start(wires.a(), &wires.b().inner(), most, 0.1)?.finish().map(|_| ())

@@ -60,13 +60,16 @@ impl Report {
         let name = |row: &Row| row.name == "tinmesh" || row.variant;
         let mut rest = String::new();
         if results.rows.iter().any(|(row, _)| row.variant) {
-            rest += &format!("tinmesh with other settings:\n\n{}\n", table(results, main, name, median));
+            rest += &format!(
+                "With other settings, or refused something, and a mere pipe:\n\n{}\n",
+                table(results, main, name, median)
+            );
         }
         rest += &format!("Median, lowest and highest:\n\n{}\n", table(results, |_| true, |_| true, whole));
         rest += &format!("Marks:\n\n{}\n", marks::table(results));
         let restricted = marks::restricted(results);
         if !restricted.is_empty() {
-            rest += &format!("What is left of them with a part switched off:\n\n{restricted}\n");
+            rest += &format!("With a part switched off, or refused to all:\n\n{restricted}\n");
         }
         rest += &format!("Programs:\n\n{}", programs(options, results));
         Ok(Self {

@@ -3,8 +3,14 @@
 //! To measure tinmesh with another setting, add a row.
 
 use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
 
 use super::super::{peers, shell};
+use super::MTU;
+use super::refused::{self, Refused};
+use super::wires::Site;
 
 /// A program that makes a private network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +21,8 @@ pub(super) enum Program {
     WireguardGo,
     Boringtun,
     Nebula,
+    /// No network, but the system calls of one (`pipe.rs`).
+    Pipe,
 }
 
 /// A row of the report.
@@ -30,16 +38,22 @@ pub(super) struct Row {
     pub(super) settings: &'static [&'static str],
     /// Variables of the environment of its daemons.
     pub(super) environment: &'static [(&'static str, &'static str)],
-    /// Whether it shows what a part of tinmesh is worth, and is no program to compare with others.
+    /// What its programs must do without.
+    pub(super) refused: Option<Refused>,
+    /// Whether it shows what a part is worth, or what the limit is, and is no program as it comes.
     pub(super) variant: bool,
 }
 
 const fn both(name: &'static str, program: Program) -> Row {
-    Row { name, title: name, ends: [program, program], settings: &[], environment: &[], variant: false }
+    Row { name, title: name, ends: [program, program], settings: &[], environment: &[], refused: None, variant: false }
 }
 
 const fn with(name: &'static str, title: &'static str, settings: &'static [&'static str]) -> Row {
-    Row { name, title, ends: [Program::Tinmesh, Program::Tinmesh], settings, environment: &[], variant: true }
+    Row { title, settings, variant: true, ..both(name, Program::Tinmesh) }
+}
+
+const fn without(name: &'static str, title: &'static str, program: Program, refused: Refused) -> Row {
+    Row { title, refused: Some(refused), variant: true, ..both(name, program) }
 }
 
 /// tinc's wire format, with the instructions that the environment names.
@@ -63,18 +77,14 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         name: "tinmesh-tinc-format",
         title: "tinmesh, tinc’s wire format",
-        ends: [Program::Tinmesh, Program::Tinmesh],
         settings: IN_TINC_FORMAT,
-        environment: &[],
-        variant: false,
+        ..both("", Program::Tinmesh)
     },
     Row {
         name: "tinmesh-tinc-1.1",
         title: "tinmesh – tinc 1.1",
         ends: [Program::Tinmesh, Program::Tinc11],
-        settings: &[],
-        environment: &[],
-        variant: false,
+        ..both("", Program::Tinmesh)
     },
     both("tinc-1.1", Program::Tinc11),
     both("tinc-1.0", Program::Tinc10),
@@ -93,6 +103,18 @@ pub(super) const ROWS: &[Row] = &[
     Row { environment: NO_AVX512, ..with("tinmesh-no-avx512", "without AVX-512", &[]) },
     with_cipher("tinmesh-avx2", "tinc’s wire format with AVX2", &[("TINMESH_CIPHER", "AVX2")]),
     with_cipher("tinmesh-portable", "tinc’s wire format, portable cipher", &[("TINMESH_CIPHER", "portable")]),
+    without("tinmesh-refused-udp", "tinmesh, UDP offloads refused", Program::Tinmesh, Refused::Udp),
+    without("wireguard-go-refused-udp", "wireguard-go, UDP offloads refused", Program::WireguardGo, Refused::Udp),
+    without("tinmesh-refused-device", "tinmesh, large packets refused", Program::Tinmesh, Refused::Device),
+    without(
+        "wireguard-go-refused-device",
+        "wireguard-go, large packets refused",
+        Program::WireguardGo,
+        Refused::Device,
+    ),
+    without("tinmesh-refused-both", "tinmesh, both refused", Program::Tinmesh, Refused::Both),
+    without("wireguard-go-refused-both", "wireguard-go, both refused", Program::WireguardGo, Refused::Both),
+    Row { title: "a mere pipe", variant: true, ..both("pipe", Program::Pipe) },
 ];
 
 impl Row {
@@ -102,13 +124,30 @@ impl Row {
         programs.dedup();
         programs
     }
+
+    /// Whether it is of other people's programs.
+    pub(super) fn is_of_others(&self) -> bool {
+        !self.ends.iter().any(|program| matches!(program, Program::Tinmesh | Program::Pipe))
+    }
+
+    /// How a program of this row is started on a machine.
+    pub(super) fn command(&self, site: &Site, program: PathBuf) -> Result<Command> {
+        refused::command(self.refused, site, &program)
+    }
+
+    /// The lines of a shell that set up a machine's interface in the private network.
+    pub(super) fn interface_up(&self, site: &Site, interface: &str) -> String {
+        let refused = refused::device_line(self.refused, interface);
+        let address = site.inner();
+        format!("ip address add {address}/24 dev {interface}\n{refused}ip link set {interface} up mtu {MTU}\n")
+    }
 }
 
 impl Program {
-    /// Its directory below `target/peers`; ours has none.
+    /// Its directory below `target/peers`; ours have none.
     pub(super) fn dir(self) -> Option<&'static str> {
         match self {
-            Self::Tinmesh => None,
+            Self::Tinmesh | Self::Pipe => None,
             Self::Tinc11 => Some("tinc-1.1"),
             Self::Tinc10 => Some("tinc-1.0"),
             Self::WireguardGo => Some("wireguard-go"),
@@ -119,20 +158,25 @@ impl Program {
 
     /// The daemon's file.
     pub(super) fn daemon(self, profile: &str) -> PathBuf {
-        let Some(dir) = self.dir() else { return shell::target().join(profile).join("tinmesh") };
-        let name = match self {
-            Self::Tinmesh | Self::Tinc11 | Self::Tinc10 => "tincd",
+        let built = shell::target().join(profile);
+        let file = match self {
+            Self::Tinmesh => "tinmesh",
+            Self::Tinc11 | Self::Tinc10 => "tincd",
             Self::WireguardGo => "wireguard-go",
             Self::Boringtun => "boringtun-cli",
             Self::Nebula => "nebula",
+            Self::Pipe => "examples/pipe",
         };
-        peers::programs(dir).join(name)
+        self.dir().map_or(built, peers::programs).join(file)
     }
 
     /// The first line of what it says about its version.
     pub(super) fn version(self, profile: &str) -> String {
+        if self == Self::Pipe {
+            return "`crates/os/examples/pipe.rs`".to_owned();
+        }
         let option = if self == Self::Nebula { "-version" } else { "--version" };
-        let said = shell::output(std::process::Command::new(self.daemon(profile)).arg(option));
+        let said = shell::output(Command::new(self.daemon(profile)).arg(option));
         let line = said.unwrap_or_default().lines().find(|line| !line.trim().is_empty()).map(str::to_owned);
         line.unwrap_or_else(|| "of unknown version".to_owned())
     }

@@ -8,17 +8,16 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::super::shell::output;
+use super::Place;
 use super::daemon::Daemon;
 use super::rows::{Program, Row};
 use super::wires::{Site, Wires};
-use super::{MTU, Place};
 
 /// Writes everyone's files.
 pub(super) fn prepare(place: &Place<'_>, row: &Row, wires: &Wires) -> Result<()> {
     let base = |site: &Site| place.dir.join(site.name);
     for site in &wires.sites {
-        let has_rsa = row.ends.contains(&Program::Tinc10);
-        write_files(place, &base(site), site, wires, has_rsa)?;
+        write_files(place, row, site, wires)?;
         if program(row, site) == Program::Tinmesh {
             append(&base(site).join("tinc.conf"), &row.settings.join("\n"))?;
         }
@@ -38,7 +37,9 @@ fn program(row: &Row, site: &Site) -> Program {
 }
 
 /// Keys, settings and the script that sets the interface up.
-fn write_files(place: &Place<'_>, base: &Path, site: &Site, wires: &Wires, has_rsa: bool) -> Result<()> {
+fn write_files(place: &Place<'_>, row: &Row, site: &Site, wires: &Wires) -> Result<()> {
+    let base = &place.dir.join(site.name);
+    let has_rsa = row.ends.contains(&Program::Tinc10);
     let tinmesh = Program::Tinmesh.daemon(place.profile);
     if has_rsa {
         fs::create_dir_all(base.join("hosts"))?;
@@ -52,9 +53,7 @@ fn write_files(place: &Place<'_>, base: &Path, site: &Site, wires: &Wires, has_r
     fs::write(base.join("tinc.conf"), format!("Name = {}\n{calls}{auto}", site.name))?;
     append(&base.join("hosts").join(site.name), &format!("Subnet = {}\nAddress = {}", site.inner(), site.address))?;
     let script = base.join("tinc-up");
-    let lines =
-        format!("#!/bin/sh\nip address add {}/24 dev $INTERFACE\nip link set $INTERFACE up mtu {MTU}\n", site.inner());
-    fs::write(&script, lines)?;
+    fs::write(&script, format!("#!/bin/sh\n{}", row.interface_up(site, "$INTERFACE")))?;
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
     Ok(())
 }
@@ -97,7 +96,7 @@ fn start_one(place: &Place<'_>, row: &Row, site: &Site, base: &Path) -> Result<D
     if program == Program::Tinmesh {
         file = tinmesh_as_tinc(place, &file)?.with_file_name("tincd");
     }
-    let mut command = site.namespace.command(file);
+    let mut command = row.command(site, file)?;
     command.envs(row.environment.iter().copied()).arg("-c").arg(base).arg("-D");
     command.arg(format!("--pidfile={}", base.with_extension("pid").display()));
     Daemon::start(&mut command, &base.with_extension("log"))

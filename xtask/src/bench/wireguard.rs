@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use super::Place;
 use super::daemon::Daemon;
 use super::rows::{Program, Row};
 use super::wires::{Site, Wires};
-use super::{MTU, Place};
 
 /// X25519 keys of a and b, private and public, made for this benchmark.
 const KEYS: [[&str; 2]; 2] = [
@@ -36,20 +36,20 @@ pub(super) fn start(place: &Place<'_>, row: &Row, wires: &Wires) -> Result<Vec<D
         // Sockets lie in one directory for all machines, so interfaces have names of their own.
         let interface = format!("wg-{}", site.name);
         let program = row.ends[0];
-        let mut command = site.namespace.command(program.daemon(place.profile));
+        let mut command = row.command(site, program.daemon(place.profile))?;
         match program {
             Program::Boringtun => command.args(["--foreground", "--disable-drop-privileges"]),
-            Program::WireguardGo | Program::Tinmesh | Program::Tinc11 | Program::Tinc10 | Program::Nebula => {
-                command.arg("--foreground").env("LOG_LEVEL", "error")
-            }
+            Program::WireguardGo
+            | Program::Tinmesh
+            | Program::Tinc11
+            | Program::Tinc10
+            | Program::Nebula
+            | Program::Pipe => command.arg("--foreground").env("LOG_LEVEL", "error"),
         };
         daemons.push(Daemon::start(command.arg(&interface), &place.dir.join(format!("{}.log", site.name)))?);
         let peer = &wires.sites[1 - at];
         configure(&interface, KEYS[at][0], KEYS[1 - at][1], peer)?;
-        site.namespace.shell(&format!(
-            "ip address add {}/24 dev {interface} && ip link set {interface} up mtu {MTU}",
-            site.inner()
-        ));
+        site.namespace.shell(&row.interface_up(site, &interface));
     }
     Ok(daemons)
 }

@@ -7,7 +7,7 @@ use std::iter::zip;
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use tinmesh_cipher::{Backend, Key, Record, TAG, open_with, seal_with};
+use tinmesh_cipher::{Backend, Key, Record, TAG, gcm, open_with, seal_with};
 
 const KEY: [u8; 32] = [7; 32];
 const BATCHES: [usize; 4] = [1, 4, 16, 64];
@@ -61,5 +61,34 @@ fn open(bencher: Bencher<'_, '_>, case: Case) {
             record.tag = *tag;
         }
         open_with(case.backend, black_box(&mut records));
+    });
+}
+
+/// AES-256-GCM, one record after the other: with AVX-512 code of our own, with the others the library's.
+fn aes_cases() -> impl Iterator<Item = Case> {
+    let backends = [Some(Backend::PORTABLE), Backend::avx512()].into_iter().flatten();
+    backends.flat_map(|backend| SIZES.map(|len| Case { backend, len, batch: 64 }))
+}
+
+#[divan::bench(args = aes_cases())]
+fn seal_aes(bencher: Bencher<'_, '_>, case: Case) {
+    let (key, mut buffers) = (gcm::Key::with(case.backend, &KEY), vec![vec![0; case.len + TAG]; case.batch]);
+    bencher.counter(ItemsCount::new(case.batch)).bench_local(|| {
+        for (number, data) in zip(1.., &mut buffers) {
+            key.seal(number, black_box(data));
+        }
+    });
+}
+
+#[divan::bench(args = aes_cases())]
+fn open_aes(bencher: Bencher<'_, '_>, case: Case) {
+    let (key, mut buffers) = (gcm::Key::with(case.backend, &KEY), vec![vec![0; case.len + TAG]; case.batch]);
+    zip(1.., &mut buffers).for_each(|(number, data)| key.seal(number, data));
+    let sealed = buffers.clone();
+    bencher.counter(ItemsCount::new(case.batch)).bench_local(|| {
+        for ((number, data), sealed) in zip(1.., &mut buffers).zip(&sealed) {
+            data.copy_from_slice(sealed);
+            assert!(key.open(number, black_box(data)));
+        }
     });
 }

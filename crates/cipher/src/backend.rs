@@ -8,7 +8,10 @@ use crate::many;
 use crate::neon::Neon;
 use crate::{Record, portable};
 #[cfg(target_arch = "x86_64")]
-use crate::{avx2::Avx2, avx512::Avx512};
+use crate::{
+    avx2::Avx2,
+    avx512::{self, Avx512},
+};
 
 /// The variable of the environment that names the backend to use, as it is written, in upper or lower case: to measure one
 /// on a processor that has a faster one.
@@ -106,6 +109,8 @@ impl Backend {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2(vectors) => many::seal(vectors, records),
             #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(vectors) if records.len() >= avx512::MANY => many::seal(avx512::Double(vectors), records),
+            #[cfg(target_arch = "x86_64")]
             Kind::Avx512(vectors) => many::seal(vectors, records),
             #[cfg(target_arch = "aarch64")]
             Kind::Neon(vectors) => many::seal(vectors, records),
@@ -117,6 +122,8 @@ impl Backend {
             Kind::Portable => portable::open(records),
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2(vectors) => many::open(vectors, records),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512(vectors) if records.len() >= avx512::MANY => many::open(avx512::Double(vectors), records),
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512(vectors) => many::open(vectors, records),
             #[cfg(target_arch = "aarch64")]

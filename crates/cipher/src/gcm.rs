@@ -15,12 +15,13 @@ mod wide;
 
 /// The AES-256-GCM key of one direction. Clones share it; it is wiped when the last one is dropped.
 #[derive(Clone)]
-pub struct Key(Arc<Kind>);
+pub struct Key(Kind);
 
+#[derive(Clone)]
 enum Kind {
-    Library(LessSafeKey),
+    Library(Arc<LessSafeKey>),
     #[cfg(target_arch = "x86_64")]
-    Wide(wide::Key),
+    Wide(Arc<wide::Key>),
 }
 
 impl std::fmt::Debug for Key {
@@ -39,18 +40,18 @@ impl Key {
     pub fn with(backend: Backend, key: &[u8; 32]) -> Self {
         #[cfg(target_arch = "x86_64")]
         if let Some(wide) = wide::Wide::new().filter(|_| Some(backend) == Backend::avx512()) {
-            return Self(Arc::new(Kind::Wide(wide::Key::new(wide, key))));
+            return Self(Kind::Wide(Arc::new(wide::Key::new(wide, key))));
         }
         let _ = backend;
         let key = UnboundKey::new(&AES_256_GCM, key).expect("32 bytes are the length of such a key");
-        Self(Arc::new(Kind::Library(LessSafeKey::new(key))))
+        Self(Kind::Library(Arc::new(LessSafeKey::new(key))))
     }
 
     /// Encrypts what is in front of the last [`TAG`] bytes of `sealed` in place as record `number`, and puts the tag there.
     /// Shorter ones are left alone.
     pub fn seal(&self, number: u32, sealed: &mut [u8]) {
         let Some((data, tag)) = sealed.split_last_chunk_mut::<TAG>() else { return };
-        match &*self.0 {
+        match &self.0 {
             Kind::Library(key) => {
                 // Only data of more than 64 GiB is refused.
                 if let Ok(made) = key.seal_in_place_separate_tag(nonce(number), Aad::empty(), data) {
@@ -66,7 +67,7 @@ impl Key {
     /// whether they do. If not, what is left of it means nothing.
     #[must_use]
     pub fn open(&self, number: u32, sealed: &mut [u8]) -> bool {
-        match &*self.0 {
+        match &self.0 {
             Kind::Library(key) => sealed.len() >= TAG && key.open_in_place(nonce(number), Aad::empty(), sealed).is_ok(),
             #[cfg(target_arch = "x86_64")]
             Kind::Wide(key) => {

@@ -18,7 +18,7 @@ pub(crate) const BLOCK: usize = 64;
 /// The first words of a state of ChaCha20: "expand 32-byte k".
 pub(crate) const CONSTANTS: [i32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];
 /// One-time keys that wait for the end of their records: of those that a pass touches, and of incomplete groups.
-const WAITING: usize = 32;
+const WAITING: usize = 64;
 
 /// Instructions that make `LANES` blocks of key streams in one pass, and `TOGETHER` tags side by side.
 ///

@@ -1,4 +1,4 @@
-//! Eight tags at once, one in each lane of 64 bits. Source: RFC 8439, section 2.5.
+//! Eight tags at once, one in each lane of 64 bits, or twice as many. Source: RFC 8439, section 2.5.
 //!
 //! The accumulators are three limbs of 44, 44 and 42 bits; the multiplier takes 52 bits of both and gives the low or the high
 //! 52 bits of the product, added up in 64. Between blocks the lowest limb is below 2^50, the others below 2^45. Every lane has
@@ -10,8 +10,8 @@ use std::arch::x86_64::{
     _mm512_unpacklo_epi64,
 };
 
-use super::TOGETHER;
 use super::lanes::{load, quarters_turned, store};
+use super::{DOUBLE_TOGETHER, TOGETHER};
 use crate::TAG;
 use crate::poly1305::{BLOCK, OneTimeKey};
 use crate::runs;
@@ -26,12 +26,54 @@ const AT_ONCE: usize = 4;
 
 /// The tags of eight messages.
 #[target_feature(enable = "avx512f,avx512ifma,bmi2")]
-pub(super) fn tags(keys: &[OneTimeKey; TOGETHER], messages: [&[u8]; TOGETHER]) -> [[u8; TAG]; TOGETHER] {
+pub(super) fn eight(keys: &[OneTimeKey; TOGETHER], messages: [&[u8]; TOGETHER]) -> [[u8; TAG]; TOGETHER] {
     let absorb = |lanes: &mut Lanes, blocks: [&[[u8; BLOCK]]; TOGETHER]| {
-        lanes.absorb(blocks);
+        lanes.absorb(&blocks);
         lanes.sums()
     };
     runs::tags(keys, messages, || Lanes::new(keys), absorb)
+}
+
+/// The tags of sixteen messages. While a block of one half waits for its products, the other half goes on.
+#[target_feature(enable = "avx512f,avx512ifma,bmi2")]
+pub(super) fn sixteen(
+    keys: &[OneTimeKey; DOUBLE_TOGETHER],
+    messages: [&[u8]; DOUBLE_TOGETHER],
+) -> [[u8; TAG]; DOUBLE_TOGETHER] {
+    let start = || {
+        let (first, second) = keys.split_at(TOGETHER);
+        [Lanes::new(first), Lanes::new(second)]
+    };
+    let absorb = |halves: &mut [Lanes; 2], blocks: [&[[u8; BLOCK]]; DOUBLE_TOGETHER]| {
+        absorb_both(halves, &blocks);
+        let [one, other] = [halves[0].sums(), halves[1].sums()];
+        std::array::from_fn(|at| if at < TOGETHER { one[at] } else { other[at - TOGETHER] })
+    };
+    runs::tags(keys, messages, start, absorb)
+}
+
+/// Absorbs as many blocks of each message: all sixteen have the same length.
+#[target_feature(enable = "avx512f,avx512ifma,bmi2")]
+fn absorb_both([first, second]: &mut [Lanes; 2], messages: &[&[[u8; BLOCK]]; DOUBLE_TOGETHER]) {
+    let (one, other) = messages.split_at(TOGETHER);
+    let groups = messages[0].len() / AT_ONCE;
+    for group in 0..groups {
+        let (one, other) = (words_of(one, group), words_of(other, group));
+        for block in 0..AT_ONCE {
+            first.absorb_block(one[2 * block], one[2 * block + 1]);
+            second.absorb_block(other[2 * block], other[2 * block + 1]);
+        }
+    }
+    first.absorb_singly(one, groups * AT_ONCE);
+    second.absorb_singly(other, groups * AT_ONCE);
+}
+
+/// The words of four blocks of each of eight messages: the low and the high ones of the first blocks, of the second …
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma,bmi2")]
+fn words_of(messages: &[&[[u8; BLOCK]]], group: usize) -> [__m512i; 2 * AT_ONCE] {
+    let blocks = |at: usize| &messages[at][group * AT_ONCE..(group + 1) * AT_ONCE];
+    transposed(std::array::from_fn(|at| load(blocks(at).as_flattened())))
 }
 
 /// Eight accumulators and their factors.
@@ -44,7 +86,7 @@ struct Lanes {
 
 impl Lanes {
     #[target_feature(enable = "avx512f,avx512ifma,bmi2")]
-    fn new(keys: &[OneTimeKey; TOGETHER]) -> Self {
+    fn new(keys: &[OneTimeKey]) -> Self {
         let mut limbs = [[0; TOGETHER]; 3];
         for (lane, key) in keys.iter().enumerate() {
             for (limb, bits) in key.limbs::<3>(BITS as usize).into_iter().enumerate() {
@@ -58,20 +100,25 @@ impl Lanes {
 
     /// Absorbs as many blocks of each message: all eight have the same length.
     #[target_feature(enable = "avx512f,avx512ifma,bmi2")]
-    fn absorb(&mut self, messages: [&[[u8; BLOCK]]; TOGETHER]) {
-        let groups = messages.map(|message| message.as_chunks::<AT_ONCE>().0);
-        let count = groups[0].len();
-        for group in 0..count {
-            let words = transposed(groups.map(|groups| load(groups[group].as_flattened())));
-            for [low, high] in [[words[0], words[1]], [words[2], words[3]], [words[4], words[5]], [words[6], words[7]]]
-            {
-                self.absorb_block(low, high);
+    fn absorb(&mut self, messages: &[&[[u8; BLOCK]]; TOGETHER]) {
+        let groups = messages[0].len() / AT_ONCE;
+        for group in 0..groups {
+            let words = words_of(messages, group);
+            for block in 0..AT_ONCE {
+                self.absorb_block(words[2 * block], words[2 * block + 1]);
             }
         }
-        for block in count * AT_ONCE..messages[0].len() {
-            let words = messages.map(|message| u128::from_le_bytes(message[block]));
+        self.absorb_singly(messages, groups * AT_ONCE);
+    }
+
+    /// Absorbs the blocks from the one numbered `first` on, which are not enough to be turned.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma,bmi2")]
+    fn absorb_singly(&mut self, messages: &[&[[u8; BLOCK]]], first: usize) {
+        (first..messages[0].len()).for_each(|block| {
+            let words: [u128; TOGETHER] = std::array::from_fn(|at| u128::from_le_bytes(messages[at][block]));
             self.absorb_block(load(&words.map(|word| word as u64)), load(&words.map(|word| (word >> 64) as u64)));
-        }
+        });
     }
 
     /// One block of each message, by its words.

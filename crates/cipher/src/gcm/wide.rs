@@ -18,7 +18,8 @@ use std::arch::x86_64::{
     _mm_slli_si128, _mm_srli_si128, _mm_storeu_si128, _mm_xor_si128, _mm512_add_epi32, _mm512_aesenc_epi128,
     _mm512_aesenclast_epi128, _mm512_broadcast_i32x4, _mm512_clmulepi64_epi128, _mm512_extracti32x4_epi32,
     _mm512_loadu_si512, _mm512_mask_storeu_epi8, _mm512_maskz_loadu_epi8, _mm512_maskz_mov_epi8, _mm512_set_epi32,
-    _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_ternarylogic_epi64, _mm512_xor_si512, _mm512_zextsi128_si512,
+    _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_storeu_si512, _mm512_ternarylogic_epi64, _mm512_xor_si512,
+    _mm512_zextsi128_si512,
 };
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -177,12 +178,7 @@ impl<'a> Pass<'a> {
         let mut sums = [_mm512_setzero_si512(); 3];
         let mut before = _mm512_zextsi128_si512(self.sum);
         for (at, (stream, part)) in streams.iter().zip(data.chunks_mut(VECTOR)).enumerate() {
-            let mask = u64::MAX >> (VECTOR - part.len());
-            // SAFETY: of `part` only the bytes that it has are read, and any alignment will do.
-            let input = unsafe { _mm512_maskz_loadu_epi8(mask, part.as_ptr().cast()) };
-            let output = _mm512_maskz_mov_epi8(mask, _mm512_xor_si512(input, *stream));
-            // SAFETY: of `part` only the bytes that it has are written, and any alignment will do.
-            unsafe { _mm512_mask_storeu_epi8(part.as_mut_ptr().cast(), mask, output) };
+            let (input, output) = combine(part, *stream);
             let sealed = turned(if SEALS { output } else { input });
             add_product(&mut sums, _mm512_xor_si512(sealed, before), four(&powers[4 * at..]));
             before = _mm512_setzero_si512();
@@ -248,6 +244,28 @@ impl Product {
 fn product(a: __m128i, b: __m128i) -> Product {
     let (one, other) = (_mm_clmulepi64_si128::<0x01>(a, b), _mm_clmulepi64_si128::<0x10>(a, b));
     Product([_mm_clmulepi64_si128::<0x00>(a, b), _mm_xor_si128(one, other), _mm_clmulepi64_si128::<0x11>(a, b)])
+}
+
+/// Combines up to four blocks with their key stream in place; returns what they were and are, with zeros behind the end.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn combine(part: &mut [u8], stream: __m512i) -> (__m512i, __m512i) {
+    let bytes = part.as_mut_ptr();
+    if part.len() == VECTOR {
+        // SAFETY: `part` is good for reading 64 bytes, and any alignment will do.
+        let input = unsafe { _mm512_loadu_si512(bytes.cast()) };
+        let output = _mm512_xor_si512(input, stream);
+        // SAFETY: `part` is good for writing 64 bytes, and any alignment will do.
+        unsafe { _mm512_storeu_si512(bytes.cast(), output) };
+        return (input, output);
+    }
+    let mask = u64::MAX >> (VECTOR - part.len());
+    // SAFETY: of `part` only the bytes that it has are read, and any alignment will do.
+    let input = unsafe { _mm512_maskz_loadu_epi8(mask, bytes.cast()) };
+    let output = _mm512_maskz_mov_epi8(mask, _mm512_xor_si512(input, stream));
+    // SAFETY: of `part` only the bytes that it has are written, and any alignment will do.
+    unsafe { _mm512_mask_storeu_epi8(bytes.cast(), mask, output) };
+    (input, output)
 }
 
 /// Adds the products of four blocks to sums of lower, middle and upper halves.

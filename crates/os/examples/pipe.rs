@@ -18,7 +18,7 @@ const DATAGRAM: usize = 1_440;
 /// Longest packet of the device that goes as one burst, in bytes.
 const LONGEST: usize = 64_000;
 /// Receive and send buffer in bytes, as in tinmesh.
-const BUFFER: usize = 256 * 1024;
+const BUFFER: usize = 512 * 1024;
 /// Packets taken from the device before datagrams get their turn.
 const TURN: usize = 16;
 

@@ -64,7 +64,7 @@ fn defaults_are_those_of_tinc_but_for_the_receive_buffer() {
     let daemon = loaded.daemon;
     let listen: Vec<_> = daemon.listen.iter().map(|entry| entry.address.to_string()).collect();
     assert_eq!(listen, ["0.0.0.0:655", "[::]:655"]);
-    assert_eq!((daemon.udp_rcvbuf.size, daemon.udp_sndbuf.size, daemon.fwmark), (256 << 10, 1 << 20, 0));
+    assert_eq!((daemon.udp_rcvbuf.size, daemon.udp_sndbuf.size, daemon.fwmark), (512 << 10, 1 << 20, 0));
     assert_eq!((daemon.device_type, daemon.process_priority), (DeviceType::Tun, None));
 }
 

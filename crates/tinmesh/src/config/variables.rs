@@ -216,7 +216,7 @@ pub static VARIABLES: &[Variable] = &[
     server("UDPDiscoveryKeepaliveInterval", Kind::Int, "10", "Seconds between tests while UDP works.").safe().reload(Reload::Keep),
     server("UDPDiscoveryTimeout", Kind::Int, "30", "Seconds of silence after which UDP no longer works.").safe().reload(Reload::Keep),
     server("UDPInfoInterval", Kind::Int, "5", "Seconds between messages that tell a peer its address.").safe().reload(Reload::Keep),
-    server("UDPRcvBuf", Kind::Int, "262144", "Bytes of the receive buffer of UDP sockets; 0: the system's choice."),
+    server("UDPRcvBuf", Kind::Int, "524288", "Bytes of the receive buffer of UDP sockets; 0: the system's choice."),
     server("UDPSndBuf", Kind::Int, "1048576", "Bytes of the send buffer of UDP sockets; 0: the system's choice."),
     server("UPnP", Kind::Word(&["no", "yes", "udponly"]), "no", "Whether the router is asked to open ports."),
     server("UPnPDiscoverWait", Kind::Int, "5", "Seconds to wait for a router."),

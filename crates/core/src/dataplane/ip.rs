@@ -143,23 +143,20 @@ pub(super) fn v4_header_len(packet: &[u8]) -> Option<usize> {
 ///
 /// The sum does not depend on the order of bytes, so it is made in words of the machine and turned at the end (RFC 1071).
 pub(super) fn folded_sum(bytes: &[u8]) -> u16 {
-    let (chunks, rest) = bytes.as_chunks::<64>();
-    let (mut low, mut high) = ([0_u64; 8], [0_u64; 8]);
+    let (chunks, rest) = bytes.as_chunks::<16>();
+    let mut sums = [0_u64; 4];
     for chunk in chunks {
-        for ((low, high), eight) in low.iter_mut().zip(&mut high).zip(chunk.as_chunks::<8>().0) {
-            let eight = u64::from_ne_bytes(*eight);
-            *low += eight & 0xffff_ffff;
-            *high += eight >> 32;
+        for (sum, four) in sums.iter_mut().zip(chunk.as_chunks::<4>().0) {
+            *sum += u64::from(u32::from_ne_bytes(*four));
         }
     }
-    let (eights, rest) = rest.as_chunks::<8>();
-    let eights = eights.iter().map(|eight| u64::from_ne_bytes(*eight));
     let (pairs, odd) = rest.as_chunks::<2>();
-    let pairs = pairs.iter().map(|pair| u64::from(u16::from_ne_bytes(*pair)));
-    let last = odd.first().map(|last| u64::from(u16::from_ne_bytes([*last, 0])));
-    // Halves, so that nothing overflows.
-    let sums = low.into_iter().chain(high).chain(eights).map(|sum| (sum & 0xffff_ffff) + (sum >> 32));
-    u16::from_be(folded(sums.chain(pairs).chain(last).sum()))
+    let mut sum: u64 = sums.into_iter().map(|sum| (sum & 0xffff_ffff) + (sum >> 32)).sum();
+    sum += pairs.iter().map(|pair| u64::from(u16::from_ne_bytes(*pair))).sum::<u64>();
+    if let [last] = *odd {
+        sum += u64::from(u16::from_ne_bytes([last, 0]));
+    }
+    u16::from_be(folded(sum))
 }
 
 /// A sum with its carries added, in 16 bits.

@@ -40,7 +40,7 @@ impl Key {
     pub fn with(backend: Backend, key: &[u8; 32]) -> Self {
         #[cfg(target_arch = "x86_64")]
         if let Some(wide) = wide::Wide::new().filter(|_| Some(backend) == Backend::avx512()) {
-            return Self(Kind::Wide(Arc::new(wide::Key::new(wide, key))));
+            return Self(Kind::Wide(wide::Key::new(wide, key)));
         }
         let _ = backend;
         let key = UnboundKey::new(&AES_256_GCM, key).expect("32 bytes are the length of such a key");

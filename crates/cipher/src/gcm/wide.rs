@@ -21,6 +21,7 @@ use std::arch::x86_64::{
     _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_storeu_si512, _mm512_ternarylogic_epi64, _mm512_xor_si512,
     _mm512_zextsi128_si512,
 };
+use std::sync::Arc;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -70,9 +71,15 @@ pub(super) struct Key {
 }
 
 impl Key {
-    pub(super) fn new(_: Wide, key: &[u8; 32]) -> Self {
-        // SAFETY: `Wide` shows that the instructions are there.
-        unsafe { expand(key) }
+    /// It is made where it stays, so that no copy is left anywhere.
+    pub(super) fn new(_: Wide, bytes: &[u8; 32]) -> Arc<Self> {
+        let empty = Self { rounds: [[0; BLOCK]; ROUNDS + 1], powers: [[0; BLOCK]; POWERS + PADDING] };
+        let mut key = Arc::new(empty);
+        if let Some(key) = Arc::get_mut(&mut key) {
+            // SAFETY: `Wide` shows that the instructions are there.
+            unsafe { expand(bytes, key) }
+        }
+        key
     }
 
     /// Encrypts `data` in place as record `number`; returns the tag.
@@ -88,11 +95,10 @@ impl Key {
     }
 }
 
-/// The round keys (FIPS 197, 5.2) and the powers of the hash's key.
+/// Makes the round keys (FIPS 197, 5.2) and the powers of the hash's key.
 #[target_feature(enable = "aes,pclmulqdq")]
-fn expand(key: &[u8; 32]) -> Key {
-    let mut expanded = Key { rounds: [[0; BLOCK]; ROUNDS + 1], powers: [[0; BLOCK]; POWERS + PADDING] };
-    expanded.rounds.as_flattened_mut()[..key.len()].copy_from_slice(key);
+fn expand(bytes: &[u8; 32], expanded: &mut Key) {
+    expanded.rounds.as_flattened_mut()[..bytes.len()].copy_from_slice(bytes);
     for round in 2..=ROUNDS {
         let [far, near] = [round - 2, round - 1].map(|before| load(&expanded.rounds[before]));
         let changed = _mm_aeskeygenassist_si128::<0>(near);
@@ -103,7 +109,7 @@ fn expand(key: &[u8; 32]) -> Key {
         };
         store(&mut expanded.rounds[round], _mm_xor_si128(spread(far), last));
     }
-    let hash_key = u128::from_be_bytes(bytes(encrypt_one(&expanded, [0; BLOCK])));
+    let hash_key = u128::from_be_bytes(self::bytes(encrypt_one(expanded, [0; BLOCK])));
     let carry = (hash_key.cast_signed() >> 127).cast_unsigned();
     let first = load(&((hash_key << 1) ^ (carry & ((0xc2 << 120) | 1))).to_le_bytes());
     let mut power = first;
@@ -111,7 +117,6 @@ fn expand(key: &[u8; 32]) -> Key {
         store(place, power);
         power = product(power, first).reduced();
     }
-    expanded
 }
 
 /// Each word with all before it added.

@@ -2,7 +2,7 @@
 //!
 //! The record's number is the nonce, as with the other cipher; there is no further data. Processors with instructions for AES
 //! need a third of the time of ChaCha20-Poly1305, one record after the other, so there is nothing to gain from many at once.
-//! Those with instructions for four blocks at once have [code of our own](wide), as records are short; others have a library.
+//! Those with instructions for four blocks at once have code of our own (`gcm/wide.rs`), as records are short; others have a library.
 
 use std::sync::Arc;
 

@@ -130,7 +130,7 @@ mod tests {
     /// Every length up to some steps, so that each way to end is taken, and one that is far longer than a packet.
     #[test]
     fn all_backends_seal_every_length_alike_and_open_what_others_sealed() {
-        let keys = all(std::array::from_fn(|at| 31 * at as u8));
+        let keys = all(std::array::from_fn(|at| (31 * at) as u8));
         for len in (0..1_600).chain([65_000]) {
             let number = (len as u32).wrapping_mul(0x0101_0101);
             let data: Vec<u8> = (0..len + TAG).map(|at| (at * at + len) as u8).collect();

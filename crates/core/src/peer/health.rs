@@ -435,7 +435,7 @@ mod tests {
     fn a_fast_flow_that_is_policed_leaves_the_path_within_three_seconds() {
         let mut bench = Bench::new();
         bench.run(10, 8_000, 8_000, 8_000);
-        [(5, 1_200), (25, 200)].map(|(tenths, offered)| bench.tenths(tenths, offered, 90, 8_000));
+        [(5, 1_200), (25, 200)].into_iter().for_each(|(tenths, offered)| bench.tenths(tenths, offered, 90, 8_000));
         assert!(matches!(bench.changes[..], [(10_000..=13_000, true)]), "{:?}", bench.changes);
     }
 

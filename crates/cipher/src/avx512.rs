@@ -1,6 +1,6 @@
 //! With the instructions of AVX-512: sixteen blocks of key streams in a pass, eight tags side by side, or twice as many.
 
-mod lanes;
+pub(crate) mod lanes;
 mod pass;
 mod tags;
 

@@ -17,7 +17,7 @@ use tinmesh_os::udp::{BATCH, Inbox, UdpOptions, UdpSocket};
 const DATAGRAM: usize = 1_440;
 /// Longest packet of the device that goes as one burst, in bytes.
 const LONGEST: usize = 64_000;
-/// Receive and send buffer in bytes, as in tinmesh.
+/// Receive buffer, as in tinmesh, and send buffer, in bytes.
 const BUFFER: usize = 512 * 1024;
 /// Packets taken from the device before datagrams get their turn.
 const TURN: usize = 16;

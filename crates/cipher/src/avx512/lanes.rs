@@ -5,7 +5,7 @@ use std::arch::x86_64::{__m512i, _mm512_loadu_si512, _mm512_shuffle_i64x2, _mm51
 /// The vector that these 64 bytes are.
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) fn load<T>(parts: &[T]) -> __m512i {
+pub(crate) fn load<T>(parts: &[T]) -> __m512i {
     assert!(size_of_val(parts) == 64, "a vector is 64 bytes");
     // SAFETY: the slice is good for reading 64 bytes, as was just seen, and the instruction takes any alignment.
     unsafe { _mm512_loadu_si512(parts.as_ptr().cast()) }

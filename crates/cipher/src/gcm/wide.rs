@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use crate::avx512::lanes;
 use crate::{TAG, equal};
 
 /// Bytes of a block of AES.
@@ -185,7 +186,7 @@ impl<'a> Pass<'a> {
         for (at, (stream, part)) in streams.iter().zip(data.chunks_mut(VECTOR)).enumerate() {
             let (input, output) = combine(part, *stream);
             let sealed = turned(if SEALS { output } else { input });
-            add_product(&mut sums, _mm512_xor_si512(sealed, before), four(&powers[4 * at..]));
+            add_product(&mut sums, _mm512_xor_si512(sealed, before), lanes::load(&powers[4 * at..][..VECTOR / BLOCK]));
             before = _mm512_setzero_si512();
         }
         let mut sum = Product(sums.map(|sum| folded(sum)));
@@ -338,15 +339,6 @@ fn bytes(vector: __m128i) -> [u8; BLOCK] {
     let mut bytes = [0; BLOCK];
     store(&mut bytes, vector);
     bytes
-}
-
-/// The first four blocks.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn four(blocks: &[[u8; BLOCK]]) -> __m512i {
-    assert!(blocks.len() >= VECTOR / BLOCK, "a vector is four blocks");
-    // SAFETY: the slice is good for reading 64 bytes, as was just seen, and the instruction takes any alignment.
-    unsafe { _mm512_loadu_si512(blocks.as_ptr().cast()) }
 }
 
 /// A vector of one block only.

@@ -36,12 +36,11 @@ use tinmesh_core::trust::gossip::Gossip;
 use tinmesh_core::trust::gossip::message::Message;
 use tinmesh_core::trust::{Trust, TrustConfig};
 use tinmesh_core::wire::hello::Hello;
-use tinmesh_core::wire::mapped;
 use tinmesh_core::wire::options::Options;
 use tinmesh_core::wire::pcp::{self, Map};
 use tinmesh_core::wire::probe::{self, Probe};
 use tinmesh_core::wire::request::Request;
-use tinmesh_core::wire::{address_cache, datagram, health, keepalive, punch, reflect, relay};
+use tinmesh_core::wire::{address_cache, datagram, health, keepalive, mapped, punch, reflect, relay};
 
 /// A target's body.
 pub(crate) type Target = fn(&[u8]);
@@ -558,6 +557,7 @@ fn entry(peer: PeerId, name: NodeName, session: Option<Arc<Session>>) -> PeerEnt
         relays_for_us: peer != PeerId::ME,
         by_tcp: false,
         joins: false,
+        sums: true,
         mtu: 1400,
         min_mtu: 1400,
         session,

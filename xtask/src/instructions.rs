@@ -34,6 +34,8 @@ const FIGURES: &[(&str, u64)] = &[
     ("outbound-10-subnets", 3019),
     ("outbound-1000-subnets", 3019),
     ("outbound-100000-subnets", 3019),
+    ("pieces-out", 132_865),
+    ("flow-in", 263_189),
     ("relay-10-nodes", 63_798),
     ("relay-1000-nodes", 63_918),
     ("relay-50000-nodes", 63_798),

@@ -22,6 +22,8 @@ use tinmesh_core::dataplane::fib::PeerEntry;
 use tinmesh_core::name::{NodeId, PeerId};
 use tinmesh_core::packet::Packet;
 
+/// Bytes of a packet of which little is sealed.
+const SHORT: usize = 64;
 const FEW: u32 = 10;
 const SOME: u32 = 1_000;
 const MANY: u32 = 100_000;
@@ -30,7 +32,7 @@ type Work = Box<dyn FnMut()>;
 type Make = fn() -> Work;
 
 /// All cases: what is counted, and how to make it.
-const CASES: [(&str, Make); 16] = [
+const CASES: [(&str, Make); 18] = [
     ("cut-tcp-v4", || cut(Carries::TcpV4)),
     ("cut-tcp-v6", || cut(Carries::TcpV6)),
     ("cut-udp-v4", || cut(Carries::UdpV4)),
@@ -44,6 +46,8 @@ const CASES: [(&str, Make); 16] = [
     ("outbound-10-subnets", || outbound(subnets(FEW), 64)),
     ("outbound-1000-subnets", || outbound(subnets(SOME), 64)),
     ("outbound-100000-subnets", || outbound(subnets(MANY), 64)),
+    ("pieces-out", pieces_out),
+    ("flow-in", flow_in),
     ("relay-10-nodes", || relay_among(FEW)),
     ("relay-1000-nodes", || relay_among(SOME)),
     ("relay-50000-nodes", || relay_among(MANY / 2)),
@@ -107,6 +111,38 @@ fn seal_and_open(len: usize) -> Work {
     Box::new(move || {
         packet.fill(&payload);
         assert!(one.seal(0, &mut packet) && other.open(&mut packet).is_ok());
+    })
+}
+
+/// A whole batch of pieces of one large packet, short ones, so that little of the work is the cipher's.
+fn pieces_out() -> Work {
+    let mut lab = Lab::new();
+    let payload = v4(ME, ALICE, SHORT);
+    let mut batch = Batch::new();
+    Box::new(move || {
+        batch.clear();
+        while let Some(packet) = batch.space() {
+            packet.fill(&payload);
+            batch.keep_follower();
+        }
+        lab.fib.outbound_batch(&mut batch, &mut lab.scratch);
+    })
+}
+
+/// A whole batch of short packets of one flow for this node, and what it takes to seal them.
+fn flow_in() -> Work {
+    let mut lab = Lab::new();
+    let payload = v4(ALICE, ME, SHORT);
+    let ids = [NodeId::NULL.0, id(ALICE).0].concat();
+    let mut batch = Batch::new();
+    Box::new(move || {
+        batch.clear();
+        while let Some(packet) = batch.space() {
+            packet.fill(&payload);
+            assert!(lab.remote[&ALICE].seal(0, packet) && packet.push_front(&ids));
+            batch.keep(Some(address(ALICE)));
+        }
+        lab.fib.inbound_batch(&mut batch, &mut lab.scratch);
     })
 }
 

@@ -11,6 +11,7 @@ mod carrier;
 mod compress;
 pub mod ethernet;
 pub mod fib;
+mod follow;
 pub(crate) mod fragment;
 pub mod gate;
 mod icmp;

@@ -25,6 +25,7 @@ pub struct Packet {
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
+    unsummed: bool,
 }
 
 impl Default for Packet {
@@ -43,7 +44,7 @@ impl Packet {
     /// An empty packet with [`CAPACITY`] bytes of space.
     pub fn new() -> Self {
         let buffer = vec![0; HEADROOM + CAPACITY + TAILROOM].into_boxed_slice();
-        Self { buffer, start: HEADROOM, end: HEADROOM }
+        Self { buffer, start: HEADROOM, end: HEADROOM, unsummed: false }
     }
 
     /// A packet that holds a copy of `payload`, cut at [`CAPACITY`].
@@ -64,6 +65,7 @@ impl Packet {
     pub fn space(&mut self) -> &mut [u8] {
         self.start = HEADROOM;
         self.end = HEADROOM;
+        self.unsummed = false;
         &mut self.buffer[HEADROOM..HEADROOM + CAPACITY]
     }
 
@@ -80,6 +82,17 @@ impl Packet {
     /// The payload, to change.
     pub fn payload_mut(&mut self) -> &mut [u8] {
         &mut self.buffer[self.start..self.end]
+    }
+
+    /// Whether the checksum of TCP or UDP is still to be made: its field holds the sum of the pseudo header. Filling a packet
+    /// makes it one with a whole checksum.
+    pub const fn is_unsummed(&self) -> bool {
+        self.unsummed
+    }
+
+    /// Says whether the checksum is still to be made.
+    pub(crate) const fn set_unsummed(&mut self, unsummed: bool) {
+        self.unsummed = unsummed;
     }
 
     /// Length of the payload in bytes.

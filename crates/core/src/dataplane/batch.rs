@@ -12,8 +12,9 @@ use std::array;
 use std::net::SocketAddr;
 
 use crate::crypto::record_key::Records;
-use crate::dataplane::fib::Fib;
+use crate::dataplane::fib::{Fib, PeerEntry};
 use crate::dataplane::inbound::Step;
+use crate::dataplane::offload::unsummed;
 use crate::dataplane::scratch::Scratch;
 use crate::dataplane::verdict::Verdict;
 use crate::name::PeerId;
@@ -37,6 +38,7 @@ pub struct Batch {
     packets: Vec<Packet>,
     sources: [Option<SocketAddr>; BATCH],
     outcomes: [Option<Outcome>; BATCH],
+    follows: [bool; BATCH],
     len: usize,
 }
 
@@ -59,7 +61,7 @@ impl Batch {
     /// An empty batch.
     pub fn new() -> Self {
         let packets = (0..BATCH).map(|_| Packet::new()).collect();
-        Self { packets, sources: [None; BATCH], outcomes: [None; BATCH], len: 0 }
+        Self { packets, sources: [None; BATCH], outcomes: [None; BATCH], follows: [false; BATCH], len: 0 }
     }
 
     /// How many packets it holds.
@@ -97,7 +99,18 @@ impl Batch {
         if let (Some(own), Some(outcome)) = (self.sources.get_mut(self.len), self.outcomes.get_mut(self.len)) {
             *own = source;
             *outcome = None;
+            self.follows[self.len] = false;
             self.len += 1;
+        }
+    }
+
+    /// Keeps the next packet of the device, which is like the one before: its headers differ in nothing but length, IPv4 id,
+    /// sequence number, checksums, and flags that say nothing of where it goes.
+    pub fn keep_follower(&mut self) {
+        let at = self.len;
+        self.keep(None);
+        if let Some(follows) = self.follows.get_mut(at) {
+            *follows = at > 0;
         }
     }
 
@@ -124,13 +137,18 @@ impl Fib {
         let count = batch.len;
         scratch.tally.begin();
         scratch.start_batch();
-        for ((packet, outcome), unsealed) in
-            batch.packets.iter_mut().zip(&mut batch.outcomes).zip(&mut unsealed).take(count)
-        {
-            let verdict = self.outbound(packet, scratch);
+        let rest = batch.packets.iter_mut().zip(&mut batch.outcomes).zip(&mut unsealed);
+        for (((packet, outcome), unsealed), follows) in rest.zip(batch.follows).take(count) {
+            let followed = if follows { self.follow_out(packet, scratch) } else { None };
+            let verdict = followed.unwrap_or_else(|| {
+                self.end_way(scratch);
+                unsummed::complete(packet);
+                self.outbound(packet, scratch)
+            });
             *unsealed = scratch.unsealed.take();
             *outcome = Some(Outcome { verdict, priority: scratch.priority });
         }
+        self.end_way(scratch);
         scratch.end_batch();
         self.seal_all(batch.packets_mut(), &unsealed);
     }
@@ -140,9 +158,14 @@ impl Fib {
         let count = batch.len;
         scratch.tally.begin();
         let mut steps: [Option<Step<'_>>; BATCH] = array::from_fn(|_| None);
+        let mut sender: Option<(SocketAddr, Option<&PeerEntry>)> = None;
         let arrived = batch.packets.iter_mut().zip(&batch.sources).zip(&mut steps).take(count);
         for ((packet, source), step) in arrived {
-            *step = source.map(|from| self.arrive(from, packet, scratch));
+            *step = source.map(|from| {
+                let known = sender.filter(|(address, _)| *address == from);
+                let (_, sender) = *sender.insert(known.unwrap_or_else(|| (from, self.sender(from))));
+                self.arrive_from(sender, from, packet, scratch)
+            });
         }
         let genuine = open_all(&mut batch.packets[..count], &steps);
         let mut unsealed = [None; BATCH];
@@ -165,6 +188,7 @@ impl Fib {
             *unsealed = scratch.unsealed.take();
             *outcome = Some(Outcome { verdict, priority: scratch.priority });
         }
+        self.end_flow(scratch);
         scratch.end_batch();
         self.seal_all(batch.packets_mut(), &unsealed);
     }

@@ -20,6 +20,11 @@ impl Capture {
         self.wanted = wanted;
     }
 
+    /// Whether copies are wanted.
+    pub(super) const fn is_wanted(&self) -> bool {
+        self.wanted
+    }
+
     /// The frames copied since the last time, in order.
     pub fn take(&mut self) -> Vec<Box<[u8]>> {
         std::mem::take(&mut self.frames)

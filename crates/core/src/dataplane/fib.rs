@@ -72,6 +72,8 @@ pub struct PeerEntry {
     pub by_tcp: bool,
     /// Whether it takes packets in two records.
     pub joins: bool,
+    /// Whether it makes the checksums of packets that come without.
+    pub sums: bool,
     /// Largest frame to accept towards it, in bytes from the Ethernet header.
     pub mtu: u16,
     /// Largest frame known to arrive over UDP, in bytes from the Ethernet header; 0: none.

@@ -71,10 +71,26 @@ impl Fib {
 
     /// Decides what becomes of a UDP datagram, up to where it has to be opened.
     pub(super) fn arrive<'a>(&'a self, from: SocketAddr, packet: &mut Packet, scratch: &mut Scratch) -> Step<'a> {
-        let to = SocketAddr::new(from.ip().to_canonical(), from.port());
-        let from = UdpTarget { to, socket: scratch.socket };
+        self.arrive_from(self.sender(from), from, packet, scratch)
+    }
+
+    /// The node that is known to be at an address.
+    pub(super) fn sender(&self, from: SocketAddr) -> Option<&PeerEntry> {
+        let sender = self.by_addr.get(&canonical(from))?;
+        self.peer(*sender).map(AsRef::as_ref)
+    }
+
+    /// As [`arrive`](Self::arrive), of the node that is known to be there.
+    pub(super) fn arrive_from<'a>(
+        &'a self,
+        sender: Option<&'a PeerEntry>,
+        from: SocketAddr,
+        packet: &mut Packet,
+        scratch: &mut Scratch,
+    ) -> Step<'a> {
+        let from = UdpTarget { to: canonical(from), socket: scratch.socket };
         scratch.priority = 0;
-        match self.by_addr.get(&from.to).and_then(|&sender| self.peer(sender)) {
+        match sender {
             Some(sender) => self.on_peer(sender, from, packet, scratch),
             None => self.on_nameless(from, packet, scratch).into(),
         }
@@ -215,13 +231,25 @@ impl Fib {
                 Verdict::Punt(Punt::Record { origin: origin.peer, kind, direct, from })
             }
             _ => {
+                if let Some(verdict) = self.follow_in(origin, direct, kind, packet, scratch) {
+                    return verdict;
+                }
+                self.end_flow(scratch);
                 if direct {
                     scratch.tally.count_straight_in(origin);
                 }
-                self.accept_record(origin.peer, kind, packet, scratch)
+                let verdict = self.accept_record(origin.peer, kind, packet, scratch);
+                if verdict == Verdict::Deliver {
+                    self.note_admitted(origin, direct, kind, packet, scratch);
+                }
+                verdict
             }
         }
     }
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// A datagram for this node, without its ids, has to be opened.

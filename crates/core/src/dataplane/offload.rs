@@ -12,6 +12,7 @@
 
 pub mod segment;
 pub mod train;
+pub mod unsummed;
 
 /// Length of the header in front of each packet of a device with offloads, in bytes.
 pub const VNET_HEADER: usize = 10;

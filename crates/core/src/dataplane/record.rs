@@ -5,17 +5,22 @@
 use crate::dataplane::batch::Unsealed;
 use crate::dataplane::carrier::{self, Carrier};
 use crate::dataplane::fib::{Fib, Mode, PeerEntry};
+use crate::dataplane::follow::Way;
 use crate::dataplane::ip::Family;
+use crate::dataplane::offload::unsummed;
 use crate::dataplane::scratch::Scratch;
 use crate::dataplane::session::Session;
 use crate::dataplane::verdict::{DropReason, Punt, Verdict};
 use crate::name::PeerId;
 use crate::packet::{ETHERNET_HEADER, MAX_FRAME, Packet};
+use crate::subnet::Owner;
 
 /// Record type bit: the data is compressed.
 const COMPRESSED: u8 = 1;
 /// Record type bit: the data starts with an Ethernet header.
 pub(crate) const FRAME: u8 = 2;
+/// Record type bit: the checksum of TCP or UDP is still to be made (docs/protocol.md, "Checksums").
+pub(super) const UNSUMMED: u8 = 32;
 /// Record type of probes.
 pub(crate) const PROBE: u8 = 4;
 /// Record type of a question for the sender's own address (docs/protocol.md, "Reflection").
@@ -125,13 +130,18 @@ impl Fib {
             }
             None => record.kind,
         };
+        let len = packet.len();
         let sealed = if scratch.defers { session.frame(kind, packet) } else { session.seal(kind, packet) };
         if !sealed {
             restore(kind, to.compression, packet, scratch);
             return None;
         }
         self.count_straight(hop, scratch);
-        scratch.unsealed = scratch.defers.then_some(Unsealed { peer: to.peer, front: ids.map_or(0, |ids| ids.len()) });
+        if scratch.defers {
+            scratch.unsealed = Some(Unsealed { peer: to.peer, front: ids.map_or(0, |ids| ids.len()) });
+            let way = Way { owner: to.peer, hop, target, ids, kind, unsummed: to.sums, len };
+            scratch.way = (kind & COMPRESSED == 0).then_some(way);
+        }
         Some(carrier::transmit(target, ids, packet))
     }
 
@@ -185,6 +195,9 @@ impl Fib {
         match self.unpack(kind, packet, scratch) {
             Err(reason) => Verdict::Drop(reason),
             Ok(()) => {
+                if packet.is_unsummed() && !self.keeps_unsummed(packet, scratch) {
+                    unsummed::complete(packet);
+                }
                 if let Some(entry) = self.peer(origin) {
                     scratch.tally.count_in(entry, packet.len() + self.policy.mode.missing_header());
                 }
@@ -193,9 +206,19 @@ impl Fib {
         }
     }
 
+    /// Whether a packet may stay without its checksum: it goes to the device of this node, together with others of its batch.
+    fn keeps_unsummed(&self, packet: &Packet, scratch: &mut Scratch) -> bool {
+        let destination = Family::of(packet.payload()).and_then(|family| family.destination(packet.payload()));
+        let owner = destination.and_then(|destination| self.find(&destination, scratch));
+        let is_ours = matches!(owner, Some(Owner::Peer { id: PeerId::ME, .. }));
+        is_ours && scratch.defers && !scratch.capture.is_wanted()
+    }
+
     /// Turns record data into a packet as this node's device has them.
     fn unpack(&self, kind: u8, packet: &mut Packet, scratch: &mut Scratch) -> Result<(), DropReason> {
-        if kind & !(COMPRESSED | FRAME) != 0 {
+        if kind == UNSUMMED && self.policy.mode == Mode::Router && unsummed::place(packet.payload()).is_some() {
+            packet.set_unsummed(true);
+        } else if kind & !(COMPRESSED | FRAME) != 0 {
             return Err(DropReason::BadRecord);
         }
         if packet.len() > MAX_FRAME {

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::dataplane::batch::Unsealed;
 use crate::dataplane::capture::Capture;
 use crate::dataplane::compress::Codec;
+use crate::dataplane::follow::{Admitted, Followers, Way};
 use crate::dataplane::icmp::ErrorBudget;
 use crate::dataplane::legacy::SearchBudget;
 use crate::dataplane::stats::Counters;
@@ -33,6 +34,12 @@ pub struct Scratch {
     pub(super) unsealed: Option<Unsealed>,
     /// The address that was looked up last in this batch, and what was found.
     pub(super) found: Option<(Address, Option<Owner>)>,
+    /// How the last packet of this batch was sent, if others may follow it.
+    pub(super) way: Option<Way>,
+    /// The last packet of this batch, if others may follow it to the device.
+    pub(super) admitted: Option<Admitted>,
+    /// How many did, either way.
+    pub(super) followers: Followers,
     pub(super) tally: Tally,
     pub(super) codec: Codec,
     pub(super) errors: ErrorBudget,
@@ -52,6 +59,9 @@ impl Scratch {
             defers: false,
             unsealed: None,
             found: None,
+            way: None,
+            admitted: None,
+            followers: Followers::default(),
             tally: Tally::default(),
             codec: Codec::new(),
             errors: ErrorBudget::default(),
@@ -63,6 +73,8 @@ impl Scratch {
     pub(super) const fn start_batch(&mut self) {
         self.defers = true;
         self.found = None;
+        self.way = None;
+        self.admitted = None;
     }
 
     /// The packets of the batch are decided on.

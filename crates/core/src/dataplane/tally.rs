@@ -50,17 +50,27 @@ impl Tally {
 
     /// A packet of `bytes` bytes came from a node.
     pub(super) fn count_in(&mut self, node: &PeerEntry, bytes: usize) {
+        self.count_all_in(node, 1, bytes as u64);
+    }
+
+    /// So many packets, of `bytes` bytes in all, came from a node.
+    pub(super) fn count_all_in(&mut self, node: &PeerEntry, packets: u64, bytes: u64) {
         self.add(node, |sums| {
-            sums.in_packets += 1;
-            sums.in_bytes += bytes as u64;
+            sums.in_packets += packets;
+            sums.in_bytes += bytes;
         });
     }
 
     /// A packet of `bytes` bytes goes towards a node.
     pub(super) fn count_out(&mut self, node: &PeerEntry, bytes: usize) {
+        self.count_all_out(node, 1, bytes as u64);
+    }
+
+    /// So many packets, of `bytes` bytes in all, go towards a node.
+    pub(super) fn count_all_out(&mut self, node: &PeerEntry, packets: u64, bytes: u64) {
         self.add(node, |sums| {
-            sums.out_packets += 1;
-            sums.out_bytes += bytes as u64;
+            sums.out_packets += packets;
+            sums.out_bytes += bytes;
         });
     }
 
@@ -76,12 +86,22 @@ impl Tally {
 
     /// A datagram with a packet goes straight to a node.
     pub(super) fn count_straight_out(&mut self, node: &PeerEntry) {
-        self.add(node, |sums| sums.straight_out += 1);
+        self.count_all_straight_out(node, 1);
+    }
+
+    /// So many datagrams with packets go straight to a node.
+    pub(super) fn count_all_straight_out(&mut self, node: &PeerEntry, datagrams: u64) {
+        self.add(node, |sums| sums.straight_out += datagrams);
     }
 
     /// A datagram with a packet came straight from a node.
     pub(super) fn count_straight_in(&mut self, node: &PeerEntry) {
-        self.add(node, |sums| sums.straight_in += 1);
+        self.count_all_straight_in(node, 1);
+    }
+
+    /// So many datagrams with packets came straight from a node.
+    pub(super) fn count_all_straight_in(&mut self, node: &PeerEntry, datagrams: u64) {
+        self.add(node, |sums| sums.straight_in += datagrams);
     }
 
     fn add(&mut self, node: &PeerEntry, more: impl FnOnce(&mut Sums)) {

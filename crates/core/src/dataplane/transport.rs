@@ -12,6 +12,8 @@ pub(super) const TCP_FLAGS: usize = 13;
 pub(super) const TCP_CHECKSUM: usize = 16;
 /// TCP flag: nothing follows.
 pub(super) const FIN: u8 = 0x01;
+/// TCP flag: a connection begins.
+pub(super) const SYN: u8 = 0x02;
 /// TCP flag: the receiver is to be told at once.
 pub(super) const PSH: u8 = 0x08;
 /// Length of a UDP header.

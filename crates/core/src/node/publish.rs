@@ -87,6 +87,7 @@ impl Node {
             udp_confirmed: known.is_confirmed(),
             relays_for_us: tunnel.is_some_and(|tunnel| tunnel.probing.answered.is_some()),
             by_tcp: tunnel.is_some_and(|tunnel| tunnel.health.shuns_datagrams()),
+            sums: tunnel.is_some_and(|tunnel| tunnel.agreement.features.has(Feature::Checksums)),
             joins: tunnel.is_some_and(|tunnel| tunnel.agreement.features.has(Feature::Split)),
             mtu: if me { MAX_FRAME as u16 } else { self.mtu_of(peer) },
             min_mtu: known.min_mtu(),

@@ -43,11 +43,13 @@ pub enum Feature {
     Meet,
     /// Packets without UDP go over several connections.
     Streams,
+    /// Pieces of large packets come without their checksums.
+    Checksums,
 }
 
 impl Feature {
     /// All features.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Aes256Gcm,
         Self::Statements,
         Self::Health,
@@ -58,6 +60,7 @@ impl Feature {
         Self::Keepalive,
         Self::Meet,
         Self::Streams,
+        Self::Checksums,
     ];
 
     /// Its name, in hellos and in the variable `Extensions`.
@@ -73,6 +76,7 @@ impl Feature {
             Self::Keepalive => "keepalive",
             Self::Meet => "meet",
             Self::Streams => "streams",
+            Self::Checksums => "checksums",
         }
     }
 }
@@ -268,13 +272,13 @@ mod tests {
     fn names_that_nobody_knows_and_other_versions_are_ignored() {
         assert_eq!(
             Features::parse(
-                "tea aead-aes256gcm biscuits statements health split punch mapped relay keepalive meet streams"
+                "tea aead-aes256gcm biscuits statements health split punch mapped relay keepalive meet streams checksums"
             ),
             Features::all()
         );
         assert_eq!(
             Features::all().to_string(),
-            "aead-aes256gcm statements health split punch mapped relay keepalive meet streams"
+            "aead-aes256gcm statements health split punch mapped relay keepalive meet streams checksums"
         );
         assert!(Features::parse("").is_empty() && Features::NONE.to_string().is_empty());
 

@@ -4,11 +4,14 @@ use proptest::prelude::*;
 use tinmesh_core::crypto::keys::SecretKey;
 use tinmesh_core::crypto::rng::Rng;
 use tinmesh_core::dataplane::batch::{BATCH, Batch};
+use tinmesh_core::dataplane::offload::unsummed;
 use tinmesh_core::dataplane::verdict::Verdict;
 use tinmesh_core::name::{NodeId, PeerId};
 
 use crate::keys::{Side, handshake};
 use crate::lab::*;
+
+const SYN: u8 = 2;
 
 /// A lab whose sessions have the same keys each time.
 fn lab() -> Lab {
@@ -36,6 +39,33 @@ fn payload() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+/// Packets of the device; some follow the one before, as pieces of one large packet do, though not all as short as it.
+fn of_device() -> impl Strategy<Value = Vec<(Vec<u8>, bool)>> {
+    let peer = prop::sample::select(vec![ME, ALICE, BOB, CAROL, NOBODY]);
+    let lens = prop::collection::vec(prop_oneof![5 => Just(1400_usize), 1 => 60..1500_usize], 1..20);
+    let pieces = (peer, lens, any::<bool>()).prop_map(|(peer, lens, v6)| {
+        let one = |len| if v6 { crate::lab::v6(ME, peer, len) } else { v4(ME, peer, len) };
+        lens.into_iter().enumerate().map(|(at, len)| (one(len), at > 0)).collect::<Vec<_>>()
+    });
+    let group = prop_oneof![1 => pieces, 2 => payload().prop_map(|payload| vec![(payload, false)])];
+    prop::collection::vec(group, 1..=BATCH).prop_map(|groups| {
+        let mut packets = groups.concat();
+        packets.truncate(BATCH);
+        packets
+    })
+}
+
+/// A packet of another node that begins, carries on or ends a connection.
+fn tcp(from: PeerId, to: PeerId, len: usize, flags: u8) -> Vec<u8> {
+    let ip = |peer: PeerId, host| [10, peer.0 as u8, 0, host];
+    let mut packet = Vec::new();
+    let builder = etherparse::PacketBuilder::ipv4(ip(from, 1), ip(to, 5), 64).tcp(1, 2, 3, 4);
+    let options = [etherparse::TcpOptionElement::MaximumSegmentSize(1460)];
+    let builder = if flags & SYN == 0 { builder } else { builder.syn().options(&options).unwrap() };
+    builder.write(&mut packet, &vec![0x55; len - 48]).unwrap();
+    packet
+}
+
 /// What a peer may send: how, for whom, and what is done to it on the way.
 #[derive(Clone, Debug)]
 struct Sent {
@@ -44,22 +74,43 @@ struct Sent {
     owner: PeerId,
     kind: u8,
     len: usize,
+    /// UDP over IPv4 or IPv6, or TCP.
+    what: u8,
     fate: u8,
 }
 
+impl Sent {
+    fn packet(&self) -> Vec<u8> {
+        match self.what {
+            0..4 => v4(self.origin, self.owner, self.len),
+            4..6 => v6(self.origin, self.owner, self.len),
+            flags => tcp(self.origin, self.owner, self.len, flags),
+        }
+    }
+}
+
 fn sent() -> impl Strategy<Value = Sent> {
-    let peers = || prop::sample::select(vec![ALICE, BOB, CAROL]);
-    let owner = prop::sample::select(vec![ME, ME, ME, ALICE, BOB, NOBODY]);
-    let kind = prop_oneof![8 => Just(0_u8), 1 => any::<u8>()];
-    (peers(), prop_oneof![4 => Just(ME), 1 => peers()], owner, kind, 60..1400_usize, 0..20_u8)
-        .prop_map(|(origin, destination, owner, kind, len, fate)| Sent { origin, destination, owner, kind, len, fate })
+    let peers = || prop::sample::select(vec![ALICE, ALICE, ALICE, ALICE, BOB, CAROL]);
+    let owner = prop::sample::select(vec![ME, ME, ME, ME, ME, ME, ALICE, BOB, NOBODY]);
+    let kind = prop_oneof![5 => Just(0_u8), 3 => Just(32_u8), 1 => any::<u8>()];
+    let what = prop_oneof![6 => Just(0_u8), 6 => 0..12_u8];
+    let sent = (peers(), prop_oneof![4 => Just(ME), 1 => peers()], owner, kind, 60..1400_usize, what, 0..30_u8);
+    sent.prop_map(|(origin, destination, owner, kind, len, what, fate)| Sent {
+        origin,
+        destination,
+        owner,
+        kind,
+        len,
+        what,
+        fate,
+    })
 }
 
 fn datagrams(lab: &Lab, plan: &[Sent]) -> Vec<(PeerId, Vec<u8>)> {
     let mut all = Vec::new();
     for sent in plan {
         let destination = if sent.destination == ME { NodeId::NULL } else { id(sent.destination) };
-        let mut datagram = lab.sealed(destination, sent.origin, sent.kind, &v4(sent.origin, sent.owner, sent.len));
+        let mut datagram = lab.sealed(destination, sent.origin, sent.kind, &sent.packet());
         match sent.fate {
             0 => datagram[20] ^= 1,
             1 => datagram.truncate(usize::from(sent.kind)),
@@ -82,10 +133,15 @@ fn filled(payloads: &[(Option<PeerId>, Vec<u8>)]) -> Batch {
     batch
 }
 
-/// Ends, and what they leave; of a packet that is dropped nothing is left.
+/// Ends, and what they leave, with all checksums; of a packet that is dropped nothing is left.
 fn ends(batch: &Batch) -> Vec<(Verdict, Vec<u8>)> {
     let outcomes = batch.outcomes().iter().map(|outcome| outcome.unwrap().verdict);
-    outcomes.zip(batch.packets()).map(|(verdict, packet)| left(verdict, packet.payload())).collect()
+    let ends = outcomes.zip(batch.packets()).map(|(verdict, packet)| {
+        let mut packet = packet.clone();
+        unsummed::complete(&mut packet);
+        left(verdict, packet.payload())
+    });
+    ends.collect()
 }
 
 fn left(verdict: Verdict, payload: &[u8]) -> (Verdict, Vec<u8>) {
@@ -114,14 +170,18 @@ fn what_one_batch_looked_up_does_not_count_for_the_next() {
 
 proptest! {
     #[test]
-    fn packets_of_the_device_end_as_they_would_alone(payloads in prop::collection::vec(payload(), 1..=BATCH)) {
+    fn packets_of_the_device_end_as_they_would_alone(packets in of_device()) {
         let (mut alone, mut together) = (lab(), lab());
-        let one_by_one: Vec<_> = payloads.iter().map(|payload| {
+        let one_by_one: Vec<_> = packets.iter().map(|(payload, _)| {
             let (verdict, packet) = alone.outbound(payload);
             left(verdict, packet.payload())
         }).collect();
 
-        let mut batch = filled(&payloads.into_iter().map(|payload| (None, payload)).collect::<Vec<_>>());
+        let mut batch = Batch::new();
+        for (payload, follows) in &packets {
+            batch.space().unwrap().fill(payload);
+            if *follows { batch.keep_follower() } else { batch.keep(None) }
+        }
         together.fib.outbound_batch(&mut batch, &mut together.scratch);
 
         prop_assert_eq!(ends(&batch), one_by_one);

@@ -185,6 +185,7 @@ fn entry(peer: PeerId) -> PeerEntry {
         relays_for_us: !me,
         by_tcp: false,
         joins: false,
+        sums: false,
         mtu: if me { 1518 } else { 1439 },
         min_mtu: if me { 0 } else { 1439 },
         session: None,

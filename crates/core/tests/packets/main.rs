@@ -12,3 +12,4 @@ mod lab;
 mod outbound;
 mod refusals;
 mod spec_routing;
+mod unsummed;

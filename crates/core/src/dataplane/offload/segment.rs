@@ -4,9 +4,9 @@
 //! belong to the last one, CWR to the first (RFC 3168).
 
 use crate::dataplane::ip::{self, Family, V4_CHECKSUM, V4_HEADER, V4_ID, V4_LENGTH, V6_HEADER, V6_LENGTH};
-use crate::dataplane::offload::{Checksum, Cut, CutKind, VnetHeader};
+use crate::dataplane::offload::{Checksum, Cut, CutKind, VnetHeader, unsummed};
 use crate::dataplane::transport::{
-    FIN, PSH, TCP_CHECKSUM, TCP_FLAGS, TCP_HEADER, TCP_OFFSET, TCP_SEQUENCE, UDP_CHECKSUM, UDP_HEADER, UDP_LENGTH,
+    FIN, PSH, SYN, TCP_CHECKSUM, TCP_FLAGS, TCP_HEADER, TCP_OFFSET, TCP_SEQUENCE, UDP_CHECKSUM, UDP_HEADER, UDP_LENGTH,
 };
 use crate::dataplane::verdict::DropReason;
 use crate::packet::Packet;
@@ -44,6 +44,17 @@ struct Pieces {
     next: usize,
     /// Its number.
     index: u32,
+    /// Whether nothing but TCP or UDP is right behind the IP header, so that its checksum is found again.
+    plain: bool,
+}
+
+/// Who sums up a piece.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sum {
+    /// Whoever cuts it.
+    Made,
+    /// Somebody else.
+    Left,
 }
 
 impl Segments {
@@ -73,19 +84,39 @@ impl Segments {
         }
     }
 
+    /// Whether what follows a piece of `packet` goes where that went. Not if a connection begins with them: the first is told
+    /// another segment size.
+    pub fn follow_each_other(&self, packet: &[u8]) -> bool {
+        match &self.0 {
+            Shape::Empty | Shape::Whole(_) => false,
+            Shape::Pieces(pieces) => {
+                !pieces.tcp || ip::byte(packet, pieces.transport + TCP_FLAGS).is_some_and(|flags| flags & SYN == 0)
+            }
+        }
+    }
+
     /// Makes `piece` the next one of `packet`; `false` if there is none.
     pub fn next_into(&mut self, packet: &[u8], piece: &mut Packet) -> bool {
+        self.next(packet, piece, Sum::Made)
+    }
+
+    /// The same, and leaves its checksum to whoever knows where it goes, if that is possible.
+    pub fn next_unsummed_into(&mut self, packet: &[u8], piece: &mut Packet) -> bool {
+        self.next(packet, piece, Sum::Left)
+    }
+
+    fn next(&mut self, packet: &[u8], piece: &mut Packet, sum: Sum) -> bool {
         match &mut self.0 {
             Shape::Empty => false,
             Shape::Whole(checksum) => {
                 piece.fill(packet);
                 if let Some(checksum) = checksum {
-                    complete(piece.payload_mut(), *checksum);
+                    unsummed::fill_in(piece.payload_mut(), *checksum);
                 }
                 self.0 = Shape::Empty;
                 true
             }
-            Shape::Pieces(pieces) => pieces.next_into(packet, piece),
+            Shape::Pieces(pieces) => pieces.next_into(packet, piece, sum),
         }
     }
 }
@@ -126,10 +157,11 @@ impl Pieces {
             size: usize::from(cut.size),
             next: data,
             index: 0,
+            plain: network == 0 && unsummed::place_in(packet) == Some(checksum),
         })
     }
 
-    fn next_into(&mut self, packet: &[u8], piece: &mut Packet) -> bool {
+    fn next_into(&mut self, packet: &[u8], piece: &mut Packet, sum: Sum) -> bool {
         let Some(rest) = packet.get(self.next..).filter(|rest| !rest.is_empty()) else { return false };
         let Some(headers) = packet.get(..self.data) else { return false };
         let last = rest.len() <= self.size;
@@ -141,14 +173,17 @@ impl Pieces {
         space[..headers.len()].copy_from_slice(headers);
         space[headers.len()..headers.len() + kept].copy_from_slice(&data[..kept]);
         piece.set_len(len);
-        self.patch(piece.payload_mut(), (packet.len() - self.transport) as u32, last);
+        let left = self.plain && sum == Sum::Left && kept == data.len();
+        self.patch(piece.payload_mut(), (packet.len() - self.transport) as u32, last, left);
+        piece.set_unsummed(left);
         self.next += data.len();
         self.index += 1;
         true
     }
 
-    /// Turns the headers of the whole into those of the piece; `whole`: bytes from the transport header on, before the cut.
-    fn patch(&self, piece: &mut [u8], whole: u32, last: bool) {
+    /// Turns the headers of the whole into those of the piece; `whole`: bytes from the transport header on, before the cut;
+    /// `unsummed`: only the pseudo header is summed up.
+    fn patch(&self, piece: &mut [u8], whole: u32, last: bool, unsummed: bool) {
         let behind_ip = piece.len() - self.transport;
         let (network, transport) = piece.split_at_mut(self.transport);
         self.patch_ip(&mut network[self.network..], behind_ip);
@@ -160,9 +195,13 @@ impl Pieces {
             UDP_CHECKSUM
         };
         let pseudo = u64::from(ip::word(transport, field).unwrap_or(0));
-        ip::set_word(transport, field, 0);
         // The sum of the pseudo header holds the length of the whole.
         let pseudo = pseudo + u64::from(!ip::folded(u64::from(whole))) + behind_ip as u64;
+        if unsummed {
+            ip::set_word(transport, field, ip::folded(pseudo));
+            return;
+        }
+        ip::set_word(transport, field, 0);
         let sum = !ip::folded(pseudo + u64::from(ip::folded_sum(transport)));
         ip::set_word(transport, field, if sum == 0 && !self.tcp { 0xffff } else { sum });
     }
@@ -199,14 +238,6 @@ impl Pieces {
             *flags &= !not_here;
         }
     }
-}
-
-/// Fills in a checksum whose field holds the sum of the pseudo header.
-fn complete(packet: &mut [u8], checksum: Checksum) {
-    let Some(covered) = packet.get_mut(usize::from(checksum.start)..) else { return };
-    let sum = !ip::folded(u64::from(ip::folded_sum(covered)));
-    // A UDP checksum of 0 would mean that there is none; for TCP both zeros are alike (RFC 768, 1071).
-    ip::set_word(covered, usize::from(checksum.offset), if sum == 0 { 0xffff } else { sum });
 }
 
 #[cfg(test)]

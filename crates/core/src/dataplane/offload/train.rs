@@ -57,8 +57,17 @@ struct Train {
     ended: bool,
     /// Flags that the last packet has and the first has not.
     flags: u8,
-    /// Whether the checksum of the first packet was looked at, which is put off until a second one comes.
+    /// Whether the checksum of the first packet is known to be right, which is put off until a second one comes.
     checked: bool,
+}
+
+/// What is known of the checksums of a packet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sum {
+    /// Nothing.
+    Unknown,
+    /// Whoever sealed it vouches for them.
+    Vouched,
 }
 
 /// How a packet that may be in a train stands to one.
@@ -120,19 +129,28 @@ impl Trains {
     /// Adds packet number `at`, below [`BATCH`]; `packet` gives the bytes of those that were added. Its IP header is
     /// at `network`; `None`: it carries no IP.
     pub fn add<'a>(&mut self, at: usize, network: Option<usize>, packet: impl Fn(usize) -> &'a [u8]) {
+        self.put(at, network, Sum::Unknown, packet);
+    }
+
+    /// The same for a packet without checksum, which it gets as part of a train, or else has to get from others.
+    pub fn add_unsummed<'a>(&mut self, at: usize, network: Option<usize>, packet: impl Fn(usize) -> &'a [u8]) {
+        self.put(at, network, Sum::Vouched, packet);
+    }
+
+    fn put<'a>(&mut self, at: usize, network: Option<usize>, sum: Sum, packet: impl Fn(usize) -> &'a [u8]) {
         let bytes = packet(at);
         let layout = network.and_then(|network| Layout::of(bytes, network)).filter(|layout| self.takes(layout));
         let Some(layout) = layout else {
             // It may be of any flow, as a fragment is.
             self.open = [None; OPEN];
-            self.start(at, None, bytes.len());
+            self.start(at, None, bytes.len(), sum);
             return;
         };
         self.data[at] = (layout.data as u16, layout.end as u16);
         for slot in 0..OPEN {
             let Some(index) = self.open[slot] else { continue };
             let Some(train) = self.trains[usize::from(index)].as_mut() else { continue };
-            match train.fit(&layout, packet(usize::from(train.head)), bytes) {
+            match train.fit(&layout, packet(usize::from(train.head)), bytes, sum) {
                 Fit::Other => {}
                 Fit::Next => {
                     self.next[usize::from(train.tail)] = at as u8;
@@ -145,14 +163,14 @@ impl Trains {
                 Fit::Breaks => self.open[slot] = None,
             }
         }
-        self.start(at, Some((layout, layout.may_lead(bytes))), bytes.len());
+        self.start(at, Some((layout, layout.may_lead(bytes))), bytes.len(), sum);
     }
 
     const fn takes(&self, layout: &Layout) -> bool {
         if layout.protocol == TCP { self.joins.tcp } else { self.joins.udp }
     }
 
-    fn start(&mut self, at: usize, layout: Option<(Layout, bool)>, len: usize) {
+    fn start(&mut self, at: usize, layout: Option<(Layout, bool)>, len: usize, sum: Sum) {
         let whole = Layout { family: Family::V4, protocol: 0, network: 0, transport: 0, data: len, end: len };
         let (layout, may_grow) = layout.unwrap_or((whole, false));
         let size = layout.end - layout.data;
@@ -166,7 +184,7 @@ impl Trains {
             data: size,
             ended: false,
             flags: 0,
-            checked: false,
+            checked: sum == Sum::Vouched,
         };
         let Some(place) = self.trains.get_mut(self.count) else { return };
         *place = Some(train);
@@ -301,7 +319,7 @@ impl Layout {
 }
 
 impl Train {
-    fn fit(&mut self, layout: &Layout, head: &[u8], packet: &[u8]) -> Fit {
+    fn fit(&mut self, layout: &Layout, head: &[u8], packet: &[u8], sum: Sum) -> Fit {
         if !self.layout.same_flow(head, layout, packet) {
             return Fit::Other;
         }
@@ -313,7 +331,7 @@ impl Train {
             && self.layout.same_network(head, packet)
             && self.layout.id_follows(head, packet, self.count)
             && self.continues(head, packet)
-            && layout.is_genuine(packet)
+            && (sum == Sum::Vouched || layout.is_genuine(packet))
             && (self.checked || self.layout.is_genuine(head));
         if !grows {
             return Fit::Breaks;

@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use tinmesh_core::dataplane::batch::BATCH;
 use tinmesh_core::dataplane::ethernet;
 use tinmesh_core::dataplane::offload::train::{Joins, Trains};
+use tinmesh_core::dataplane::offload::unsummed;
 use tinmesh_core::dataplane::steering::queue_of;
 use tinmesh_core::packet::{ETHERNET_HEADER, Packet};
 use tinmesh_os::device::{Device, Kind};
@@ -28,7 +29,12 @@ impl Delivery {
 
     /// Packet number `at` of the batch goes to the device.
     pub(super) fn add(&mut self, at: usize, packets: &[Packet]) {
-        self.trains.add(at, self.network(packets[at].payload()), |at| packets[at].payload());
+        let network = self.network(packets[at].payload());
+        if packets[at].is_unsummed() {
+            self.trains.add_unsummed(at, network, |at| packets[at].payload());
+        } else {
+            self.trains.add(at, network, |at| packets[at].payload());
+        }
     }
 
     /// Where the IP header of a packet is, if it can be joined with others.
@@ -62,6 +68,7 @@ impl Delivery {
     fn send_train(&self, index: usize, link: &Link, packets: &mut [Packet]) -> io::Result<()> {
         let head = self.trains.head(index);
         let Some(device) = link.device().filter(|_| self.trains.packets(index) > 1) else {
+            unsummed::complete(&mut packets[head]);
             return link.send(packets[head].payload());
         };
         let (header, len) = self.trains.couple(index, packets[head].payload_mut());

@@ -80,11 +80,21 @@ impl Intake {
 
     fn take_pieces(&mut self, batch: &mut Batch) {
         let Some(packet) = self.large.get(VNET_HEADER..self.len) else { return };
+        let follow = self.segments.follow_each_other(packet);
+        let mut is_first = true;
         while let Some(space) = batch.space() {
-            if !self.segments.next_into(packet, space) {
-                return;
+            if is_first || !follow {
+                if !self.segments.next_into(packet, space) {
+                    return;
+                }
+                batch.keep(None);
+            } else {
+                if !self.segments.next_unsummed_into(packet, space) {
+                    return;
+                }
+                batch.keep_follower();
             }
-            batch.keep(None);
+            is_first = false;
         }
     }
 

@@ -63,6 +63,23 @@ impl Key {
         }
     }
 
+    /// Makes the first `data.len() + TAG` bytes of `sealed` record `number` with `data`; nothing if these are more than it has.
+    pub fn seal_copy(&self, number: u32, data: &[u8], sealed: &mut [u8]) {
+        let Some(sealed) = sealed.get_mut(..data.len() + TAG) else { return };
+        match &self.0 {
+            Kind::Library(_) => {
+                sealed[..data.len()].copy_from_slice(data);
+                self.seal(number, sealed);
+            }
+            #[cfg(target_arch = "x86_64")]
+            Kind::Wide(key) => {
+                if let Some((place, tag)) = sealed.split_last_chunk_mut::<TAG>() {
+                    *tag = key.seal_copy(number, data, place);
+                }
+            }
+        }
+    }
+
     /// Decrypts what is in front of the last [`TAG`] bytes of `sealed` in place if these show that it is record `number`; tells
     /// whether they do. If not, what is left of it means nothing.
     #[must_use]
@@ -140,6 +157,9 @@ mod tests {
                 let mut sealed = data.clone();
                 key.seal(number, &mut sealed);
                 assert_eq!(sealed, first, "{len} bytes, key {at}");
+                let mut copy = vec![0xaa; len + TAG + 1];
+                key.seal_copy(number, &data[..len], &mut copy);
+                assert_eq!((&copy[..len + TAG], copy[len + TAG]), (&first[..], 0xaa), "{len} bytes, key {at}");
                 assert!(key.open(number, &mut sealed), "{len} bytes, key {at}");
                 assert_eq!(sealed[..len], data[..len], "{len} bytes, key {at}");
             }

@@ -22,6 +22,7 @@ mod mss;
 mod ndp;
 pub mod offload;
 mod outbound;
+mod outbox;
 pub(crate) mod record;
 pub mod relaying;
 pub(crate) mod route;

@@ -86,13 +86,19 @@ impl Key {
     /// Encrypts `data` in place as record `number`; returns the tag.
     pub(super) fn seal(&self, number: u32, data: &mut [u8]) -> [u8; TAG] {
         // SAFETY: there is such a key only on a processor with the instructions.
-        unsafe { crypt::<true>(self, number, data) }
+        unsafe { crypt::<true, false>(self, number, &[], data) }
+    }
+
+    /// Makes `sealed`, which is as long, the encrypted bytes of `data` as record `number`; returns the tag.
+    pub(super) fn seal_copy(&self, number: u32, data: &[u8], sealed: &mut [u8]) -> [u8; TAG] {
+        // SAFETY: as above.
+        unsafe { crypt::<true, true>(self, number, data, sealed) }
     }
 
     /// Decrypts `data` in place; tells whether `tag` shows that it was record `number`.
     pub(super) fn open(&self, number: u32, data: &mut [u8], tag: &[u8; TAG]) -> bool {
         // SAFETY: as above.
-        equal(&unsafe { crypt::<false>(self, number, data) }, tag)
+        equal(&unsafe { crypt::<false, false>(self, number, &[], data) }, tag)
     }
 }
 
@@ -128,9 +134,9 @@ fn spread(words: __m128i) -> __m128i {
     _mm_xor_si128(twice, _mm_slli_si128::<8>(twice))
 }
 
-/// Encrypts or decrypts the data of a record in place; returns its tag.
+/// Encrypts or decrypts the data of a record in place, or from `source` if it `COPIES`; returns its tag.
 #[target_feature(enable = "avx512f,avx512bw,aes,pclmulqdq,vaes,vpclmulqdq")]
-fn crypt<const SEALS: bool>(key: &Key, number: u32, data: &mut [u8]) -> [u8; TAG] {
+fn crypt<const SEALS: bool, const COPIES: bool>(key: &Key, number: u32, source: &[u8], data: &mut [u8]) -> [u8; TAG] {
     let mut first = [0; BLOCK];
     first[8..12].copy_from_slice(&number.to_be_bytes());
     first[15] = 1;
@@ -138,19 +144,22 @@ fn crypt<const SEALS: bool>(key: &Key, number: u32, data: &mut [u8]) -> [u8; TAG
     let length = 8 * data.len() as u64;
     let mut pass = Pass::new(key, number);
     let (steps, last) = data.split_at_mut(data.len().saturating_sub(1) / STEP * STEP);
+    let mut rest = source;
     for step in steps.chunks_exact_mut(STEP) {
-        pass.step::<SEALS, VECTORS>(step, None);
+        let (part, behind) = rest.split_at(if COPIES { STEP } else { 0 });
+        pass.step::<SEALS, COPIES, VECTORS>(part, step, None);
+        rest = behind;
     }
     match last.len().div_ceil(VECTOR) {
-        0 => pass.step::<SEALS, 0>(last, Some(length)),
-        1 => pass.step::<SEALS, 1>(last, Some(length)),
-        2 => pass.step::<SEALS, 2>(last, Some(length)),
-        3 => pass.step::<SEALS, 3>(last, Some(length)),
-        4 => pass.step::<SEALS, 4>(last, Some(length)),
-        5 => pass.step::<SEALS, 5>(last, Some(length)),
-        6 => pass.step::<SEALS, 6>(last, Some(length)),
-        7 => pass.step::<SEALS, 7>(last, Some(length)),
-        _ => pass.step::<SEALS, VECTORS>(last, Some(length)),
+        0 => pass.step::<SEALS, COPIES, 0>(rest, last, Some(length)),
+        1 => pass.step::<SEALS, COPIES, 1>(rest, last, Some(length)),
+        2 => pass.step::<SEALS, COPIES, 2>(rest, last, Some(length)),
+        3 => pass.step::<SEALS, COPIES, 3>(rest, last, Some(length)),
+        4 => pass.step::<SEALS, COPIES, 4>(rest, last, Some(length)),
+        5 => pass.step::<SEALS, COPIES, 5>(rest, last, Some(length)),
+        6 => pass.step::<SEALS, COPIES, 6>(rest, last, Some(length)),
+        7 => pass.step::<SEALS, COPIES, 7>(rest, last, Some(length)),
+        _ => pass.step::<SEALS, COPIES, VECTORS>(rest, last, Some(length)),
     }
     let sum = u128::from_le_bytes(bytes(pass.sum)).to_be_bytes();
     bytes(_mm_xor_si128(load(&sum), mask))
@@ -177,14 +186,20 @@ impl<'a> Pass<'a> {
     /// Works so many vectors of data, the last of which may be shorter; with the `length` of all data in bits, they are the last.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,aes,pclmulqdq,vaes,vpclmulqdq")]
-    fn step<const SEALS: bool, const COUNT: usize>(&mut self, data: &mut [u8], length: Option<u64>) {
+    fn step<const SEALS: bool, const COPIES: bool, const COUNT: usize>(
+        &mut self,
+        source: &[u8],
+        data: &mut [u8],
+        length: Option<u64>,
+    ) {
         let streams = self.streams::<COUNT>();
         let blocks = data.len().div_ceil(BLOCK) + usize::from(length.is_some());
         let powers = &self.key.powers[POWERS - blocks..];
         let mut sums = [_mm512_setzero_si512(); 3];
         let mut before = _mm512_zextsi128_si512(self.sum);
         for (at, (stream, part)) in streams.iter().zip(data.chunks_mut(VECTOR)).enumerate() {
-            let (input, output) = combine(part, *stream);
+            let from = COPIES.then(|| &source[VECTOR * at..][..part.len()]);
+            let (input, output) = combine(from, part, *stream);
             let sealed = turned(if SEALS { output } else { input });
             add_product(&mut sums, _mm512_xor_si512(sealed, before), lanes::load(&powers[4 * at..][..VECTOR / BLOCK]));
             before = _mm512_setzero_si512();
@@ -252,22 +267,27 @@ fn product(a: __m128i, b: __m128i) -> Product {
     Product([_mm_clmulepi64_si128::<0x00>(a, b), _mm_xor_si128(one, other), _mm_clmulepi64_si128::<0x11>(a, b)])
 }
 
-/// Combines up to four blocks with their key stream in place; returns what they were and are, with zeros behind the end.
+/// Combines up to four blocks with their key stream, in place or `from` as many bytes elsewhere; returns what they were and are,
+/// with zeros behind the end.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn combine(part: &mut [u8], stream: __m512i) -> (__m512i, __m512i) {
+fn combine(from: Option<&[u8]>, part: &mut [u8], stream: __m512i) -> (__m512i, __m512i) {
     let bytes = part.as_mut_ptr();
+    let source = match from {
+        Some(from) => from[..part.len()].as_ptr(),
+        None => bytes.cast_const(),
+    };
     if part.len() == VECTOR {
-        // SAFETY: `part` is good for reading 64 bytes, and any alignment will do.
-        let input = unsafe { _mm512_loadu_si512(bytes.cast()) };
+        // SAFETY: `part` and what stands for it are good for reading 64 bytes, and any alignment will do.
+        let input = unsafe { _mm512_loadu_si512(source.cast()) };
         let output = _mm512_xor_si512(input, stream);
         // SAFETY: `part` is good for writing 64 bytes, and any alignment will do.
         unsafe { _mm512_storeu_si512(bytes.cast(), output) };
         return (input, output);
     }
     let mask = u64::MAX >> (VECTOR - part.len());
-    // SAFETY: of `part` only the bytes that it has are read, and any alignment will do.
-    let input = unsafe { _mm512_maskz_loadu_epi8(mask, bytes.cast()) };
+    // SAFETY: only as many bytes are read as `part` has, and what stands for it; any alignment will do.
+    let input = unsafe { _mm512_maskz_loadu_epi8(mask, source.cast()) };
     let output = _mm512_maskz_mov_epi8(mask, _mm512_xor_si512(input, stream));
     // SAFETY: of `part` only the bytes that it has are written, and any alignment will do.
     unsafe { _mm512_mask_storeu_epi8(bytes.cast(), mask, output) };

@@ -69,6 +69,14 @@ impl RecordKey {
         }
     }
 
+    /// The key with which a record can be sealed into another place at no cost.
+    pub(crate) const fn copying(&self) -> Option<&gcm::Key> {
+        match self {
+            Self::ChaCha20Poly1305(_) => None,
+            Self::Aes256Gcm(key) => Some(key),
+        }
+    }
+
     /// Decrypts what is in front of the last [`TAG`] bytes of `sealed` in place if these show that it is record `number`; tells
     /// whether they do. If not, what is left of it means nothing.
     #[must_use]

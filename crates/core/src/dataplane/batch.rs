@@ -15,6 +15,7 @@ use crate::crypto::record_key::Records;
 use crate::dataplane::fib::{Fib, PeerEntry};
 use crate::dataplane::inbound::Step;
 use crate::dataplane::offload::unsummed;
+use crate::dataplane::outbox::Outbox;
 use crate::dataplane::scratch::Scratch;
 use crate::dataplane::verdict::Verdict;
 use crate::name::PeerId;
@@ -39,6 +40,7 @@ pub struct Batch {
     sources: [Option<SocketAddr>; BATCH],
     outcomes: [Option<Outcome>; BATCH],
     follows: [bool; BATCH],
+    outbox: Outbox,
     len: usize,
 }
 
@@ -61,7 +63,14 @@ impl Batch {
     /// An empty batch.
     pub fn new() -> Self {
         let packets = (0..BATCH).map(|_| Packet::new()).collect();
-        Self { packets, sources: [None; BATCH], outcomes: [None; BATCH], follows: [false; BATCH], len: 0 }
+        Self {
+            packets,
+            sources: [None; BATCH],
+            outcomes: [None; BATCH],
+            follows: [false; BATCH],
+            outbox: Outbox::new(),
+            len: 0,
+        }
     }
 
     /// How many packets it holds.
@@ -119,6 +128,12 @@ impl Batch {
         &self.packets[..self.len]
     }
 
+    /// What is sent of packet number `at`.
+    pub fn datagram(&self, at: usize) -> &[u8] {
+        let sealed = self.outbox.datagram(at);
+        sealed.or_else(|| self.packets.get(at).map(Packet::payload)).unwrap_or_default()
+    }
+
     /// The packets, to change.
     pub fn packets_mut(&mut self) -> &mut [Packet] {
         &mut self.packets[..self.len]
@@ -150,7 +165,7 @@ impl Fib {
         }
         self.end_way(scratch);
         scratch.end_batch();
-        self.seal_all(batch.packets_mut(), &unsealed);
+        self.seal_all(&mut batch.packets[..count], &mut batch.outbox, &unsealed);
     }
 
     /// Decides what becomes of UDP datagrams, as [`inbound`](Self::inbound) does for each.
@@ -190,13 +205,14 @@ impl Fib {
         }
         self.end_flow(scratch);
         scratch.end_batch();
-        self.seal_all(batch.packets_mut(), &unsealed);
+        self.seal_all(&mut batch.packets[..count], &mut batch.outbox, &unsealed);
     }
 
     /// Numbers and seals the packets that are framed only.
-    fn seal_all(&self, packets: &mut [Packet], unsealed: &[Option<Unsealed>]) {
+    fn seal_all(&self, packets: &mut [Packet], outbox: &mut Outbox, unsealed: &[Option<Unsealed>]) {
         let mut records = Records::default();
         let mut run = Run::default();
+        outbox.clear();
         for (place, (packet, own)) in packets.iter_mut().zip(unsealed).enumerate() {
             let Some(own) = own else { continue };
             let Some(session) = self.peer(own.peer).and_then(|entry| entry.session.as_deref()) else { continue };
@@ -205,9 +221,11 @@ impl Fib {
                 run.left = alike.count();
                 run.number = session.take_numbers(run.left as u64);
             }
-            let datagram = packet.payload_mut().get_mut(own.front..).unwrap_or_default();
-            if let Some(part) = session.to_seal(run.number, datagram) {
-                records.push(place, part);
+            if !outbox.seal(place, session, run.number, own.front, packet.payload()) {
+                let datagram = packet.payload_mut().get_mut(own.front..).unwrap_or_default();
+                if let Some(part) = session.to_seal(run.number, datagram) {
+                    records.push(place, part);
+                }
             }
             run.left -= 1;
             run.number += 1;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tinmesh_core::crypto::keys::SecretKey;
+use tinmesh_core::crypto::record_key::Suite;
 use tinmesh_core::crypto::rng::Rng;
 use tinmesh_core::crypto::sptps::datagram::Datagram;
 use tinmesh_core::crypto::sptps::{Params, Role};
@@ -30,7 +31,12 @@ pub(crate) fn session_pair() -> (Arc<Session>, Arc<Session>) {
 }
 
 /// Both ends of the session that two sides agree on.
-pub(crate) fn handshake(mut one: Side, mut two: Side, label: &[u8]) -> (Arc<Session>, Arc<Session>) {
+pub(crate) fn handshake(one: Side, two: Side, label: &[u8]) -> (Arc<Session>, Arc<Session>) {
+    handshake_for(Suite::default(), one, two, label)
+}
+
+/// The same, whose keys are renewed for a cipher if it is not that of the first keys.
+pub(crate) fn handshake_for(suite: Suite, mut one: Side, mut two: Side, label: &[u8]) -> (Arc<Session>, Arc<Session>) {
     let params = |role, key: &SecretKey, peer: &SecretKey| Params {
         role,
         key: key.clone(),
@@ -45,6 +51,19 @@ pub(crate) fn handshake(mut one: Side, mut two: Side, label: &[u8]) -> (Arc<Sess
     let signed = initiator.on_handshake(&answer, &mut one.rng).expect("the key exchange of the responder is right");
     let signed = responder.on_handshake(&signed.send[0], &mut two.rng).expect("the initiator signed");
     initiator.on_handshake(&signed.send[0], &mut one.rng).expect("the responder signed");
+    if suite != Suite::default() {
+        initiator.change_suite(suite);
+        responder.change_suite(suite);
+        let mut sent = vec![initiator.rekey(&mut one.rng).expect("the handshake is over")];
+        while !sent.is_empty() {
+            let answers =
+                sent.iter().flat_map(|sent| responder.on_handshake(sent, &mut two.rng).expect("genuine").send);
+            let answers: Vec<_> = answers.collect();
+            let next =
+                answers.iter().flat_map(|sent| initiator.on_handshake(sent, &mut one.rng).expect("genuine").send);
+            sent = next.collect();
+        }
+    }
     let session = |side: &Datagram| side.session().expect("the handshake is over");
     (session(&initiator), session(&responder))
 }

@@ -119,6 +119,8 @@ pub(super) fn send(fd: BorrowedFd<'_>, group: &Group<'_>, runs: &[Run]) -> io::R
     let mut names = [Name::EMPTY; BATCH];
     let mut controls: [Control; BATCH] = [[0; 3]; BATCH];
     let mut headers = [EMPTY_HEADER; BATCH];
+    let mut joined = [libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 }; BATCH];
+    let mut free = joined.as_mut_slice();
     for (((header, name), control), run) in headers.iter_mut().zip(&mut names).zip(&mut controls).zip(runs) {
         let header = &mut header.msg_hdr;
         let parts = &group.datagrams[run.start..run.end()];
@@ -126,9 +128,11 @@ pub(super) fn send(fd: BorrowedFd<'_>, group: &Group<'_>, runs: &[Run]) -> io::R
         *name = encoded;
         header.msg_name = ptr::from_mut(name).cast();
         header.msg_namelen = name_len;
-        // `IoSlice` has the layout of `iovec`, and sending does not write through it.
-        header.msg_iov = parts.as_ptr().cast_mut().cast();
-        header.msg_iovlen = parts.len() as _;
+        let used = join(parts, free);
+        let (own, rest) = std::mem::take(&mut free).split_at_mut(used);
+        free = rest;
+        header.msg_iov = own.as_mut_ptr();
+        header.msg_iovlen = own.len() as _;
         if run.len > 1 {
             // A run is below `MAX_RUN`, so each part fits.
             *control = segment_size(parts[0].len() as u16);
@@ -140,6 +144,23 @@ pub(super) fn send(fd: BorrowedFd<'_>, group: &Group<'_>, runs: &[Run]) -> io::R
     // SAFETY: the first `count` headers are filled in; names, controls and datagrams live through the call.
     let sent = unsafe { libc::sendmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), count, libc::MSG_NOSIGNAL) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// Describes `parts` in the first of `places`, those that lie one right behind the other as one; returns how many it took.
+pub(super) fn join(parts: &[IoSlice<'_>], places: &mut [libc::iovec]) -> usize {
+    let mut used = 0;
+    for part in parts {
+        let last = places[..used].last_mut();
+        match last.filter(|last| ptr::eq(last.iov_base.cast::<u8>().wrapping_add(last.iov_len), part.as_ptr())) {
+            Some(last) => last.iov_len += part.len(),
+            None => {
+                // Sending does not write through it.
+                places[used] = libc::iovec { iov_base: part.as_ptr().cast_mut().cast(), iov_len: part.len() };
+                used += 1;
+            }
+        }
+    }
+    used
 }
 
 /// The control message that asks the kernel to cut a message into datagrams of `size` bytes.

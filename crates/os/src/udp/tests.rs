@@ -109,6 +109,28 @@ fn a_run_goes_as_one_message() {
 }
 
 #[test]
+fn datagrams_that_lie_side_by_side_are_told_as_one_part_and_arrive_as_they_are() {
+    let bytes: Vec<u8> = (0..2_000).map(|at: usize| at.to_le_bytes()[0] ^ at.to_le_bytes()[1]).collect();
+    let (near, far) = bytes.split_at(1_000);
+    let sent: Vec<&[u8]> = near.chunks(100).chain(far[10..].chunks(100)).collect();
+    let parts: Vec<_> = sent.iter().map(|datagram| io::IoSlice::new(datagram)).collect();
+    let lens = |parts: &[io::IoSlice<'_>]| {
+        let mut places = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; BATCH];
+        let used = batch::join(parts, &mut places);
+        places[..used].iter().map(|place| place.iov_len).collect::<Vec<_>>()
+    };
+    assert_eq!(lens(&parts), [1_000, 990]);
+    assert_eq!(lens(&[parts[1], parts[0], parts[2]]), [100; 3]);
+
+    for address in LOOPBACKS {
+        let (sender, receiver) = (bind(address), bind(address));
+        let to = receiver.local_addr().unwrap();
+        assert_eq!(sender.send_batch(sent.iter().map(|datagram| (*datagram, to)), no_refusal), sent.len());
+        assert!(receive_all(&receiver).iter().map(|(datagram, _)| datagram.as_slice()).eq(sent.iter().copied()));
+    }
+}
+
+#[test]
 fn a_socket_that_cannot_cut_up_messages_sends_one_by_one() {
     let (sender, receiver) = (bind("127.0.0.1:0"), bind("127.0.0.1:0"));
     let on: libc::c_int = 1;

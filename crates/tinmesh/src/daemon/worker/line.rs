@@ -174,7 +174,7 @@ impl Line {
     /// Sends the packets at these places, which have the same priority; tells whether the node has to be woken.
     fn send_alike(&self, socket: &UdpSocket, places: &[usize]) -> bool {
         let mut told = false;
-        let datagrams = places.iter().filter_map(|&at| Some((self.batch.packets()[at].payload(), self.target(at)?.to)));
+        let datagrams = places.iter().filter_map(|&at| Some((self.batch.datagram(at), self.target(at)?.to)));
         socket.send_batch(datagrams, |nth, error| told |= self.on_refused(places[nth], &error));
         told
     }
@@ -183,7 +183,7 @@ impl Line {
         let Some(target) = self.target(at) else { return false };
         let too_big = is_too_big(error);
         if too_big {
-            let datagram = self.batch.packets()[at].payload().into();
+            let datagram = self.batch.datagram(at).into();
             self.shared.tell(&self.queue, FromWorker::TooBig { to: target.to, datagram });
         } else {
             self.shared.count_drops(DropReason::SendFailed, 1);

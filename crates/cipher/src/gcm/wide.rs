@@ -198,7 +198,8 @@ impl<'a> Pass<'a> {
         let mut sums = [_mm512_setzero_si512(); 3];
         let mut before = _mm512_zextsi128_si512(self.sum);
         for (at, (stream, part)) in streams.iter().zip(data.chunks_mut(VECTOR)).enumerate() {
-            let from = COPIES.then(|| &source[VECTOR * at..][..part.len()]);
+            // A closure would not have the instructions.
+            let from = if COPIES { Some(&source[VECTOR * at..][..part.len()]) } else { None };
             let (input, output) = combine(from, part, *stream);
             let sealed = turned(if SEALS { output } else { input });
             add_product(&mut sums, _mm512_xor_si512(sealed, before), lanes::load(&powers[4 * at..][..VECTOR / BLOCK]));

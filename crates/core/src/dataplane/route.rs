@@ -17,7 +17,7 @@ use crate::subnet::Owner;
 /// Smallest limit for IPv4 frames, in bytes: 576 bytes of IP are never too big (spec: routing 13).
 pub(crate) const MIN_V4_LIMIT: u16 = 590;
 /// Smallest limit for IPv6 frames, in bytes: 1,280 bytes of IP are never too big (spec: routing 13).
-const MIN_V6_LIMIT: u16 = 1294;
+pub(crate) const MIN_V6_LIMIT: u16 = 1294;
 /// ICMPv6 type of neighbour solicitations.
 const NEIGHBOUR_SOLICITATION: u8 = 135;
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::dataplane::fib::UdpTarget;
 use crate::dataplane::legacy::seal_legacy;
 use crate::dataplane::record::PROBE;
+use crate::dataplane::route::MIN_V6_LIMIT;
 use crate::dataplane::session::OVERHEAD;
 use crate::name::{NodeId, PeerId};
 use crate::node::Node;
@@ -132,13 +133,18 @@ impl Node {
         if with_mtu {
             self.probe_mtu(peer);
         }
-        let confirmed = self.is_confirmed(peer);
-        if !confirmed && nexthop != peer && self.options_of(nexthop).has_ids() {
+        if nexthop != peer && self.leans_on_next_hop(peer) && self.options_of(nexthop).has_ids() {
             self.use_relay(nexthop, with_mtu);
         }
         if with_mtu {
             self.consider_relays(peer);
         }
+    }
+
+    /// Whether packets to `peer` may go by the next node: there is no straight path, or none that takes any packet of 1,280 bytes,
+    /// as while its size is searched for. Then that node's path is looked after as well.
+    fn leans_on_next_hop(&self, peer: PeerId) -> bool {
+        !self.is_confirmed(peer) || self.peer(peer).is_none_or(|known| known.min_mtu() < MIN_V6_LIMIT)
     }
 
     /// At most once at a time: forged edges may make two nodes each other's relay.

@@ -423,9 +423,11 @@ fn the_priority_of_the_process_is_set() {
 
     alice.start();
 
-    let stat = fs::read_to_string(format!("/proc/{}/stat", alice.pid())).expect("it lives");
-    let nice = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(16)).map(str::to_owned);
-    assert_eq!(nice.as_deref(), Some("10"));
+    // The file that tells of its start is there a little before.
+    wait_until(secs(2), "its priority is low", || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", alice.pid())).expect("it lives");
+        stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(16)) == Some("10")
+    });
 }
 
 #[test]

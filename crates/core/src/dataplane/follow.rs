@@ -13,20 +13,16 @@ use crate::dataplane::batch::Unsealed;
 use crate::dataplane::carrier;
 use crate::dataplane::fib::{Fib, Frames, Mode, PeerEntry, UdpTarget};
 use crate::dataplane::gate::Gate;
-use crate::dataplane::ip::{
-    self, DF, TCP, UDP, V4_FRAGMENT, V4_HEADER, V4_PROTOCOL, V4_SOURCE, V6_HEADER, V6_NEXT, V6_SOURCE,
-};
+use crate::dataplane::ip::{self, PLAIN_V4, V4_HEADER, V4_PROTOCOL, V4_SOURCE, V6_HEADER, V6_NEXT, V6_SOURCE};
 use crate::dataplane::offload::unsummed;
 use crate::dataplane::record::UNSUMMED;
 use crate::dataplane::scratch::Scratch;
-use crate::dataplane::transport::{SYN, TCP_FLAGS};
+use crate::dataplane::transport::{SYN, TCP_CHECKSUM, TCP_FLAGS};
 use crate::dataplane::verdict::Verdict;
 use crate::name::PeerId;
 use crate::packet::{ETHERNET_HEADER, MAX_FRAME, Packet};
 use crate::wire::datagram::IDS;
 
-/// First byte of an IPv4 packet without options.
-const PLAIN_V4: u8 = 0x45;
 /// Bytes of a packet that are looked at: IPv4 and the shortest TCP header, or IPv6.
 const HEAD: usize = 40;
 
@@ -184,19 +180,10 @@ impl Gate {
 
 /// Whether a packet is UDP or TCP without options or extension headers of IP, not a fragment, and does not begin a connection.
 fn is_plain(packet: &[u8]) -> bool {
-    let (protocol, transport) = match packet.first() {
-        Some(&PLAIN_V4) if ip::word(packet, V4_FRAGMENT).is_some_and(|word| word & !DF == 0) => {
-            (ip::byte(packet, V4_PROTOCOL), V4_HEADER)
-        }
-        Some(first) if first >> 4 == 6 => (ip::byte(packet, V6_NEXT), V6_HEADER),
-        _ => return false,
-    };
-    let begins = || ip::byte(packet, transport + TCP_FLAGS).is_none_or(|flags| flags & SYN != 0);
-    match protocol {
-        Some(TCP) => !begins(),
-        Some(UDP) => true,
-        _ => false,
-    }
+    unsummed::place_in(packet).is_some_and(|checksum| {
+        let flags = || ip::byte(packet, usize::from(checksum.start) + TCP_FLAGS);
+        usize::from(checksum.offset) != TCP_CHECKSUM || flags().is_some_and(|flags| flags & SYN == 0)
+    })
 }
 
 /// Whether two plain packets go from one address to the same other one, by the same protocol and of the same service.

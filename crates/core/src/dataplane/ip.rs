@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::subnet::Address;
 
+/// First byte of an IPv4 packet without options.
+pub(super) const PLAIN_V4: u8 = 0x45;
 /// Length of an IPv4 header without options, in bytes.
 pub(super) const V4_HEADER: usize = 20;
 /// Length of an IPv6 header, in bytes.

@@ -7,8 +7,8 @@
 
 use crate::dataplane::batch::BATCH;
 use crate::dataplane::ip::{
-    self, DF, Family, TCP, UDP, V4_CHECKSUM, V4_FRAGMENT, V4_HEADER, V4_ID, V4_LENGTH, V4_PROTOCOL, V6_HEADER,
-    V6_LENGTH, V6_NEXT,
+    self, DF, Family, PLAIN_V4, TCP, UDP, V4_CHECKSUM, V4_FRAGMENT, V4_HEADER, V4_ID, V4_LENGTH, V4_PROTOCOL,
+    V6_HEADER, V6_LENGTH, V6_NEXT,
 };
 use crate::dataplane::offload::{Checksum, Cut, CutKind, VnetHeader};
 use crate::dataplane::transport::{
@@ -236,7 +236,7 @@ impl Layout {
         let family = Family::of(ip)?;
         let (protocol, header, len) = match family {
             Family::V4 => {
-                let whole = *ip.first()? == 0x45 && ip::word(ip, V4_FRAGMENT)? & !DF == 0;
+                let whole = *ip.first()? == PLAIN_V4 && ip::word(ip, V4_FRAGMENT)? & !DF == 0;
                 (whole.then_some(*ip.get(V4_PROTOCOL)?)?, V4_HEADER, usize::from(ip::word(ip, V4_LENGTH)?))
             }
             Family::V6 => (*ip.get(V6_NEXT)?, V6_HEADER, V6_HEADER + usize::from(ip::word(ip, V6_LENGTH)?)),

@@ -3,14 +3,11 @@
 //! device of the other side takes packets joined again, without their sums.
 
 use crate::dataplane::ip::{
-    self, DF, TCP, UDP, V4_FRAGMENT, V4_HEADER, V4_LENGTH, V4_PROTOCOL, V6_HEADER, V6_LENGTH, V6_NEXT,
+    self, DF, PLAIN_V4, TCP, UDP, V4_FRAGMENT, V4_HEADER, V4_LENGTH, V4_PROTOCOL, V6_HEADER, V6_LENGTH, V6_NEXT,
 };
 use crate::dataplane::offload::Checksum;
 use crate::dataplane::transport::{TCP_CHECKSUM, TCP_HEADER, UDP_CHECKSUM, UDP_HEADER, UDP_LENGTH};
 use crate::packet::Packet;
-
-/// First byte of an IPv4 packet without options.
-const PLAIN_V4: u8 = 0x45;
 
 /// Where an IP packet has its checksum, if that can be left out: TCP or UDP right behind an IPv6 header or one of IPv4 without
 /// options, no fragment, nothing behind its end.
@@ -29,7 +26,7 @@ pub(crate) fn place(packet: &[u8]) -> Option<Checksum> {
 }
 
 /// The same by its headers, whatever its length.
-pub(super) fn place_in(packet: &[u8]) -> Option<Checksum> {
+pub(crate) fn place_in(packet: &[u8]) -> Option<Checksum> {
     let (protocol, start) = match *packet.first()? {
         PLAIN_V4 if ip::word(packet, V4_FRAGMENT)? & !DF == 0 => (ip::byte(packet, V4_PROTOCOL)?, V4_HEADER),
         first if first >> 4 == 6 => (ip::byte(packet, V6_NEXT)?, V6_HEADER),
@@ -45,7 +42,10 @@ pub(super) fn place_in(packet: &[u8]) -> Option<Checksum> {
 
 /// Makes the checksum of an unsummed packet.
 pub fn complete(packet: &mut Packet) {
-    if let Some(checksum) = place(packet.payload()).filter(|_| packet.is_unsummed()) {
+    if !packet.is_unsummed() {
+        return;
+    }
+    if let Some(checksum) = place(packet.payload()) {
         fill_in(packet.payload_mut(), checksum);
     }
     packet.set_unsummed(false);
